@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One makefile for everything. `make help` lists the targets. Output goes to build/ (build/$(SAN)/ for sanitizer
+# builds). Every folder of pkg/ becomes one archive; archives are linked in floor order, top first, so that a call up
+# a floor does not link. V=1 shows the commands.
+
+SAN       ?=
+BUILD     ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+comma     := ,
+CC        ?= gcc
+PREFIX    ?= /usr/local
+SYSTEMD_UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERS_DIR     ?= $(PREFIX)/lib/sysusers.d
+TMPFILES_DIR     ?= $(PREFIX)/lib/tmpfiles.d
+CATALOG_DIR      ?= /usr/lib/systemd/catalog
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+# ---- what is there ---------------------------------------------------------------------------------------------
+
+# Floor order, lowest first.
+PKGS := base yaml json daemon api driver driver/libvirt driver/net driver/image driver/seed driver/fake \
+        store controller reconcile server client
+
+# What a test of a package (tests/*/<package with _ for />/) links: itself and the floors below that it uses.
+USES_base           := base
+USES_yaml           := yaml base
+USES_json           := json base
+USES_daemon         := daemon base
+USES_api            := api json yaml base
+USES_driver         := driver base
+USES_driver_libvirt := driver/libvirt driver/fake driver/seed driver base
+USES_driver_net     := driver/net driver/fake driver json daemon base
+USES_driver_image   := driver/image driver/fake driver json daemon base
+USES_driver_seed    := driver/seed driver/fake driver json base
+USES_driver_fake    := driver/fake driver base
+USES_store          := store api json yaml base
+USES_controller     := controller store api daemon json yaml base
+USES_reconcile      := reconcile controller store driver/fake driver api daemon json yaml base
+USES_server         := server controller store driver/fake driver api daemon json yaml base
+USES_client         := client api json yaml base
+USES_all            := client server reconcile controller store driver/fake driver/seed driver/image driver/net \
+                       driver/libvirt driver api daemon json yaml base
+USES_sfd            := server reconcile controller store driver/fake driver/seed driver/image driver/net \
+                       driver/libvirt driver api daemon json yaml base
+USES_sfctl          := client api json yaml base
+
+DEPS_PC   := jansson libfyaml libvirt libxml-2.0 libcurl sqlite3 libcap-ng libseccomp libsystemd libmicrohttpd gnutls \
+             libnl-3.0 libnl-route-3.0 libnftables libmnl libisofs-1 smartcols cmocka
+PC_CFLAGS := $(shell pkg-config --cflags $(DEPS_PC) 2>/dev/null)
+libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
+LIBS_SFD  := $(call libs,jansson libfyaml libvirt libxml-2.0 libcurl sqlite3 libcap-ng libseccomp libsystemd \
+             libmicrohttpd gnutls libnl-3.0 libnl-route-3.0 libnftables libmnl libisofs-1) -lm
+LIBS_SFCTL := $(call libs,jansson libfyaml libcurl gnutls smartcols) -lm
+LIBS_TEST := $(LIBS_SFD) $(call libs,cmocka smartcols)
+
+# ---- flags -----------------------------------------------------------------------------------------------------
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wformat-nonliteral \
+           -Wno-missing-field-initializers -Wno-format-nonliteral -Werror=implicit-function-declaration \
+           -Werror=incompatible-pointer-types -Werror=int-conversion -Werror=return-type $(if $(WERROR),-Werror)
+HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2 -fstack-clash-protection -ftrivial-auto-var-init=zero) \
+           -fstack-protector-strong -fcf-protection -fPIE
+OPT     := $(if $(SAN),-O1,-O2)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+CFLAGS  += -std=gnu17 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -fvisibility=hidden -pthread -D_GNU_SOURCE \
+           -DSF_VERSION='"$(VERSION)"' -Ipkg -I. -I$(BUILD)/gen $(PC_CFLAGS)
+LDFLAGS += $(SANFLAGS) -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+# ---- rules -----------------------------------------------------------------------------------------------------
+
+srcs    = $(sort $(wildcard pkg/$(1)/*.c))
+objs    = $(patsubst %.c,$(BUILD)/obj/%.o,$(call srcs,$(1)))
+archive = $(BUILD)/lib/lib$(subst /,_,$(1)).a
+archives = $(foreach p,$(1),$(call archive,$(p)))
+
+TEST_SRCS := $(sort $(wildcard tests/unit/*/test_*.c tests/contract/*/test_*.c tests/integration/*/test_*.c))
+TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRCS))
+TESTLIB   := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
+test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
+
+.PHONY: all check check-unit check-contract check-integration check-e2e verify format install uninstall clean help \
+        compile_commands.json
+.SECONDEXPANSION:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/sfd $(BUILD)/sfctl ## build sfd and sfctl (default)
+
+include pkg/api/generate.mk
+
+$(foreach p,$(PKGS),$(eval $(call archive,$(p)): $(call objs,$(p)) $(GEN_OBJS_$(subst /,_,$(p)))))
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+$(BUILD)/obj/%.o: %.c | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/sfd: $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard cmd/sfd/*.c))) $(call archives,$(USES_sfd))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SFD)
+
+$(BUILD)/sfctl: $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard cmd/sfctl/*.c))) $(call archives,$(USES_sfctl))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SFCTL)
+
+$(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) \
+          $$(call archives,$$(USES_$$(call test_pkg,tests/$$*)))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
+
+tests: $(TESTS) ## build every C test
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# ---- checks ----------------------------------------------------------------------------------------------------
+
+check: verify check-unit check-contract check-integration check-e2e ## everything that hack/test runs
+
+check-unit: $(filter $(BUILD)/tests/unit/%,$(TESTS)) ## unit and golden tests
+	$(Q)tests/lib/run-c $^
+
+check-contract: $(filter $(BUILD)/tests/contract/%,$(TESTS)) ## one suite per port over every implementation
+	$(Q)tests/lib/run-c $^
+
+check-integration: $(filter $(BUILD)/tests/integration/%,$(TESTS)) all ## real kernel, libvirt and dnsmasq, in the sandbox
+	$(Q)tests/lib/run-c --sandbox $(filter $(BUILD)/tests/integration/%,$^)
+
+check-e2e: all ## real sfd, sfctl and guests, in the sandbox
+	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/run
+
+verify: ## format, floors, headers, banned calls, file heads
+	$(Q)hack/verify
+
+format: ## let clang-format write what it wants
+	$(Q)hack/update-format
+
+compile_commands.json: ## for clangd and clang-tidy
+	$(Q)hack/update-compile-commands "$(CC)" "$(CFLAGS)"
+
+# ---- install ---------------------------------------------------------------------------------------------------
+
+include systemd/install.mk
+
+clean: ## remove build/
+	$(Q)rm -rf build compile_commands.json
+
+help: ## this list
+	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  %-22s %s\n", $$1, $$2}'
