@@ -64,8 +64,9 @@ void clock_cond_init(pthread_cond_t *cond)
 }
 
 /*
- * A fake wait is a short real one that may end early: every waiter checks its condition in a loop anyway, and so no
- * list of waiters (and no lost wake-up between a waiter's check and its wait) has to be thought about.
+ * A fake wait is a short real one that may end early: every waiter checks its condition in a loop
+ * anyway, and so no list of waiters (and no lost wake-up between a waiter's check and its wait) has
+ * to be thought about.
  */
 static void fake_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
@@ -136,7 +137,8 @@ static int parse_offset(const char *s, long *ret)
 		*ret = 0;
 		return 0;
 	}
-	if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2u:%2u%c", &h, &m, &end) != 2 || h > 23 || m > 59)
+	if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2u:%2u%c", &h, &m, &end) != 2 || h > 23 ||
+	    m > 59)
 		return -ERR_INVALID;
 	*ret = (long)(h * 3600 + m * 60) * (*s == '-' ? -1 : 1);
 	return 0;

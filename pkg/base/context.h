@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Context: how long a call may take and whether anybody still wants it. Made on the caller's stack, passed down,
- * never stored beyond the call. Every port function takes one and returns -ERR_TIMEOUT / -ERR_CANCELED by it.
+ * Context: how long a call may take and whether anybody still wants it. Made on the caller's stack,
+ * passed down, never stored beyond the call. Every port function takes one and returns -ERR_TIMEOUT
+ * / -ERR_CANCELED by it.
  */
 #pragma once
 
@@ -17,7 +18,11 @@ typedef struct Context {
 } Context;
 
 /* A context on the system clock without a deadline, for tools and tests. */
-#define CONTEXT_BACKGROUND (Context){ .clock = clock_system(), .deadline = USEC_INFINITY }
+#define CONTEXT_BACKGROUND \
+	(Context) \
+	{ \
+		.clock = clock_system(), .deadline = USEC_INFINITY \
+	}
 
 static inline Context context_with_timeout(const Context *parent, usec_t timeout)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errors: the error object, and the one table from errno to our codes. See error.h for the contract.
+ * Errors: the error object, and the one table from errno to our codes. See error.h for the
+ * contract.
  */
 #include "base/error.h"
 
@@ -31,16 +32,36 @@ static const struct {
 	int os_errno;
 	ErrorCode code;
 } errno_table[] = {
-	{ EINVAL, ERR_INVALID },       { ENAMETOOLONG, ERR_INVALID },    { ENOENT, ERR_NOT_FOUND },
-	{ ENODEV, ERR_NOT_FOUND },     { ESRCH, ERR_NOT_FOUND },         { EEXIST, ERR_EXISTS },
-	{ EBUSY, ERR_CONFLICT },       { ESTALE, ERR_CONFLICT },         { EACCES, ERR_FORBIDDEN },
-	{ EPERM, ERR_FORBIDDEN },      { EROFS, ERR_FORBIDDEN },         { ECONNREFUSED, ERR_UNAVAILABLE },
-	{ ECONNRESET, ERR_UNAVAILABLE },   { EPIPE, ERR_UNAVAILABLE },   { EAGAIN, ERR_UNAVAILABLE },
-	{ EHOSTUNREACH, ERR_UNAVAILABLE }, { ENETUNREACH, ERR_UNAVAILABLE }, { EIO, ERR_UNAVAILABLE },
-	{ ETIMEDOUT, ERR_TIMEOUT },    { ECANCELED, ERR_CANCELED },      { EOPNOTSUPP, ERR_UNSUPPORTED },
-	{ ENOSYS, ERR_UNSUPPORTED },   { ENOTSUP, ERR_UNSUPPORTED },     { EAFNOSUPPORT, ERR_UNSUPPORTED },
-	{ ENOSPC, ERR_EXHAUSTED },     { EDQUOT, ERR_EXHAUSTED },        { EMFILE, ERR_EXHAUSTED },
-	{ ENFILE, ERR_EXHAUSTED },     { EFBIG, ERR_EXHAUSTED },         { EMSGSIZE, ERR_EXHAUSTED },
+	{EINVAL,        ERR_INVALID    },
+        { ENAMETOOLONG, ERR_INVALID    },
+	{ ENOENT,       ERR_NOT_FOUND  },
+        { ENODEV,       ERR_NOT_FOUND  },
+	{ ESRCH,        ERR_NOT_FOUND  },
+        { EEXIST,       ERR_EXISTS     },
+	{ EBUSY,        ERR_CONFLICT   },
+        { ESTALE,       ERR_CONFLICT   },
+	{ EACCES,       ERR_FORBIDDEN  },
+        { EPERM,        ERR_FORBIDDEN  },
+	{ EROFS,        ERR_FORBIDDEN  },
+        { ECONNREFUSED, ERR_UNAVAILABLE},
+	{ ECONNRESET,   ERR_UNAVAILABLE},
+        { EPIPE,        ERR_UNAVAILABLE},
+	{ EAGAIN,       ERR_UNAVAILABLE},
+        { EHOSTUNREACH, ERR_UNAVAILABLE},
+	{ ENETUNREACH,  ERR_UNAVAILABLE},
+        { EIO,          ERR_UNAVAILABLE},
+	{ ETIMEDOUT,    ERR_TIMEOUT    },
+        { ECANCELED,    ERR_CANCELED   },
+	{ EOPNOTSUPP,   ERR_UNSUPPORTED},
+        { ENOSYS,       ERR_UNSUPPORTED},
+	{ ENOTSUP,      ERR_UNSUPPORTED},
+        { EAFNOSUPPORT, ERR_UNSUPPORTED},
+	{ ENOSPC,       ERR_EXHAUSTED  },
+        { EDQUOT,       ERR_EXHAUSTED  },
+	{ EMFILE,       ERR_EXHAUSTED  },
+        { ENFILE,       ERR_EXHAUSTED  },
+	{ EFBIG,        ERR_EXHAUSTED  },
+        { EMSGSIZE,     ERR_EXHAUSTED  },
 };
 
 ErrorCode error_code_from_errno(int os_errno)
@@ -137,7 +158,8 @@ int error_wrap_rc(Error *err, int rc, const char *fmt, ...)
 int error_copy(Error *dst, const Error *src)
 {
 	if (dst)
-		error_assign(dst, src->code, src->os_errno, src->message ? xstrdup(src->message) : NULL);
+		error_assign(dst, src->code, src->os_errno,
+			     src->message ? xstrdup(src->message) : NULL);
 	return -(int)src->code;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files: reading whole, writing whole, and opening beneath a directory without following anything out of it.
- * Functions block on the disk. Any thread.
+ * Files: reading whole, writing whole, and opening beneath a directory without following anything
+ * out of it. Functions block on the disk. Any thread.
  */
 #pragma once
 
@@ -14,7 +14,8 @@ int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *er
 int fs_read_fd(int fd, size_t max, char **ret, size_t *ret_len, Error *err);
 /* Writes all of it, retrying short writes and EINTR. */
 int fs_write_all(int fd, const void *p, size_t n, Error *err);
-/* Temporary file beside it, write, optional fsync of file and directory, rename: readers see old or new, never half. */
+/* Temporary file beside it, write, optional fsync of file and directory, rename: readers see old or
+ * new, never half. */
 int fs_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool sync, Error *err);
 /* mkdir -p; existing directories are fine and keep their mode. */
 int fs_mkdir_p(const char *path, mode_t mode, Error *err);
@@ -22,6 +23,7 @@ int fs_mkdir_p(const char *path, mode_t mode, Error *err);
 int fs_remove_tree(const char *path, Error *err);
 /* unlink; 0 if absent. */
 int fs_unlink(const char *path, Error *err);
-/* openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS): returns the descriptor (>= 0) or a negative code. O_CLOEXEC is added. */
+/* openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS): returns the descriptor (>= 0) or a negative code.
+ * O_CLOEXEC is added. */
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, Error *err);
 bool fs_exists(const char *path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashmap: string keys to pointers. Keys are copied; values are the caller's unless free_value is given. The hash is
- * keyed with a random seed per process, so a client that chooses the keys cannot make it slow. Iteration order is
- * unspecified; deleting the current entry while iterating is allowed. One thread, or under its owner's lock.
+ * Hashmap: string keys to pointers. Keys are copied; values are the caller's unless free_value is
+ * given. The hash is keyed with a random seed per process, so a client that chooses the keys cannot
+ * make it slow. Iteration order is unspecified; deleting the current entry while iterating is
+ * allowed. One thread, or under its owner's lock.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IP addresses, prefixes and MAC addresses as values: parse strictly, print canonically, compare, count. An address is
- * always 16 bytes; IPv4 sits in the first four with family AF_INET. Pure; any thread.
+ * IP addresses, prefixes and MAC addresses as values: parse strictly, print canonically, compare,
+ * count. An address is always 16 bytes; IPv4 sits in the first four with family AF_INET. Pure; any
+ * thread.
  */
 #pragma once
 

@@ -10,48 +10,49 @@
 #include <stdint.h>
 #include <string.h>
 
-#define _printf_(fmt, args)  __attribute__((format(printf, fmt, args)))
-#define _cleanup_(fn)        __attribute__((cleanup(fn)))
-#define _unused_             __attribute__((unused))
-#define _warn_unused_        __attribute__((warn_unused_result))
-#define _noreturn_           __attribute__((noreturn))
+#define _printf_(fmt, args) __attribute__((format(printf, fmt, args)))
+#define _cleanup_(fn)       __attribute__((cleanup(fn)))
+#define _unused_            __attribute__((unused))
+#define _warn_unused_       __attribute__((warn_unused_result))
+#define _noreturn_          __attribute__((noreturn))
 
-#define ARRAY_SIZE(a)        (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define MIN(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a < _b ? _a : _b;                                                                 \
+#define MIN(a, b) \
+	({ \
+		__typeof__(a) _a = (a); \
+		__typeof__(b) _b = (b); \
+		_a < _b ? _a : _b; \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a > _b ? _a : _b;                                                                 \
+#define MAX(a, b) \
+	({ \
+		__typeof__(a) _a = (a); \
+		__typeof__(b) _b = (b); \
+		_a > _b ? _a : _b; \
 	})
 
 /* Hands ownership over: yields the value and leaves NULL behind. */
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) _p = (p);                                                            \
-		(p) = NULL;                                                                        \
-		_p;                                                                                \
+#define TAKE_PTR(p) \
+	({ \
+		__typeof__(p) _p = (p); \
+		(p) = NULL; \
+		_p; \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int _fd = (fd);                                                                    \
-		(fd) = -1;                                                                         \
-		_fd;                                                                               \
+#define TAKE_FD(fd) \
+	({ \
+		int _fd = (fd); \
+		(fd) = -1; \
+		_fd; \
 	})
 
-/* Defines x_freep() for use with _cleanup_, from a function that takes the pointer and accepts NULL. */
-#define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline void fn##p(type *p)                                                          \
-	{                                                                                          \
-		if (*p)                                                                            \
-			fn(*p);                                                                    \
+/* Defines x_freep() for use with _cleanup_, from a function that takes the pointer and accepts
+ * NULL. */
+#define DEFINE_CLEANUP(type, fn) \
+	static inline void fn##p(type *p) \
+	{ \
+		if (*p) \
+			fn(*p); \
 	}
 
 static inline bool streq(const char *a, const char *b)

@@ -147,10 +147,10 @@ char *strv_join(char *const *v, const char *sep)
 	size_t len = 1, seplen = strlen(sep);
 	char *out, *p;
 
-	strv_foreach(s, v)
+	strv_foreach (s, v)
 		len += strlen(*s) + seplen;
 	out = p = xcalloc(1, len);
-	strv_foreach(s, v) {
+	strv_foreach (s, v) {
 		if (p != out)
 			p = stpcpy(p, sep);
 		p = stpcpy(p, *s);
@@ -160,7 +160,7 @@ char *strv_join(char *const *v, const char *sep)
 
 bool strv_contains(char *const *v, const char *s)
 {
-	strv_foreach(i, v)
+	strv_foreach (i, v)
 		if (streq(*i, s))
 			return true;
 	return false;
@@ -168,7 +168,7 @@ bool strv_contains(char *const *v, const char *s)
 
 char **strv_free(char **v)
 {
-	strv_foreach(s, v)
+	strv_foreach (s, v)
 		free(*s);
 	free(v);
 	return NULL;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory and descriptors: allocation that aborts instead of failing, and the cleanup handlers for plain C types.
+ * Memory and descriptors: allocation that aborts instead of failing, and the cleanup handlers for
+ * plain C types.
  *
- * Out of memory ends the process: systemd starts it again and all state is on disk. What a client can make grow has
- * a maximum elsewhere, so an abort here means the host is out of memory, not that somebody sent a long string.
- * Any thread.
+ * Out of memory ends the process: systemd starts it again and all state is on disk. What a client
+ * can make grow has a maximum elsewhere, so an abort here means the host is out of memory, not that
+ * somebody sent a long string. Any thread.
  */
 #pragma once
 
@@ -19,9 +20,9 @@
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
-char *xstrdup(const char *s);                     /* NULL stays NULL */
+char *xstrdup(const char *s); /* NULL stays NULL */
 char *xstrndup(const char *s, size_t n);
-void *xmemdup(const void *p, size_t n);           /* adds a NUL behind the copy */
+void *xmemdup(const void *p, size_t n); /* adds a NUL behind the copy */
 char *xasprintf(const char *fmt, ...) _printf_(1, 2);
 char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);
 
@@ -29,15 +30,15 @@ char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);
 #define xnew0(type, n) ((type *)xcalloc((n), sizeof(type)))
 
 /*
- * Makes room for one more element: grows `array` (a pointer variable) geometrically so that array[n] may be written.
- * `cap` is the caller's capacity variable.
+ * Makes room for one more element: grows `array` (a pointer variable) geometrically so that
+ * array[n] may be written. `cap` is the caller's capacity variable.
  */
-#define GROW_ARRAY(array, n, cap)                                                                  \
-	do {                                                                                       \
-		if ((n) >= (cap)) {                                                                \
-			(cap) = (cap) ? (cap)*2 : 8;                                               \
-			(array) = xrealloc((array), (cap), sizeof(*(array)));                      \
-		}                                                                                  \
+#define GROW_ARRAY(array, n, cap) \
+	do { \
+		if ((n) >= (cap)) { \
+			(cap) = (cap) ? (cap)*2 : 8; \
+			(array) = xrealloc((array), (cap), sizeof(*(array))); \
+		} \
 	} while (0)
 
 /* close(2) that keeps errno and takes -1; returns -1 so that `fd = fd_close(fd)` reads well. */
@@ -67,9 +68,9 @@ static inline void closedirp(DIR **d)
 
 /* A NULL-terminated array of strings, owned with its strings ("strv"). */
 size_t strv_len(char *const *v);
-char **strv_append(char **v, const char *s);      /* copies s; v may be NULL; returns the moved array */
+char **strv_append(char **v, const char *s); /* copies s; v may be NULL; returns the moved array */
 char **strv_copy(char *const *v);
-char **strv_split(const char *s, char sep);       /* empty parts are kept; "" gives no parts */
+char **strv_split(const char *s, char sep); /* empty parts are kept; "" gives no parts */
 char *strv_join(char *const *v, const char *sep);
 bool strv_contains(char *const *v, const char *s);
 char **strv_free(char **v);

@@ -18,5 +18,6 @@ const char *sha_hex(Sha *s, char buf[static SHA_HEX_MAX]);
 Sha *sha_free(Sha *s);
 DEFINE_CLEANUP(Sha *, sha_free)
 /* One call for a short text. */
-const char *sha_hex_of(ShaAlgorithm algorithm, const void *p, size_t n, char buf[static SHA_HEX_MAX]);
+const char *sha_hex_of(ShaAlgorithm algorithm, const void *p, size_t n,
+		       char buf[static SHA_HEX_MAX]);
 size_t sha_hex_len(ShaAlgorithm algorithm); /* 64 or 128 */

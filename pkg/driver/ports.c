@@ -7,8 +7,8 @@
 #include "driver/image.h"
 
 static const char *const domain_states[_DOMAIN_STATE_MAX] = {
-	[DOMAIN_ABSENT] = "Absent",   [DOMAIN_SHUTOFF] = "Shutoff",   [DOMAIN_RUNNING] = "Running",
-	[DOMAIN_PAUSED] = "Paused",   [DOMAIN_STOPPING] = "Stopping",
+	[DOMAIN_ABSENT] = "Absent", [DOMAIN_SHUTOFF] = "Shutoff",   [DOMAIN_RUNNING] = "Running",
+	[DOMAIN_PAUSED] = "Paused", [DOMAIN_STOPPING] = "Stopping",
 };
 
 static const char *const domain_reasons[_DOMAIN_REASON_MAX] = {
@@ -30,8 +30,9 @@ static const char *const domain_powers[_POWER_MAX] = {
 };
 
 static const char *const image_phases[_IMAGE_PHASE_MAX] = {
-	[IMAGE_PENDING] = "Pending",       [IMAGE_FETCHING] = "Fetching", [IMAGE_VERIFYING] = "Verifying",
-	[IMAGE_CONVERTING] = "Converting", [IMAGE_READY] = "Ready",       [IMAGE_FAILED] = "Failed",
+	[IMAGE_PENDING] = "Pending",     [IMAGE_FETCHING] = "Fetching",
+	[IMAGE_VERIFYING] = "Verifying", [IMAGE_CONVERTING] = "Converting",
+	[IMAGE_READY] = "Ready",         [IMAGE_FAILED] = "Failed",
 };
 
 const char *domain_state_to_string(DomainState s)
