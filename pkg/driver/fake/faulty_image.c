@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ImageCache wrapper that fails its n-th call. See image.h.
+ */
+#include "base/memory.h"
+#include "driver/fake/image.h"
+
+typedef struct FaultyCache {
+	ImageCache cache;
+	ImageCache *inner;
+	Fault *fault;
+} FaultyCache;
+
+static FaultyCache *faulty_of(ImageCache *c)
+{
+	return CONTAINER_OF(c, FaultyCache, cache);
+}
+
+static int faulty_ensure(ImageCache *self, Context *ctx, const ImageRequest *r, ImageState *ret,
+			 Error *err)
+{
+	FaultyCache *f = faulty_of(self);
+	ImageState s = { 0 };
+	bool hit = fault_next(f->fault);
+	int rc;
+
+	if (hit && f->fault->mode == FAULT_BEFORE)
+		return fault_error(f->fault, "image ensure", err);
+	rc = f->inner->ops->ensure(f->inner, ctx, r, &s, err);
+	if (hit && rc >= 0) {
+		image_state_done(&s);
+		return fault_error(f->fault, "image ensure", err);
+	}
+	if (rc >= 0)
+		*ret = s;
+	return rc;
+}
+
+static int faulty_forget(ImageCache *self, Context *ctx, const char *uid, Error *err)
+{
+	FaultyCache *f = faulty_of(self);
+
+	return FAULT_CALL(f->fault, "image forget", f->inner->ops->forget(f->inner, ctx, uid, err));
+}
+
+static int faulty_path(ImageCache *self, Context *ctx, const char *digest,
+		       char ret_path[static 4096], Error *err)
+{
+	FaultyCache *f = faulty_of(self);
+
+	if (fault_next(f->fault))
+		return fault_error(f->fault, "image path", err);
+	return f->inner->ops->path(f->inner, ctx, digest, ret_path, err);
+}
+
+static int faulty_evict(ImageCache *self, Context *ctx, const ImageDigestList *keep,
+			uint64_t *ret_freed, Error *err)
+{
+	FaultyCache *f = faulty_of(self);
+	uint64_t freed = 0;
+	int rc = FAULT_CALL(f->fault, "image evict",
+			    f->inner->ops->evict(f->inner, ctx, keep, &freed, err));
+
+	if (rc >= 0 && ret_freed)
+		*ret_freed = freed;
+	return rc;
+}
+
+static void faulty_subscribe(ImageCache *self, ImageEventFn fn, void *arg)
+{
+	FaultyCache *f = faulty_of(self);
+
+	f->inner->ops->subscribe(f->inner, fn, arg);
+}
+
+static ImageCache *faulty_free(ImageCache *self)
+{
+	FaultyCache *f = faulty_of(self);
+
+	f->inner->ops->free(f->inner);
+	free(f);
+	return NULL;
+}
+
+static const ImageCacheOps faulty_ops = {
+	.name = "faulty",
+	.ensure = faulty_ensure,
+	.forget = faulty_forget,
+	.path = faulty_path,
+	.evict = faulty_evict,
+	.subscribe = faulty_subscribe,
+	.free = faulty_free,
+};
+
+ImageCache *faulty_image_cache_new(ImageCache *inner, Fault *fault)
+{
+	FaultyCache *f = xnew0(FaultyCache, 1);
+
+	f->cache.ops = &faulty_ops;
+	f->inner = inner;
+	f->fault = fault;
+	return &f->cache;
+}
