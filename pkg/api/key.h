@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key: the name of one stored thing: group, resource (the plural), namespace, name. A value: copied, compared, hashed
- * and queued without any allocation. Group and resource are interned together and live for the whole process, so two
- * keys of one kind share a pointer. Any thread.
+ * Key: the name of one stored thing: group, resource (the plural), namespace, name. A value:
+ * copied, compared, hashed and queued without any allocation. Group and resource are interned
+ * together and live for the whole process, so two keys of one kind share a pointer. Any thread.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ typedef struct GroupResource {
 } GroupResource;
 
 const GroupResource *group_resource(const char *group, const char *resource);
-/* "instances.shakenfist.io", "namespaces": as Kubernetes writes it in messages. buf of at least 512 bytes. */
+/* "instances.shakenfist.io", "namespaces": as Kubernetes writes it in messages. buf of at least 512
+ * bytes. */
 const char *group_resource_format(const GroupResource *gr, char *buf, size_t size);
 
 typedef struct Key {
@@ -29,7 +30,8 @@ typedef struct Key {
 
 /* Aborts if a part is too long: names are validated at the door. */
 Key key_make(const GroupResource *gr, const char *namespace, const char *name);
-int key_compare(const Key *a, const Key *b); /* by group, resource, namespace, name: the order of lists */
+int key_compare(const Key *a,
+		const Key *b); /* by group, resource, namespace, name: the order of lists */
 bool key_equal(const Key *a, const Key *b);
 uint64_t key_hash(const Key *k);
 /* "instances.shakenfist.io default/web-1"; buf of at least 900 bytes. */
@@ -46,4 +48,4 @@ const char *key_format(const Key *k, char *buf, size_t size);
 #define GR_EVENT     group_resource("", "events")
 #define GR_CRD       group_resource("apiextensions.k8s.io", "customresourcedefinitions")
 /* Internal records, never served: allocations (VNI, address, MAC, port id) and the like. */
-#define GR_ALLOC     group_resource("internal.shakenfist.io", "allocations")
+#define GR_ALLOC group_resource("internal.shakenfist.io", "allocations")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kind: what a CustomResourceDefinition says, compiled: names, scope, schema, columns, subresources. A Kind is
- * immutable and refcounted; the KindRegistry maps names to the newest one. Kinds compiled into the binary are
- * registered at start and cannot be replaced at run time; those from a user's CRD come and go with it.
- * Any thread; the registry has its own lock.
+ * Kind: what a CustomResourceDefinition says, compiled: names, scope, schema, columns,
+ * subresources. A Kind is immutable and refcounted; the KindRegistry maps names to the newest one.
+ * Kinds compiled into the binary are registered at start and cannot be replaced at run time; those
+ * from a user's CRD come and go with it. Any thread; the registry has its own lock.
  */
 #pragma once
 
@@ -13,15 +13,21 @@
 
 typedef struct Schema Schema;
 
-typedef enum PrinterType { PRINTER_STRING, PRINTER_INTEGER, PRINTER_NUMBER, PRINTER_BOOLEAN, PRINTER_DATE } PrinterType;
+typedef enum PrinterType {
+	PRINTER_STRING,
+	PRINTER_INTEGER,
+	PRINTER_NUMBER,
+	PRINTER_BOOLEAN,
+	PRINTER_DATE
+} PrinterType;
 
 typedef struct PrinterColumn {
-	const char *name;        /* "Status" */
+	const char *name; /* "Status" */
 	PrinterType type;
-	const char *format;      /* OpenAPI format or "" */
+	const char *format; /* OpenAPI format or "" */
 	const char *description;
-	const char *json_path;   /* ".status.printableStatus" */
-	int priority;            /* > 0: only with -o wide */
+	const char *json_path; /* ".status.printableStatus" */
+	int priority;          /* > 0: only with -o wide */
 } PrinterColumn;
 
 typedef struct Kind {
@@ -37,23 +43,27 @@ typedef struct Kind {
 	const char *description;
 	bool namespaced;
 	bool builtin;
-	bool has_status;         /* status subresource */
-	const char *const *power_verbs; /* subresources "start", "stop", ...: NULL-terminated, empty for most */
-	bool name_is_dns_label;  /* else DNS subdomain */
-	const Schema *schema;    /* of the whole object */
-	const PrinterColumn *columns; /* without Name; with Age where the CRD names it or has no columns */
+	bool has_status;                /* status subresource */
+	const char *const *power_verbs; /* subresources "start", "stop", ...: NULL-terminated, empty
+					   for most */
+	bool name_is_dns_label;         /* else DNS subdomain */
+	const Schema *schema;           /* of the whole object */
+	const PrinterColumn
+		*columns; /* without Name; with Age where the CRD names it or has no columns */
 	size_t n_columns;
-	const json_t *crd;       /* the definition itself; read only */
+	const json_t *crd; /* the definition itself; read only */
 } Kind;
 
 Kind *kind_ref(const Kind *k);
 Kind *kind_unref(Kind *k);
 DEFINE_CLEANUP(Kind *, kind_unref)
 
-/* Compiles a CRD object (apiextensions.k8s.io/v1, already structurally valid); -ERR_INVALID with path and reason. */
+/* Compiles a CRD object (apiextensions.k8s.io/v1, already structurally valid); -ERR_INVALID with
+ * path and reason. */
 int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err);
 
-/* The values of the kind's columns for a tree, as a JSON array, Age columns as their timestamp. New reference. */
+/* The values of the kind's columns for a tree, as a JSON array, Age columns as their timestamp. New
+ * reference. */
 json_t *kind_cells(const Kind *k, const json_t *tree);
 
 typedef struct KindRegistry KindRegistry;

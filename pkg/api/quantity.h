@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kubernetes quantities: "1Gi", "500M", "1.5Gi", "250m", "1e3"; JSON numbers too. Value in whole units, rounded up;
- * negative, overflowing and malformed ones are errors. Source: k8s.io/apimachinery resource.Quantity documentation.
+ * Kubernetes quantities: "1Gi", "500M", "1.5Gi", "250m", "1e3"; JSON numbers too. Value in whole
+ * units, rounded up; negative, overflowing and malformed ones are errors. Source:
+ * k8s.io/apimachinery resource.Quantity documentation.
  */
 #pragma once
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Schema: an OpenAPI v3 schema (the structural subset of CustomResourceDefinitions) compiled to a tree, and the four
- * things done with it: prune unknown fields, fill in defaults, validate, explain.
+ * Schema: an OpenAPI v3 schema (the structural subset of CustomResourceDefinitions) compiled to a
+ * tree, and the four things done with it: prune unknown fields, fill in defaults, validate,
+ * explain.
  *
- * Supported: type, properties, required, items, additionalProperties, default, enum, pattern, format, minimum, maximum
- * (with exclusive...), minLength, maxLength, minItems, maxItems, uniqueItems, minProperties, maxProperties, nullable,
- * description, x-kubernetes-int-or-string, x-kubernetes-preserve-unknown-fields, x-kubernetes-list-type (atomic, set,
- * map), x-kubernetes-list-map-keys, x-sf-apply. Formats that are checked: date-time, ipv4, ipv6, ip, cidr, mac, uuid,
- * quantity, dns-label, dns-subdomain, uri, byte, int32, int64.
- * Pure; any thread.
+ * Supported: type, properties, required, items, additionalProperties, default, enum, pattern,
+ * format, minimum, maximum (with exclusive...), minLength, maxLength, minItems, maxItems,
+ * uniqueItems, minProperties, maxProperties, nullable, description, x-kubernetes-int-or-string,
+ * x-kubernetes-preserve-unknown-fields, x-kubernetes-list-type (atomic, set, map),
+ * x-kubernetes-list-map-keys, x-sf-apply. Formats that are checked: date-time, ipv4, ipv6, ip,
+ * cidr, mac, uuid, quantity, dns-label, dns-subdomain, uri, byte, int32, int64. Pure; any thread.
  */
 #pragma once
 
@@ -42,17 +43,24 @@ typedef struct FieldErrors {
 	size_t n, cap;
 } FieldErrors;
 
-#define FIELD_ERRORS_INIT (FieldErrors){ 0 }
-void field_errors_add(FieldErrors *e, FieldErrorType type, const char *path, const char *fmt, ...) _printf_(4, 5);
+#define FIELD_ERRORS_INIT \
+	(FieldErrors) \
+	{ \
+		0 \
+	}
+void field_errors_add(FieldErrors *e, FieldErrorType type, const char *path, const char *fmt, ...)
+	_printf_(4, 5);
 void field_errors_done(FieldErrors *e);
 const char *field_error_reason(FieldErrorType t); /* "FieldValueInvalid" */
 
 Schema *schema_compile(const json_t *openapi, const char *path, Error *err); /* NULL on error */
 Schema *schema_free(Schema *s);
 
-/* Removes fields that the schema does not know, adding a FIELD_UNKNOWN each (with "did you mean"); unknown may be NULL. */
+/* Removes fields that the schema does not know, adding a FIELD_UNKNOWN each (with "did you mean");
+ * unknown may be NULL. */
 void schema_prune(const Schema *s, json_t *tree, FieldErrors *unknown);
-/* Fills in defaults, depth first, as Kubernetes does (an absent parent is not created unless it has a default). */
+/* Fills in defaults, depth first, as Kubernetes does (an absent parent is not created unless it has
+ * a default). */
 void schema_default(const Schema *s, json_t *tree);
 /* All errors at once. */
 void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors);
@@ -62,7 +70,8 @@ int schema_explain(const Kind *k, const char *path, bool recursive, StrBuf *out,
 
 /* Look-ups for server-side apply and merge keys. */
 typedef enum ListType { LIST_ATOMIC, LIST_SET, LIST_MAP } ListType;
-const Schema *schema_property(const Schema *s, const char *name); /* also additionalProperties; NULL if unknown */
+const Schema *schema_property(const Schema *s,
+			      const char *name); /* also additionalProperties; NULL if unknown */
 const Schema *schema_items(const Schema *s);
 ListType schema_list_type(const Schema *s);
 const char *const *schema_list_map_keys(const Schema *s); /* NULL-terminated */
@@ -71,8 +80,9 @@ bool schema_is_atomic_map(const Schema *s);
 const char *schema_apply_cost(const Schema *s);
 
 /*
- * The whole check of a candidate: apiVersion/kind/metadata rules (names, labels, annotations, finalizers, owners),
- * schema, then the rules of a compiled-in kind that no schema can say (api/validate_*.c: prefixes that hold their
- * gateway, addresses that are given twice, ...). `old` is NULL at create; immutable fields are compared with it.
+ * The whole check of a candidate: apiVersion/kind/metadata rules (names, labels, annotations,
+ * finalizers, owners), schema, then the rules of a compiled-in kind that no schema can say
+ * (api/validate_*.c: prefixes that hold their gateway, addresses that are given twice, ...). `old`
+ * is NULL at create; immutable fields are compared with it.
  */
 void object_validate(const Kind *k, const json_t *tree, const json_t *old, FieldErrors *errors);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON: what jansson lacks: strict decoding with limits, canonical text, equality, paths, merge patch (RFC 7386), JSON
- * patch (RFC 6902), jsonpath as kubectl writes it. Pure; a tree belongs to one thread.
+ * JSON: what jansson lacks: strict decoding with limits, canonical text, equality, paths, merge
+ * patch (RFC 7386), JSON patch (RFC 6902), jsonpath as kubectl writes it. Pure; a tree belongs to
+ * one thread.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ bool json_same(const json_t *a, const json_t *b);
 
 /* "spec.cpus" (dots, no indexes): borrowed, NULL if any step is missing. */
 json_t *json_at(const json_t *v, const char *path);
-const char *json_string_at(const json_t *v, const char *path);            /* NULL if absent or no string */
+const char *json_string_at(const json_t *v, const char *path); /* NULL if absent or no string */
 int64_t json_integer_at(const json_t *v, const char *path, int64_t dflt);
 bool json_bool_at(const json_t *v, const char *path, bool dflt);
 /* Creates objects on the way; steals value. */
@@ -31,10 +32,12 @@ void json_set_at(json_t *v, const char *path, json_t *value);
 
 /* RFC 7386, in place on target (an object or NULL); a new reference to the result. */
 json_t *json_merge_patch(json_t *target, const json_t *patch);
-/* RFC 6902 on a copy; -ERR_INVALID with the operation's index and path. At most 10,000 operations. */
+/* RFC 6902 on a copy; -ERR_INVALID with the operation's index and path. At most 10,000 operations.
+ */
 int json_patch_apply(const json_t *doc, const json_t *patch, json_t **ret, Error *err);
 
-/* "{.status.conditions[?(@.type==\"Ready\")].status}" or ".a.b[0]": results joined by spaces into out. */
+/* "{.status.conditions[?(@.type==\"Ready\")].status}" or ".a.b[0]": results joined by spaces into
+ * out. */
 typedef struct JsonPath JsonPath;
 int jsonpath_compile(const char *expr, JsonPath **ret, Error *err);
 JsonPath *jsonpath_free(JsonPath *p);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reconcilers: one file per kind, each plan() (pure) and reconcile() (inspect, plan, one step, again). This header is
- * all that main needs: an environment of ports, and one function that registers every controller with the manager.
+ * Reconcilers: one file per kind, each plan() (pure) and reconcile() (inspect, plan, one step,
+ * again). This header is all that main needs: an environment of ports, and one function that
+ * registers every controller with the manager.
  */
 #pragma once
 
@@ -21,21 +22,21 @@ typedef struct ReconcileEnv {
 	Recorder *recorder;
 	Clock *clock;
 	Manager *manager;
-	Hypervisor *hypervisor;    /* ports: borrowed */
+	Hypervisor *hypervisor; /* ports: borrowed */
 	NetworkDriver *network;
 	ImageCache *images;
 	DiskStore *disks;
 	SeedWriter *seeds;
 	const char *node_name;
-	const char *architecture;  /* "x86_64" */
+	const char *architecture; /* "x86_64" */
 	/* True while the host shuts down: nothing is started then. */
 	bool (*host_is_stopping)(void *arg);
 	void *host_arg;
 } ReconcileEnv;
 
 /*
- * Adds the controllers named in `list` ("all", "none", or "instance,network,...") and subscribes to the ports' events.
- * The result must live until the manager is stopped.
+ * Adds the controllers named in `list` ("all", "none", or "instance,network,...") and subscribes to
+ * the ports' events. The result must live until the manager is stopped.
  */
 int reconcilers_new(const ReconcileEnv *env, const char *list, Reconcilers **ret, Error *err);
 Reconcilers *reconcilers_free(Reconcilers *r);

@@ -2,8 +2,9 @@
 /*
  * Server: the Kubernetes HTTP API over the store, on Unix and TCP sockets (libmicrohttpd).
  *
- * Threads: the HTTP pool decodes, validates and reads; a write suspends its connection and the store's writer resumes
- * it; a watch is a suspended connection. Nothing here waits. See research notes on the surface in docs of each file.
+ * Threads: the HTTP pool decodes, validates and reads; a write suspends its connection and the
+ * store's writer resumes it; a watch is a suspended connection. Nothing here waits. See research
+ * notes on the surface in docs of each file.
  */
 #pragma once
 
@@ -19,13 +20,13 @@ typedef struct ServerOptions {
 	Store *store;
 	KindRegistry *kinds;
 	Clock *clock;
-	Console *console;          /* may be NULL: log and console answer 503 */
-	NetworkDriver *network;    /* for portforward; may be NULL */
-	Manager *manager;          /* for /metrics; may be NULL */
+	Console *console;       /* may be NULL: log and console answer 503 */
+	NetworkDriver *network; /* for portforward; may be NULL */
+	Manager *manager;       /* for /metrics; may be NULL */
 	const char *node_name;
 	const char *default_namespace; /* "default" */
-	gid_t admin_gid;           /* group "sfd"; (gid_t)-1 = none. Root always may. */
-	unsigned threads;          /* of the pool; 0 = 2 */
+	gid_t admin_gid;               /* group "sfd"; (gid_t)-1 = none. Root always may. */
+	unsigned threads;              /* of the pool; 0 = 2 */
 } ServerOptions;
 
 int server_new(const ServerOptions *options, Server **ret, Error *err);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Store: the objects' meaning above a Backend: uid, generation, finalizers, status apart from spec, watch.
+ * Store: the objects' meaning above a Backend: uid, generation, finalizers, status apart from spec,
+ * watch.
  *
- * Reads come from memory and never block on the disk. Writes are Txns: all or nothing, one revision, checked against
- * the head by the one writer thread, which commits all that wait together, then swaps memory, calls the watchers in
- * revision order and answers. What a watcher sees is durable. Any thread may call everything here, except that a watch
- * function runs on the writer thread and may only enqueue, copy or post; it must not call store_commit().
+ * Reads come from memory and never block on the disk. Writes are Txns: all or nothing, one
+ * revision, checked against the head by the one writer thread, which commits all that wait
+ * together, then swaps memory, calls the watchers in revision order and answers. What a watcher
+ * sees is durable. Any thread may call everything here, except that a watch function runs on the
+ * writer thread and may only enqueue, copy or post; it must not call store_commit().
  *
- * A failed commit is unknown, not "not done": the txn gets -ERR_UNAVAILABLE, the backend is opened and read again, and watchers
- * see whatever turns out to have happened.
+ * A failed commit is unknown, not "not done": the txn gets -ERR_UNAVAILABLE, the backend is opened
+ * and read again, and watchers see whatever turns out to have happened.
  */
 #pragma once
 
@@ -20,11 +22,13 @@
 typedef struct Store Store;
 
 typedef struct StoreOptions {
-	Clock *clock;            /* NULL = the system's */
-	KindRegistry *kinds;     /* kinds of stored CRDs are registered at open and as they come and go */
-	int64_t history;         /* revisions kept for watches; 0 = 10000 */
-	usec_t history_age;      /* 0 = an hour */
-	int64_t known_revision;  /* highest revision ever seen outside the database; a lower head is a restored store */
+	Clock *clock; /* NULL = the system's */
+	KindRegistry
+		*kinds;  /* kinds of stored CRDs are registered at open and as they come and go */
+	int64_t history; /* revisions kept for watches; 0 = 10000 */
+	usec_t history_age;     /* 0 = an hour */
+	int64_t known_revision; /* highest revision ever seen outside the database; a lower head is
+				   a restored store */
 	const char *revision_file; /* where that is kept up to date; NULL = nowhere */
 } StoreOptions;
 
@@ -36,7 +40,8 @@ DEFINE_CLEANUP(Store *, store_free)
 /* UUID of this store: part of every ownership mark. */
 const char *store_id(const Store *s);
 int64_t store_revision(Store *s);
-/* True when the database is older than what was once acknowledged: collect nothing until accepted. */
+/* True when the database is older than what was once acknowledged: collect nothing until accepted.
+ */
 bool store_is_restored(const Store *s);
 int store_accept(Store *s, Error *err);
 
@@ -47,14 +52,15 @@ bool store_exists(Store *s, const Key *key);
 
 typedef struct ListOptions {
 	const GroupResource *gr;
-	const char *namespace;   /* NULL or "" = all */
+	const char *namespace;                     /* NULL or "" = all */
 	bool (*match)(void *arg, const Object *o); /* NULL = all; no lock is held */
 	void *match_arg;
-	size_t limit;            /* 0 = no limit */
+	size_t limit; /* 0 = no limit */
 	const char *continue_token;
 } ListOptions;
 
-int store_list(Store *s, const ListOptions *options, ObjectList **ret, Error *err); /* -ERR_GONE for an old token */
+int store_list(Store *s, const ListOptions *options, ObjectList **ret,
+	       Error *err); /* -ERR_GONE for an old token */
 /* Objects whose ownerReferences name this uid, of every kind. */
 int store_list_owned(Store *s, const char *uid, ObjectList **ret, Error *err);
 size_t store_count(Store *s, const GroupResource *gr, const char *namespace);
@@ -64,7 +70,8 @@ int store_list_namespace(Store *s, const char *namespace, ObjectList **ret, Erro
 /* Internal records (GR_ALLOC, ...): body is any JSON; name order. */
 int store_record_get(Store *s, const Key *key, json_t **ret, int64_t *ret_rev, Error *err);
 typedef int (*RecordJsonFn)(void *arg, const Key *key, const json_t *body, int64_t rev);
-int store_record_list(Store *s, const GroupResource *gr, const char *name_prefix, RecordJsonFn fn, void *arg, Error *err);
+int store_record_list(Store *s, const GroupResource *gr, const char *name_prefix, RecordJsonFn fn,
+		      void *arg, Error *err);
 
 /* ---- writing ---- */
 
@@ -75,28 +82,31 @@ DEFINE_CLEANUP(Txn *, txn_free)
 bool txn_is_empty(const Txn *t);
 
 /*
- * Creates. The tree (not consumed) has apiVersion, kind, metadata; the store gives uid, creationTimestamp, generation 1
- * and resourceVersion, and drops `status` if the kind has that subresource, unless with_status. In a namespaced kind
- * the namespace must exist and be Active (-ERR_NOT_FOUND / -ERR_FORBIDDEN). -ERR_EXISTS if the key is taken.
+ * Creates. The tree (not consumed) has apiVersion, kind, metadata; the store gives uid,
+ * creationTimestamp, generation 1 and resourceVersion, and drops `status` if the kind has that
+ * subresource, unless with_status. In a namespaced kind the namespace must exist and be Active
+ * (-ERR_NOT_FOUND / -ERR_FORBIDDEN). -ERR_EXISTS if the key is taken.
  */
 void txn_create(Txn *t, const Key *key, const json_t *tree, bool with_status);
 /*
- * Replaces spec and metadata of `base`, which must still be the head (-ERR_CONFLICT). System metadata is kept from
- * base; generation goes up if anything but metadata and status changed; with a deletionTimestamp and no finalizers
- * left the object is removed. Nothing changed = no revision, no event.
+ * Replaces spec and metadata of `base`, which must still be the head (-ERR_CONFLICT). System
+ * metadata is kept from base; generation goes up if anything but metadata and status changed; with
+ * a deletionTimestamp and no finalizers left the object is removed. Nothing changed = no revision,
+ * no event.
  */
 void txn_update(Txn *t, const Object *base, const json_t *tree);
 /* Replaces only status (the whole member); other members of tree are ignored. */
 void txn_update_status(Txn *t, const Object *base, const json_t *status);
 /*
- * Deletes: with finalizers it sets deletionTimestamp (and generation), else removes. uid and rev, if given, must match
+ * Deletes: with finalizers it sets deletionTimestamp (and generation), else removes. uid and rev,
+ * if given, must match
  * (-ERR_CONFLICT). Deleting again is nothing.
  */
 typedef struct DeleteOptions {
-	const char *uid;         /* NULL = any */
-	int64_t revision;        /* 0 = any */
+	const char *uid;              /* NULL = any */
+	int64_t revision;             /* 0 = any */
 	int64_t grace_period_seconds; /* -1 = the default */
-	const char *propagation; /* "Background", "Foreground", "Orphan" or NULL */
+	const char *propagation;      /* "Background", "Foreground", "Orphan" or NULL */
 } DeleteOptions;
 void txn_delete(Txn *t, const Object *base, const DeleteOptions *options);
 /* Removes one finalizer from base (and the object, if it was the last and it is being deleted). */
@@ -110,20 +120,23 @@ void txn_require(Txn *t, const Key *key, int64_t rev);
 void txn_require_namespace_active(Txn *t, const char *namespace);
 
 typedef struct TxnResult {
-	int64_t revision;        /* of this txn; the head's when nothing changed */
+	int64_t revision; /* of this txn; the head's when nothing changed */
 	bool changed;
-	Object **objects;        /* one per object operation, in order: the new state (its last one when removed) */
+	Object **objects; /* one per object operation, in order: the new state (its last one when
+			     removed) */
 	size_t n_objects;
-	bool removed;            /* the last delete/finalize/update removed its object for good */
+	bool removed; /* the last delete/finalize/update removed its object for good */
 } TxnResult;
 void txn_result_done(TxnResult *r);
 
 /* Blocks until durable. ret may be NULL. The error text names the key that was in the way. */
 int store_commit(Store *s, Context *ctx, Txn *t, TxnResult *ret, Error *err);
-/* Takes t over; done() is called on the writer thread (result and err are borrowed) and must not block. */
+/* Takes t over; done() is called on the writer thread (result and err are borrowed) and must not
+ * block. */
 typedef void (*CommitFn)(void *arg, int rc, const TxnResult *result, const Error *err);
 void store_commit_async(Store *s, Txn *t, CommitFn done, void *arg);
-/* The same checks and results without appending (dry run): resourceVersion stays the base's, or "" for a create. */
+/* The same checks and results without appending (dry run): resourceVersion stays the base's, or ""
+ * for a create. */
 int store_dry_run(Store *s, Txn *t, TxnResult *ret, Error *err);
 
 /* ---- watching ---- */
@@ -133,19 +146,22 @@ typedef enum WatchType { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED } WatchType;
 typedef struct WatchEvent {
 	WatchType type;
 	int64_t revision;
-	Object *object;          /* new state; for DELETED the last one, at the revision of the deletion. Borrowed. */
-	Object *old;             /* NULL for ADDED. Borrowed. */
+	Object *object; /* new state; for DELETED the last one, at the revision of the deletion.
+			   Borrowed. */
+	Object *old;    /* NULL for ADDED. Borrowed. */
 } WatchEvent;
 
 typedef void (*WatchFn)(void *arg, const WatchEvent *event);
 typedef struct Watch Watch;
 
 /*
- * Calls fn for each change with revision > from (in order, exactly once), history first. gr NULL = every kind.
- * -ERR_GONE if from is older than the kept history. History events are delivered on the calling thread before it
- * returns or on the writer's, never interleaved. The filter of namespace and name is the caller's.
+ * Calls fn for each change with revision > from (in order, exactly once), history first. gr NULL =
+ * every kind. -ERR_GONE if from is older than the kept history. History events are delivered on the
+ * calling thread before it returns or on the writer's, never interleaved. The filter of namespace
+ * and name is the caller's.
  */
-int store_watch(Store *s, const GroupResource *gr, int64_t from, WatchFn fn, void *arg, Watch **ret, Error *err);
+int store_watch(Store *s, const GroupResource *gr, int64_t from, WatchFn fn, void *arg, Watch **ret,
+		Error *err);
 Watch *watch_close(Watch *w); /* returns after the last call of fn */
 DEFINE_CLEANUP(Watch *, watch_close)
 

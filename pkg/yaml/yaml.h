@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML at the door: documents in, JSON trees with positions out; and JSON trees back to YAML text. The only user of
- * libfyaml. Input is hostile: size, depth and node count are bounded; duplicate keys, tags, anchors, aliases, merge
- * keys, bad UTF-8, NUL and control characters are errors, each with file:line:column and what to do.
- * Plain scalars follow the YAML 1.2 core schema: only true/false are booleans ("no" is a string).
+ * YAML at the door: documents in, JSON trees with positions out; and JSON trees back to YAML text.
+ * The only user of libfyaml. Input is hostile: size, depth and node count are bounded; duplicate
+ * keys, tags, anchors, aliases, merge keys, bad UTF-8, NUL and control characters are errors, each
+ * with file:line:column and what to do. Plain scalars follow the YAML 1.2 core schema: only
+ * true/false are booleans ("no" is a string).
  */
 #pragma once
 
@@ -38,5 +39,6 @@ const char *yaml_doc_name(const YamlDoc *d);
 YamlMark yaml_doc_mark(const YamlDoc *d, const char *path);
 YamlMark yaml_doc_start(const YamlDoc *d);
 
-/* Block style, keys in the tree's order, strings quoted where YAML 1.1 or 1.2 readers would take them for something else. */
+/* Block style, keys in the tree's order, strings quoted where YAML 1.1 or 1.2 readers would take
+ * them for something else. */
 void yaml_emit(const json_t *tree, StrBuf *out);
