@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the renderers share among themselves. Pure.
+ */
+#pragma once
+
+#include "base/sha.h"
+#include "driver/net/nft_text.h"
+
+#define REVISION_BLANK "----------------" /* hashed in this form, then replaced */
+
+/* The sets hosts4/hosts6; an empty set is written without `elements`. */
+void nft_add_hosts(StrBuf *out, const AddressList *hosts, int family);
+/* Writes the hash of the text over the blank revision that starts at revision_at. */
+void nft_seal(StrBuf *text, size_t revision_at, char revision[static REVISION_MAX]);
