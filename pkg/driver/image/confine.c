@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Confine. See confine.h.
+ *
+ * Order matters: leaving the network needs a capability, Landlock and seccomp need no_new_privs.
+ * Landlock's structures grow with the kernel; ours are written out here so that rights newer than
+ * the build host's headers are used where the kernel has them. Source: Linux,
+ * Documentation/userspace-api/landlock.rst.
+ */
+#include "driver/image/confine.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/memory.h"
+
+typedef struct Ruleset {
+	uint64_t fs, net, scoped;
+} Ruleset;
+
+#define FS_EXECUTE   (1ULL << 0)
+#define FS_WRITE     (1ULL << 1)
+#define FS_READ      (1ULL << 2)
+#define FS_READ_DIR  (1ULL << 3)
+#define FS_ABI1      ((1ULL << 13) - 1)
+#define FS_REFER     (1ULL << 13) /* ABI 2 */
+#define FS_TRUNCATE  (1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */
+#define NET_BIND     (1ULL << 0)  /* ABI 4 */
+#define NET_CONNECT  (1ULL << 1)
+#define SCOPE_ALL    3ULL /* ABI 6: abstract Unix sockets, signals */
+
+static Ruleset ruleset_for(const Confine *c, long abi)
+{
+	Ruleset r = { .fs = FS_ABI1 };
+
+	if (abi >= 2)
+		r.fs |= FS_REFER;
+	if (abi >= 3)
+		r.fs |= FS_TRUNCATE;
+	if (abi >= 5)
+		r.fs |= FS_IOCTL_DEV;
+	if (abi >= 4)
+		r.net = NET_BIND | (c->network ? 0 : NET_CONNECT);
+	if (abi >= 6)
+		r.scoped = SCOPE_ALL;
+	return r;
+}
+
+static size_t ruleset_size(long abi)
+{
+	return abi >= 6 ? sizeof(Ruleset) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+}
+
+static int landlock_allow(int ruleset, int fd, uint64_t access, Error *err)
+{
+	struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
+
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) < 0)
+		return error_set_errno(err, errno, "landlock rule");
+	return 0;
+}
+
+static int landlock_allow_read(int ruleset, const Ruleset *r, const char *path, Error *err)
+{
+	_cleanup_(fd_closep) int fd = open(path, O_PATH | O_CLOEXEC);
+	uint64_t access = FS_READ | FS_EXECUTE;
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return error_set_errno(err, errno, "stat %s", path);
+	if (S_ISDIR(st.st_mode))
+		access |= FS_READ_DIR;
+	else if (S_ISCHR(st.st_mode))
+		access = FS_READ | FS_WRITE | (r->fs & FS_IOCTL_DEV);
+	return landlock_allow(ruleset, fd, access, err);
+}
+
+static int confine_files(const Confine *c, Error *err)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	_cleanup_(fd_closep) int ruleset = -1;
+	Ruleset r = ruleset_for(c, abi);
+	int rc;
+
+	if (abi < 1)
+		return 0;
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &r, ruleset_size(abi), 0U);
+	if (ruleset < 0)
+		return error_set_errno(err, errno, "landlock");
+	rc = landlock_allow(ruleset, c->directory_fd, r.fs & ~FS_EXECUTE, err);
+	for (const char *const *p = c->read_paths; rc == 0 && *p; p++)
+		rc = landlock_allow_read(ruleset, &r, *p, err);
+	if (rc == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0U) < 0)
+		rc = error_set_errno(err, errno, "landlock");
+	return rc;
+}
+
+/*
+ * What no downloader or converter calls: ways to other processes, namespaces, mounts, the kernel
+ * itself. A list of what is refused rather than allowed, because libc, GnuTLS, the resolver's
+ * modules and qemu-img change what they call between releases.
+ */
+static const char *const refused_calls[] = {
+	"ptrace",
+	"process_vm_readv",
+	"process_vm_writev",
+	"pidfd_getfd",
+	"kcmp",
+	"mount",
+	"umount2",
+	"pivot_root",
+	"chroot",
+	"move_mount",
+	"open_tree",
+	"fsopen",
+	"fsmount",
+	"fsconfig",
+	"fspick",
+	"mount_setattr",
+	"unshare",
+	"setns",
+	"bpf",
+	"perf_event_open",
+	"userfaultfd",
+	"io_uring_setup",
+	"io_uring_enter",
+	"io_uring_register",
+	"keyctl",
+	"add_key",
+	"request_key",
+	"open_by_handle_at",
+	"name_to_handle_at",
+	"init_module",
+	"finit_module",
+	"delete_module",
+	"kexec_load",
+	"kexec_file_load",
+	"reboot",
+	"swapon",
+	"swapoff",
+	"acct",
+	"quotactl",
+	"settimeofday",
+	"clock_settime",
+	"clock_adjtime",
+	"adjtimex",
+	"sethostname",
+	"setdomainname",
+	"syslog",
+	"iopl",
+	"ioperm",
+	"modify_ldt",
+	"personality",
+	"mknod",
+	"mknodat",
+	"fanotify_init",
+	"vhangup",
+	NULL,
+};
+
+static const char *const refused_execute[] = { "execve", "execveat", NULL };
+static const char *const refused_network[] = { "socket", "socketpair", "connect", "bind",
+					       "listen", "accept",     "accept4", NULL };
+
+static int refuse(scmp_filter_ctx filter, const char *const *names)
+{
+	for (; *names; names++) {
+		int nr = seccomp_syscall_resolve_name(*names);
+
+		/* A call this architecture lacks needs no rule. */
+		if (nr != __NR_SCMP_ERROR &&
+		    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), nr, 0) < 0 && nr >= 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int confine_calls(const Confine *c, Error *err)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int rc = 0;
+
+	if (!filter || refuse(filter, refused_calls) < 0 ||
+	    (!c->execute && refuse(filter, refused_execute) < 0) ||
+	    (!c->network && refuse(filter, refused_network) < 0) || seccomp_load(filter) < 0)
+		rc = error_set(err, ERR_INTERNAL, "cannot load the system call filter");
+	if (filter)
+		seccomp_release(filter);
+	return rc;
+}
+
+int confine(const Confine *c, Error *err)
+{
+	int rc;
+
+	/* Best effort: without the right to, seccomp still refuses every socket. */
+	if (!c->network)
+		(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
+		capng_clear(CAPNG_SELECT_CAPS); /* no CAP_SETPCAP: the rest can still go */
+	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
+		return error_set(err, ERR_FORBIDDEN, "cannot drop capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_set_errno(err, errno, "no_new_privs");
+	rc = confine_files(c, err);
+	return rc < 0 ? rc : confine_calls(c, err);
+}

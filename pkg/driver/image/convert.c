@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The convert role: judges a complete download and turns it into the cache's format, one plain
+ * qcow2 (version 3, 64 KiB clusters, nothing compressed): guests read it for years, so the reading
+ * must be cheap, and the same content always gives the same file.
+ *
+ * Request: {"input": NAME, "output": NAME, "maxVirtualSize": BYTES, "timeout": SECONDS}; names are
+ * files of the directory on descriptor 3. Result: {"digest": "sha256:hex" of the output,
+ * "virtualSize", "fileSize", "format" of the input}. No network, no capability, no file but the
+ * directory and the system's libraries; qemu-img runs under limits of address space, processor time
+ * and file size. One thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/sha.h"
+#include "base/spawn.h"
+#include "driver/image/confine.h"
+#include "driver/image/header.h"
+#include "driver/image/role.h"
+#include "driver/image/roles.h"
+
+#define QEMU_IMG            "/usr/bin/qemu-img"
+#define GIB                 ((uint64_t)1 << 30)
+#define ADDRESS_SPACE       (2 * GIB)
+#define CPU_SECONDS         60 /* and this much more per GiB: */
+#define CPU_SECONDS_PER_GIB 30
+#define FILE_SIZE_SLACK     (64 * (GIB / 1024))
+#define READ_CHUNK          (256u * 1024)
+
+static const char *const read_paths[] = { "/usr",      "/lib",         "/lib64", "/etc/ld.so.cache",
+					  "/dev/null", "/dev/urandom", NULL };
+
+typedef struct Convert {
+	const char *input, *output;
+	uint64_t max_virtual_size;
+	usec_t timeout;
+	char directory[4096]; /* absolute */
+} Convert;
+
+static bool name_is_safe(const char *s)
+{
+	return s && *s && *s != '.' && !strchr(s, '/') && strlen(s) < 128;
+}
+
+static int convert_parse(const json_t *request, Convert *c, Error *err)
+{
+	char link[32];
+	ssize_t n;
+
+	c->input = json_string_at(request, "input");
+	c->output = json_string_at(request, "output");
+	c->max_virtual_size = (uint64_t)json_integer_at(request, "maxVirtualSize", 0);
+	c->timeout = (usec_t)json_integer_at(request, "timeout", 1800) * USEC_PER_SEC;
+	if (!name_is_safe(c->input) || !name_is_safe(c->output))
+		return error_set(err, ERR_INVALID, "request: input and output are needed");
+	/* qemu-img gets absolute paths: a relative one with a colon would be a protocol. */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", ROLE_DIRECTORY_FD);
+	n = readlink(link, c->directory, sizeof(c->directory) - 1);
+	if (n < 0)
+		return error_set_errno(err, errno, "descriptor %d", ROLE_DIRECTORY_FD);
+	c->directory[n] = '\0';
+	return 0;
+}
+
+static int limit(int resource, uint64_t value, Error *err)
+{
+	struct rlimit r = { value, value };
+
+	if (setrlimit(resource, &r) < 0)
+		return error_set_errno(err, errno, "setrlimit");
+	return 0;
+}
+
+static int limits_set(uint64_t virtual_size, Error *err)
+{
+	uint64_t gib = (virtual_size + GIB - 1) / GIB;
+	int rc = limit(RLIMIT_CORE, 0, err);
+
+	if (rc == 0)
+		rc = limit(RLIMIT_CPU, CPU_SECONDS + gib * CPU_SECONDS_PER_GIB, err);
+	if (rc == 0)
+		rc = limit(RLIMIT_FSIZE, virtual_size + virtual_size / 20 + FILE_SIZE_SLACK, err);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	/* A sanitizer's shadow alone is larger than any sensible limit. */
+	if (rc == 0)
+		rc = limit(RLIMIT_AS, ADDRESS_SPACE, err);
+#endif
+	return rc;
+}
+
+static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
+{
+	_cleanup_(xfreep) char *in = xasprintf("%s/%s", c->directory, c->input);
+	_cleanup_(xfreep) char *out = xasprintf("%s/%s", c->directory, c->output);
+	const char *const argv[] = {
+		QEMU_IMG, "convert", "-f", image_format_to_string(h->format),
+		"-O",     "qcow2",   "-o", "compat=1.1,cluster_size=65536,lazy_refcounts=off",
+		in,       out,       NULL
+	};
+	Context ctx = context_with_timeout(&CONTEXT_BACKGROUND, c->timeout);
+	int rc = spawn_run(&ctx, argv, NULL, NULL, err);
+
+	/* The file passed our check, so what qemu-img says is about the file, or about space. */
+	if (rc == -ERR_UNAVAILABLE && strstr(error_message(err), "No space left"))
+		err->code = ERR_EXHAUSTED;
+	return rc < 0 ? -(int)err->code : 0;
+}
+
+static int output_hash(int fd, Sha *sha, Error *err)
+{
+	_cleanup_(xfreep) char *chunk = xmalloc(READ_CHUNK);
+	ssize_t n;
+
+	while ((n = read(fd, chunk, READ_CHUNK)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return error_set_errno(err, errno, "read");
+		if (n > 0)
+			sha_update(sha, chunk, (size_t)n);
+	}
+	return 0;
+}
+
+/* Makes the output durable and final and tells about it. */
+static int output_finish(const Convert *c, const ImageHeader *h, Error *err)
+{
+	_cleanup_(fd_closep) int fd =
+		fs_open_beneath(ROLE_DIRECTORY_FD, c->output, O_RDONLY, 0, err);
+	_cleanup_(sha_freep) Sha *sha = sha_new(SHA_256);
+	char hex[SHA_HEX_MAX], digest[SHA_HEX_MAX + 8];
+	struct stat st;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0444) < 0 || fsync(fd) < 0 || fstat(fd, &st) < 0)
+		return error_set_errno(err, errno, "converted image");
+	rc = output_hash(fd, sha, err);
+	if (rc < 0)
+		return rc;
+	snprintf(digest, sizeof(digest), "sha256:%s", sha_hex(sha, hex));
+	role_answer("result",
+		    json_pack("{s:s, s:I, s:I, s:s}", "digest", digest, "virtualSize",
+			      (json_int_t)h->virtual_size, "fileSize", (json_int_t)st.st_size,
+			      "format", image_format_to_string(h->format)));
+	return 0;
+}
+
+static int convert(const Convert *c, Error *err)
+{
+	_cleanup_(fd_closep) int fd =
+		fs_open_beneath(ROLE_DIRECTORY_FD, c->input, O_RDONLY, 0, err);
+	ImageHeader header;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = image_header_check(fd, c->max_virtual_size, &header, err);
+	if (rc == 0)
+		rc = limits_set(header.virtual_size, err);
+	if (rc < 0)
+		return rc;
+	(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0); /* of an interrupted run */
+	rc = convert_run(c, &header, err);
+	if (rc == 0)
+		rc = output_finish(c, &header, err);
+	if (rc < 0)
+		(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0);
+	return rc;
+}
+
+int convert_role_main(_unused_ int argc, _unused_ char **argv)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	json_t *request = NULL;
+	Convert c = { 0 };
+	int rc = role_request(&request, &err);
+
+	if (rc == 0)
+		rc = convert_parse(request, &c, &err);
+	if (rc == 0)
+		rc = confine(&(Confine){ .read_paths = read_paths,
+					 .directory_fd = ROLE_DIRECTORY_FD,
+					 .execute = true },
+			     &err);
+	if (rc == 0)
+		rc = convert(&c, &err);
+	json_decref(request);
+	return rc < 0 ? role_fail(&err) : 0;
+}
