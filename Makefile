@@ -78,8 +78,10 @@ archives = $(foreach p,$(1),$(call archive,$(p)))
 
 TEST_SRCS := $(sort $(wildcard tests/unit/*/test_*.c tests/contract/*/test_*.c tests/integration/*/test_*.c))
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRCS))
-TESTLIB   := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
+# Helpers of all tests are an archive; those of one package's tests lie beside them as lib_*.c.
+TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
+test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
 .PHONY: all check check-unit check-contract check-integration check-e2e verify format install uninstall clean help \
         compile_commands.json
@@ -109,7 +111,9 @@ $(BUILD)/sfctl: $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard cmd/sfctl/*.c)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SFCTL)
 
-$(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) \
+$(TESTLIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
+
+$(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call test_libs,tests/$$*) $(TESTLIB) \
           $$(call archives,$$(USES_$$(call test_pkg,tests/$$*)))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of pkg/yaml share. Private.
+ */
+#pragma once
+
+#include "yaml/yaml.h"
+
+/* Size, UTF-8, control characters, and tabs used as indentation: errors with "name:line:column". */
+int yaml_check_bytes(const char *text, size_t len, const char *name, Error *err);
+/*
+ * A scalar's value by the YAML 1.2 core schema: plain null, booleans, integers of 64 bits, floats;
+ * everything else and everything quoted is a string. -ERR_INVALID for NUL characters and for
+ * numbers that would lose digits.
+ */
+int yaml_scalar(const char *text, size_t len, bool plain, json_t **ret, Error *err);
+/* True if a plain scalar of this text would not be read back as this string, by YAML 1.1 or 1.2
+ * readers. */
+bool yaml_needs_quotes(const char *text);
