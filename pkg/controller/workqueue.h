@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Workqueue: which keys want a reconcile. Each key is in it at most once; no two workers ever have the same key; a key
- * added while a worker has it comes again when that worker is done. Delays: the earliest wish wins. Failures back off
- * per key, exponentially with jitter, up to a cap, until forgotten. Order is first come, first served. Any thread.
+ * Workqueue: which keys want a reconcile. Each key is in it at most once; no two workers ever have
+ * the same key; a key added while a worker has it comes again when that worker is done. Delays: the
+ * earliest wish wins. Failures back off per key, exponentially with jitter, up to a cap, until
+ * forgotten. Order is first come, first served. Any thread.
  */
 #pragma once
 

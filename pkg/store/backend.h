@@ -40,6 +40,7 @@ typedef struct BackendTxn {
 	int rc;
 	int64_t rev;
 	size_t failed; /* index of the precondition that failed */
+	Error err;     /* what a backend has to say beyond rc, if anything; the caller's to free */
 } BackendTxn;
 
 typedef int (*RecordFn)(void *arg, const Record *record); /* < 0 stops; bytes are borrowed */

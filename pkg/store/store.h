@@ -76,6 +76,10 @@ int store_record_list(Store *s, const GroupResource *gr, const char *name_prefix
 /* ---- writing ---- */
 
 typedef struct Txn Txn;
+/*
+ * Operations of one Txn on one object build on each other (update_status and finalize of the same
+ * base: one record is written). A create and another operation on the same key do not mix.
+ */
 Txn *txn_new(void);
 Txn *txn_free(Txn *t);
 DEFINE_CLEANUP(Txn *, txn_free)
@@ -105,12 +109,17 @@ void txn_update_status(Txn *t, const Object *base, const json_t *status);
 typedef struct DeleteOptions {
 	const char *uid;              /* NULL = any */
 	int64_t revision;             /* 0 = any */
-	int64_t grace_period_seconds; /* -1 = the default */
+	int64_t grace_period_seconds; /* -1 = none given: deletionGracePeriodSeconds stays away */
 	const char *propagation;      /* "Background", "Foreground", "Orphan" or NULL */
 } DeleteOptions;
 void txn_delete(Txn *t, const Object *base, const DeleteOptions *options);
 /* Removes one finalizer from base (and the object, if it was the last and it is being deleted). */
 void txn_finalize(Txn *t, const Object *base, const char *finalizer);
+/*
+ * A Namespace's spec.finalizers count as finalizers and no update changes them: this empties them,
+ * and so removes a Namespace that is being deleted. For its controller, once nothing is left in it.
+ */
+void txn_namespace_finalize(Txn *t, const Object *base);
 
 /* Internal records: expected_rev as in Precondition; -2 = no condition. */
 void txn_record_put(Txn *t, const Key *key, const json_t *body, int64_t expected_rev);

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Txn: a list of wishes; and job_new(), which turns them into changes with preconditions on the
+ * committer's thread, so that the writer only compares revisions and appends.
+ */
+#include "base/memory.h"
+#include "store/store_internal.h"
+#include "json/json.h"
+
+typedef enum OpType {
+	OP_CREATE,
+	OP_UPDATE,
+	OP_STATUS,
+	OP_DELETE,
+	OP_FINALIZE,
+	OP_NAMESPACE_FINALIZE,
+	OP_RECORD,
+	OP_REQUIRE,
+	OP_NAMESPACE,
+} OpType;
+
+typedef struct Op {
+	OpType type;
+	Key key;
+	Object *base;
+	json_t *tree; /* a copy of the caller's; NULL of a record = delete it */
+	bool with_status;
+	char *text, *text2; /* finalizer; propagation and uid */
+	int64_t number, rev;
+} Op;
+
+struct Txn {
+	Op *ops;
+	size_t n, cap;
+};
+
+Txn *txn_new(void)
+{
+	return xnew0(Txn, 1);
+}
+
+Txn *txn_free(Txn *t)
+{
+	if (!t)
+		return NULL;
+	for (size_t i = 0; i < t->n; i++) {
+		Op *op = &t->ops[i];
+
+		if (op->base)
+			object_unref(op->base);
+		json_decref(op->tree);
+		free(op->text);
+		free(op->text2);
+	}
+	free(t->ops);
+	free(t);
+	return NULL;
+}
+
+bool txn_is_empty(const Txn *t)
+{
+	return t->n == 0;
+}
+
+static Op *op_add(Txn *t, OpType type, const Key *key)
+{
+	GROW_ARRAY(t->ops, t->n, t->cap);
+	t->ops[t->n] = (Op){ .type = type };
+	if (key)
+		t->ops[t->n].key = *key;
+	return &t->ops[t->n++];
+}
+
+static Op *op_add_object(Txn *t, OpType type, const Object *base)
+{
+	Op *op = op_add(t, type, object_key(base));
+
+	op->base = object_ref((Object *)base);
+	return op;
+}
+
+void txn_create(Txn *t, const Key *key, const json_t *tree, bool with_status)
+{
+	Op *op = op_add(t, OP_CREATE, key);
+
+	op->tree = json_deep_copy(tree);
+	op->with_status = with_status;
+}
+
+void txn_update(Txn *t, const Object *base, const json_t *tree)
+{
+	op_add_object(t, OP_UPDATE, base)->tree = json_deep_copy(tree);
+}
+
+void txn_update_status(Txn *t, const Object *base, const json_t *status)
+{
+	op_add_object(t, OP_STATUS, base)->tree = status ? json_deep_copy(status) : NULL;
+}
+
+void txn_delete(Txn *t, const Object *base, const DeleteOptions *options)
+{
+	Op *op = op_add_object(t, OP_DELETE, base);
+
+	op->number = options ? options->grace_period_seconds : -1;
+	op->rev = options ? options->revision : 0;
+	op->text = xstrdup(options ? options->propagation : NULL);
+	op->text2 = xstrdup(options ? options->uid : NULL);
+}
+
+void txn_finalize(Txn *t, const Object *base, const char *finalizer)
+{
+	op_add_object(t, OP_FINALIZE, base)->text = xstrdup(finalizer);
+}
+
+void txn_namespace_finalize(Txn *t, const Object *base)
+{
+	op_add_object(t, OP_NAMESPACE_FINALIZE, base);
+}
+
+void txn_record_put(Txn *t, const Key *key, const json_t *body, int64_t expected_rev)
+{
+	Op *op = op_add(t, OP_RECORD, key);
+
+	assert(gr_is_internal(key->gr));
+	op->tree = json_deep_copy(body);
+	op->rev = expected_rev;
+}
+
+void txn_record_delete(Txn *t, const Key *key, int64_t expected_rev)
+{
+	assert(gr_is_internal(key->gr));
+	op_add(t, OP_RECORD, key)->rev = expected_rev;
+}
+
+void txn_require(Txn *t, const Key *key, int64_t rev)
+{
+	op_add(t, OP_REQUIRE, key)->rev = rev;
+}
+
+void txn_require_namespace_active(Txn *t, const char *namespace)
+{
+	Key key = key_make(GR_NAMESPACE, "", namespace);
+
+	op_add(t, OP_NAMESPACE, &key);
+}
+
+void txn_result_done(TxnResult *r)
+{
+	for (size_t i = 0; i < r->n_objects; i++)
+		object_unref(r->objects[i]);
+	free(r->objects);
+	*r = (TxnResult){ 0 };
+}
+
+/* ---- jobs ---- */
+
+static void change_done(Change *c)
+{
+	if (c->base)
+		object_unref(c->base);
+	if (c->next)
+		object_unref(c->next);
+	if (c->kind)
+		kind_unref(c->kind);
+	if (c->defines)
+		kind_unref(c->defines);
+	json_decref(c->tree);
+	free(c->datum);
+}
+
+void job_free(Job *job)
+{
+	for (size_t i = 0; i < job->n_changes; i++)
+		change_done(&job->changes[i]);
+	for (size_t i = 0; i < job->n_records; i++)
+		free(job->heads[i]);
+	txn_result_done(&job->result);
+	error_done(&job->err);
+	pthread_cond_destroy(&job->cond);
+	free(job->changes);
+	free(job->operations);
+	free(job->requires);
+	free(job->guards);
+	free(job->preconditions);
+	free(job->records);
+	free(job->record_change);
+	free(job->heads);
+	free(job);
+}
+
+Job *job_unref(Job *job)
+{
+	if (--job->refs == 0)
+		job_free(job);
+	return NULL;
+}
+
+static Change *change_find(Job *job, const Key *key)
+{
+	for (size_t i = 0; i < job->n_changes; i++)
+		if (key_equal(&job->changes[i].key, key))
+			return &job->changes[i];
+	return NULL;
+}
+
+static Change *change_add(Job *job, const Key *key)
+{
+	GROW_ARRAY(job->changes, job->n_changes, job->cap_changes);
+	job->changes[job->n_changes] = (Change){ .key = *key };
+	return &job->changes[job->n_changes++];
+}
+
+static int bad_mix(const Key *key, const char *why, Error *err)
+{
+	char buf[900];
+
+	return error_set(err, ERR_INVALID, "%s: %s", key_format(key, buf, sizeof(buf)), why);
+}
+
+static int conflict(const Key *key, const char *why, Error *err)
+{
+	char buf[512];
+
+	return error_set(err, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s",
+			 group_resource_format(key->gr, buf, sizeof(buf)), key->name, why);
+}
+
+#define MODIFIED \
+	"the object has been modified; please apply your changes to the latest version and try " \
+	"again"
+
+static void guard_add(Job *job, const char *namespace, const Key *about)
+{
+	NamespaceGuard *g;
+
+	GROW_ARRAY(job->guards, job->n_guards, job->cap_guards);
+	g = &job->guards[job->n_guards++];
+	*g = (NamespaceGuard){ .about = *about };
+	memcpy(g->namespace, namespace, strlen(namespace) + 1);
+}
+
+static int op_create(Store *s, Job *job, const Op *op, Change *c, Error *err)
+{
+	int rc;
+
+	if (s->kinds && !c->kind)
+		return error_set(err, ERR_NOT_FOUND,
+				 "the server could not find the requested resource");
+	c->created = true;
+	c->tree = json_incref(op->tree); /* the Txn's own copy; a second commit sets it anew */
+	c->outcome = OUTCOME_CHANGED;
+	rc = rules_create(c->kind, &op->key, c->tree, op->with_status, clock_wall(s->clock), err);
+	if (rc == 0 && *op->key.namespace)
+		guard_add(job, op->key.namespace, &op->key);
+	return rc;
+}
+
+static int op_delete(Store *s, const Op *op, Change *c, Error *err)
+{
+	const ObjectHead *head = object_head(c->base);
+	char why[256];
+
+	if (op->text2 && !streq(op->text2, head->uid)) {
+		snprintf(why, sizeof(why),
+			 "the UID in the precondition (%.64s) does not match the UID in record "
+			 "(%s). The object might have been deleted and then recreated",
+			 op->text2, head->uid);
+		return conflict(&op->key, why, err);
+	}
+	if (op->rev && op->rev != object_revision(c->base)) {
+		snprintf(why, sizeof(why),
+			 "the ResourceVersion in the precondition (%lld) does not match the "
+			 "ResourceVersion in record (%lld). The object might have been modified",
+			 (long long)op->rev, (long long)object_revision(c->base));
+		return conflict(&op->key, why, err);
+	}
+	return rules_delete(&op->key, c->tree, op->number, op->text, clock_wall(s->clock));
+}
+
+/* The operation on c->tree. < 0, or an Outcome. */
+static int op_run(Store *s, const Op *op, Change *c, Error *err)
+{
+	json_t *tree;
+	int rc;
+
+	switch (op->type) {
+	case OP_UPDATE:
+		tree = json_incref(op->tree);
+		rc = rules_update(c->kind, &op->key, c->tree, tree, err);
+		json_decref(c->tree);
+		c->tree = tree;
+		return rc;
+	case OP_STATUS:
+		return rules_status(c->tree, op->tree);
+	case OP_DELETE:
+		return op_delete(s, op, c, err);
+	case OP_FINALIZE:
+		return rules_finalize(&op->key, c->tree, op->text);
+	default:
+		return rules_namespace_finalize(&op->key, c->tree);
+	}
+}
+
+static int op_object(Store *s, Job *job, const Op *op, Error *err)
+{
+	Change *c = change_find(job, &op->key);
+	int rc;
+
+	if (c && (c->created || op->type == OP_CREATE))
+		return bad_mix(&op->key, "a create stands alone in its transaction", err);
+	if (c && object_revision(c->base) != object_revision(op->base))
+		return bad_mix(&op->key, "operations on different revisions", err);
+	if (c && c->outcome == OUTCOME_REMOVED)
+		return bad_mix(&op->key, "it is removed in the same transaction", err);
+	if (!c) {
+		c = change_add(job, &op->key);
+		c->kind = s->kinds ? kind_registry_find(s->kinds, op->key.gr) : NULL;
+		if (op->base) {
+			c->base = object_ref(op->base);
+			c->tree = object_decode(op->base);
+		}
+	}
+	GROW_ARRAY(job->operations, job->n_operations, job->cap_operations);
+	job->operations[job->n_operations++] = (size_t)(c - job->changes);
+	if (op->type == OP_CREATE)
+		return op_create(s, job, op, c, err);
+	rc = op_run(s, op, c, err);
+	if (rc < 0)
+		return rc;
+	c->outcome = MAX(c->outcome, (Outcome)rc);
+	if (op->type != OP_STATUS)
+		job->removed = rc == OUTCOME_REMOVED;
+	return 0;
+}
+
+static int op_record(Job *job, const Op *op, Error *err)
+{
+	Change *c;
+
+	if (change_find(job, &op->key))
+		return bad_mix(&op->key, "written twice in one transaction", err);
+	c = change_add(job, &op->key);
+	c->expected = op->rev;
+	c->datum = op->tree ? json_text(op->tree) : NULL;
+	c->outcome = op->tree ? OUTCOME_CHANGED : OUTCOME_REMOVED;
+	return 0;
+}
+
+static int job_add(Store *s, Job *job, const Op *op, Error *err)
+{
+	switch (op->type) {
+	case OP_RECORD:
+		return op_record(job, op, err);
+	case OP_REQUIRE:
+		GROW_ARRAY(job->requires, job->n_requires, job->cap_requires);
+		job->requires[job->n_requires++] = (Precondition){ .key = op->key, .rev = op->rev };
+		return 0;
+	case OP_NAMESPACE:
+		guard_add(job, op->key.name, &op->key);
+		return 0;
+	default:
+		return op_object(s, job, op, err);
+	}
+}
+
+/* The new states, serialized; their revision is filled in when it is known. */
+static int job_encode(Store *s, Job *job, Error *err)
+{
+	for (size_t i = 0; i < job->n_changes; i++) {
+		Change *c = &job->changes[i];
+		int rc;
+
+		if (gr_is_internal(c->key.gr))
+			continue;
+		if (c->outcome == OUTCOME_SAME) {
+			c->next = object_ref(c->base);
+			continue;
+		}
+		if (c->key.gr == GR_CRD && c->outcome != OUTCOME_REMOVED) {
+			rc = kinds_check(s, c, err);
+			if (rc < 0)
+				return rc;
+		}
+		c->next = object_new(&c->key, c->kind, c->tree,
+				     c->base ? object_create_revision(c->base) : 0,
+				     c->base ? object_revision(c->base) : 0);
+		json_decref(TAKE_PTR(c->tree));
+	}
+	return 0;
+}
+
+Job *job_new(Store *s, const Txn *t)
+{
+	Job *job = xnew0(Job, 1);
+
+	clock_cond_init(&job->cond);
+	for (size_t i = 0; job->rc == 0 && i < t->n; i++)
+		job->rc = job_add(s, job, &t->ops[i], &job->err);
+	if (job->rc == 0 && (job->n_changes > TXN_OPS_MAX ||
+			     job->n_changes + job->n_requires + job->n_guards > TXN_OPS_MAX))
+		job->rc = error_set(&job->err, ERR_INVALID,
+				    "a transaction has at most %d operations", TXN_OPS_MAX);
+	if (job->rc == 0)
+		job->rc = job_encode(s, job, &job->err);
+	return job;
+}
+
+/* ---- checks ---- */
+
+static int check_change(Store *s, const Change *c, Error *err)
+{
+	int64_t rev = image_revision(s->image, &c->key);
+	char buf[900];
+
+	if (gr_is_internal(c->key.gr)) {
+		if (c->expected == -2 || (c->expected == -1 && rev) || c->expected == rev)
+			return 0;
+		return error_set(err, ERR_CONFLICT, "%s: at revision %lld, not %lld",
+				 key_format(&c->key, buf, sizeof(buf)), (long long)rev,
+				 (long long)c->expected);
+	}
+	if (c->created && rev)
+		return error_set(err, ERR_EXISTS, "%s \"%s\" already exists",
+				 group_resource_format(c->key.gr, buf, sizeof(buf)), c->key.name);
+	if (!c->created && rev != object_revision(c->base))
+		return conflict(&c->key, MODIFIED, err);
+	return 0;
+}
+
+static int check_guard(Store *s, const NamespaceGuard *g, Error *err)
+{
+	Key key = key_make(GR_NAMESPACE, "", g->namespace);
+	Object *o = image_get(s->image, &key);
+	char buf[512];
+
+	if (!o)
+		return error_set(err, ERR_NOT_FOUND, "namespaces \"%s\" not found", g->namespace);
+	if (!object_is_deleting(o))
+		return 0;
+	return error_set(err, ERR_FORBIDDEN,
+			 "%s \"%s\" is forbidden: unable to create new content in namespace %s "
+			 "because it is being terminated",
+			 group_resource_format(g->about.gr, buf, sizeof(buf)), g->about.name,
+			 g->namespace);
+}
+
+int job_check(Store *s, Job *job)
+{
+	char buf[900];
+
+	for (size_t i = 0; job->rc == 0 && i < job->n_guards; i++)
+		job->rc = check_guard(s, &job->guards[i], &job->err);
+	for (size_t i = 0; job->rc == 0 && i < job->n_changes; i++)
+		job->rc = check_change(s, &job->changes[i], &job->err);
+	for (size_t i = 0; job->rc == 0 && i < job->n_requires; i++) {
+		const Precondition *p = &job->requires[i];
+		int64_t rev = image_revision(s->image, &p->key);
+
+		if ((p->rev == -1 && rev) || (p->rev >= 0 && p->rev == rev))
+			continue;
+		job->rc = error_set(&job->err, ERR_CONFLICT, "%s: at revision %lld, not %lld",
+				    key_format(&p->key, buf, sizeof(buf)), (long long)rev,
+				    (long long)p->rev);
+	}
+	return job->rc;
+}
+
+void job_fill_result(Job *job, int64_t revision, bool changed)
+{
+	TxnResult *r = &job->result;
+
+	r->revision = revision;
+	r->changed = changed;
+	r->removed = job->removed;
+	r->n_objects = job->n_operations;
+	r->objects = xnew0(Object *, job->n_operations);
+	for (size_t i = 0; i < job->n_operations; i++)
+		r->objects[i] = object_ref(job->changes[job->operations[i]].next);
+}
+
+bool job_would_change(const Job *job)
+{
+	for (size_t i = 0; i < job->n_changes; i++)
+		if (job->changes[i].outcome != OUTCOME_SAME)
+			return true;
+	return false;
+}
