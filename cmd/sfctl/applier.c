@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applier: see applier.h.
+ */
+#include "applier.h"
+
+#include "api/schema.h"
+#include "json/json.h"
+
+static int apply_call(Cli *cli, const Document *d, bool force, bool dry_run, json_t **ret,
+		      Error *err)
+{
+	_cleanup_(xfreep) char *base = resource_path(d->resource, d->namespace, d->name, NULL);
+	_cleanup_(strbuf_done) StrBuf path = STRBUF_INIT;
+
+	strbuf_adds(&path, base);
+	path_add_query(&path, "fieldManager", FIELD_MANAGER);
+	path_add_query(&path, "fieldValidation", "Strict");
+	if (force)
+		path_add_query(&path, "force", "true");
+	if (dry_run)
+		path_add_query(&path, "dryRun", "All");
+	return cli_call(cli,
+			&(ClientRequest){ .method = "PATCH",
+					  .path = strbuf_str(&path),
+					  .content_type = TYPE_APPLY,
+					  .body = d->tree },
+			ret, err);
+}
+
+int document_store(Cli *cli, const Document *d, bool force, json_t **ret, Error *err)
+{
+	return apply_call(cli, d, force, false, ret, err);
+}
+
+int document_live(Cli *cli, const Document *d, json_t **ret, Error *err)
+{
+	_cleanup_(xfreep) char *path = resource_path(d->resource, d->namespace, d->name, NULL);
+	json_t *live = NULL;
+	int rc;
+
+	rc = cli_get(cli, path, &live, err);
+	if (rc == 0) {
+		*ret = live;
+		return 0;
+	}
+	json_decref(live);
+	return rc == -ERR_NOT_FOUND ? error_ignore(err) : rc;
+}
+
+static bool namespace_defined_here(const Manifests *m, const char *namespace)
+{
+	for (size_t i = 0; namespace && i < m->n; i++)
+		if (m->items[i].resource && streq(m->items[i].resource->plural, "namespaces") &&
+		    streq(m->items[i].name, namespace))
+			return true;
+	return false;
+}
+
+/* The server knows the kind or the namespace only later: the same rules, run here. */
+static int check_here(Cli *cli, const Document *d)
+{
+	const Kind *k = d->resource->compiled;
+	FieldErrors errors = FIELD_ERRORS_INIT;
+	json_t *tree, *metadata;
+	int code;
+
+	if (!k)
+		return EXIT_OK;
+	tree = json_deep_copy(d->tree);
+	metadata = json_object_get(tree, "metadata");
+	if (d->namespace && !json_object_get(metadata, "namespace"))
+		json_object_set_new(metadata, "namespace", json_string(d->namespace));
+	schema_prune(k->schema, tree, &errors);
+	schema_default(k->schema, tree);
+	object_validate(k, tree, NULL, &errors);
+	for (size_t i = 0; i < errors.n; i++)
+		document_error(cli, d, errors.items[i].path, errors.items[i].message);
+	code = errors.n ? EXIT_INVALID : EXIT_OK;
+	field_errors_done(&errors);
+	json_decref(tree);
+	return code;
+}
+
+int document_try(Cli *cli, const Manifests *m, const Document *d, bool force, json_t **ret)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	json_t *answer = NULL;
+	int rc;
+
+	*ret = NULL;
+	rc = apply_call(cli, d, force, true, &answer, &err);
+	if (rc == 0) {
+		*ret = answer;
+		return EXIT_OK;
+	}
+	json_decref(answer);
+	if (rc == -ERR_NOT_FOUND && (d->pending_kind || namespace_defined_here(m, d->namespace))) {
+		error_ignore(&err);
+		return check_here(cli, d);
+	}
+	return (int)document_report(cli, d, rc, &err);
+}
+
+void print_conflict_hint(Cli *cli)
+{
+	fputs("  Others set these fields. Leave them out of the manifest to let them be, or take\n"
+	      "  them over: --force-conflicts\n",
+	      cli->err);
+}

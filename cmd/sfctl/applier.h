@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applier: sends documents to the server as server-side apply, first all as a dry run, so that
+ * nothing is stored while anything is wrong. Shared by apply and diff. One thread.
+ */
+#pragma once
+
+#include "manifest.h"
+
+/*
+ * Asks the server what would become of the document. *ret is the object as it would be (caller's),
+ * or NULL where the server cannot say yet because its kind or namespace is made by the same
+ * manifests: then the schema that we have was asked instead. Prints errors; the exit code.
+ */
+int document_try(Cli *cli, const Manifests *m, const Document *d, bool force, json_t **ret);
+/* Stores it. *ret is the object; errors are not printed yet. client_http_code() 201 = created. */
+int document_store(Cli *cli, const Document *d, bool force, json_t **ret, Error *err);
+/* The stored object; *ret stays NULL if there is none. */
+int document_live(Cli *cli, const Document *d, json_t **ret, Error *err);
+/* Prints what helps against a conflict of field managers. */
+void print_conflict_hint(Cli *cli);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sfctl apply: all documents are read, then tried on the server, then stored in order. Nothing is
+ * stored while anything is wrong with any of them.
+ */
+#include "applier.h"
+#include "waiter.h"
+#include "json/json.h"
+
+typedef struct ApplyOptions {
+	char **files;
+	const char *dry_run;
+	const char *output;
+	bool force, wait;
+	int64_t timeout;
+} ApplyOptions;
+
+static const Option options[] = {
+	OPTION('f', "filename", LIST, ApplyOptions, files, "FILE|DIR|-",
+	       "manifests; may be given several times", .choices = "@file"),
+	OPTION(0, "dry-run", STRING, ApplyOptions, dry_run, "server",
+	       "let the server say what would happen, and store nothing", .implied = "server",
+	       .choices = "server none"),
+	OPTION(0, "force-conflicts", FLAG, ApplyOptions, force, NULL,
+	       "take fields over that somebody else has set"),
+	OPTION('o', "output", STRING, ApplyOptions, output, "FORMAT",
+	       "yaml, json, name or jsonpath=TEMPLATE instead of one line each",
+	       .choices = "yaml json name jsonpath="),
+	OPTION(0, "wait", BOOL, ApplyOptions, wait, NULL, "wait until what was applied is ready"),
+	OPTION(0, "timeout", DURATION, ApplyOptions, timeout, "DURATION",
+	       "how long to wait in all; negative: for ever", .preset = "10m"),
+	OPTIONS_END
+};
+
+typedef struct Apply {
+	Cli *cli;
+	const ApplyOptions *o;
+	OutputFormat format;
+	const char *template;
+	bool dry_run;
+	int code;
+	bool conflict; /* of field managers, somewhere */
+	json_t *shown; /* objects, for -o yaml and json */
+} Apply;
+
+static const char *version_of(const json_t *object)
+{
+	return json_string_at(object, "metadata.resourceVersion");
+}
+
+/* One document's result: a line, or the object for later. */
+static void show(Apply *a, const Document *d, const json_t *live, json_t *object)
+{
+	_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
+	const char *what;
+
+	if (a->format == OUTPUT_NAME) {
+		fprintf(a->cli->out, "%s\n", name);
+		return;
+	}
+	if (a->format != OUTPUT_TABLE) {
+		strip_managed_fields(object);
+		json_array_append(a->shown, object);
+		return;
+	}
+	if (!live)
+		what = "created";
+	else if (a->dry_run) /* its resourceVersion is not to be relied on: nothing was written */
+		what = json_same(json_at(live, "spec"), json_at(object, "spec")) &&
+				       json_same(json_at(live, "data"), json_at(object, "data")) &&
+				       json_same(json_at(live, "metadata.labels"),
+						 json_at(object, "metadata.labels")) &&
+				       json_same(json_at(live, "metadata.annotations"),
+						 json_at(object, "metadata.annotations"))
+			       ? "unchanged"
+			       : "configured";
+	else
+		what = streq_ptr(version_of(live), version_of(object)) ? "unchanged" : "configured";
+	fprintf(a->cli->out, "%s %s%s\n", name, what, a->dry_run ? " (server dry run)" : "");
+	fflush(a->cli->out);
+}
+
+/* Before anything is stored: every document, so that all errors are told at once. */
+static void try_all(Apply *a, const Manifests *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		json_t *would = NULL;
+		int code = document_try(a->cli, m, &m->items[i], a->o->force, &would);
+
+		json_decref(would);
+		exit_code_merge(&a->code, code);
+		if (code == EXIT_CONFLICT &&
+		    status_is_field_conflict(client_status(a->cli->client)))
+			a->conflict = true;
+		if (code == EXIT_UNREACHABLE)
+			return;
+	}
+}
+
+static void dry_run_all(Apply *a, const Manifests *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const Document *d = &m->items[i];
+		_cleanup_(error_done) Error err = ERROR_INIT;
+		json_t *live = NULL, *would = NULL;
+		int rc, code;
+
+		rc = document_live(a->cli, d, &live, &err);
+		if (rc < 0)
+			code = (int)document_report(a->cli, d, rc, &err);
+		else
+			code = document_try(a->cli, m, d, a->o->force, &would);
+		if (code == EXIT_OK)
+			show(a, d, live, would ? would : (json_t *)d->tree);
+		if (code == EXIT_CONFLICT &&
+		    status_is_field_conflict(client_status(a->cli->client)))
+			a->conflict = true;
+		exit_code_merge(&a->code, code);
+		json_decref(live);
+		json_decref(would);
+	}
+}
+
+static void store_all(Apply *a, const Manifests *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const Document *d = &m->items[i];
+		_cleanup_(error_done) Error err = ERROR_INIT;
+		json_t *live = NULL, *stored = NULL;
+		int rc;
+
+		rc = document_live(a->cli, d, &live, &err);
+		if (rc == 0)
+			rc = document_store(a->cli, d, a->o->force, &stored, &err);
+		if (rc == 0)
+			show(a, d, live, stored);
+		else
+			exit_code_merge(&a->code, (int)document_report(a->cli, d, rc, &err));
+		json_decref(live);
+		json_decref(stored);
+		if (rc == -ERR_UNAVAILABLE)
+			return;
+	}
+}
+
+static bool has_ready(const Document *d)
+{
+	return d->resource->compiled && d->resource->compiled->has_status &&
+	       streq(d->resource->group, "shakenfist.io");
+}
+
+static void wait_all(Apply *a, const Manifests *m)
+{
+	usec_t deadline = wait_deadline(a->o->timeout);
+	Progress progress;
+
+	progress_init(&progress, a->cli);
+	for (size_t i = 0; i < m->n && a->code == EXIT_OK; i++) {
+		const Document *d = &m->items[i];
+		Target t = { .resource = d->resource,
+			     .namespace = (char *)d->namespace,
+			     .name = (char *)d->name };
+		WaitFor ready = { .kind = WAIT_CONDITION,
+				  .type = (char *)"Ready",
+				  .value = (char *)"True",
+				  .text = (char *)"condition=Ready" };
+		_cleanup_(error_done) Error err = ERROR_INIT;
+		_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
+		int rc;
+
+		if (!has_ready(d))
+			continue;
+		rc = wait_object(a->cli, &t, &ready, deadline, &progress, &err);
+		if (rc < 0)
+			a->code = (int)cli_report(a->cli, rc, &err);
+		else
+			fprintf(a->cli->out, "%s ready\n", name);
+		fflush(a->cli->out);
+	}
+	progress_done(&progress);
+}
+
+static int print_objects(Apply *a, Error *err)
+{
+	json_t *one = json_array_get(a->shown, 0), *list;
+	int rc;
+
+	if (a->format == OUTPUT_TABLE || a->format == OUTPUT_NAME || !one)
+		return 0;
+	if (json_array_size(a->shown) == 1)
+		return output_tree(a->cli, a->format, a->template, one, err);
+	list = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", a->shown);
+	rc = output_tree(a->cli, a->format, a->template, list, err);
+	json_decref(list);
+	return rc;
+}
+
+static int apply_manifests(Apply *a, Manifests *m, Error *err)
+{
+	a->code = manifests_load(a->cli, a->o->files, m);
+	exit_code_merge(&a->code, manifests_resolve(a->cli, m));
+	if (a->code == EXIT_OK && m->n == 0) {
+		/* Nothing at all is more often a mistake than a wish. */
+		fputs("error: no objects in what was given\n", a->cli->err);
+		return EXIT_INVALID;
+	}
+	if (a->dry_run) {
+		if (a->code == EXIT_OK)
+			dry_run_all(a, m);
+	} else {
+		if (a->code == EXIT_OK)
+			try_all(a, m);
+		if (a->code == EXIT_OK)
+			store_all(a, m);
+		else if (a->code != EXIT_UNREACHABLE)
+			fputs("error: nothing was applied\n", a->cli->err);
+		if (a->code == EXIT_OK && a->o->wait)
+			wait_all(a, m);
+	}
+	if (a->conflict)
+		print_conflict_hint(a->cli);
+	return print_objects(a, err);
+}
+
+static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
+{
+	const ApplyOptions *o = values;
+	Apply a = { .cli = cli, .o = o };
+	Manifests m = { 0 };
+	int rc;
+
+	if (!o->files)
+		return (int)cli_usage(cli, "apply: -f FILE, -f DIR or -f - is needed");
+	if (parsed->args[0])
+		return (int)cli_usage(cli, "apply: '%s' is one word too many; did you mean -f %s?",
+				      parsed->args[0], parsed->args[0]);
+	if (o->dry_run && !streq(o->dry_run, "server") && !streq(o->dry_run, "none"))
+		return (int)cli_usage(cli,
+				      "apply: --dry-run=%s: only the server can tell; "
+				      "write --dry-run=server",
+				      o->dry_run);
+	if (output_parse(o->output, &a.format, &a.template, err) < 0 || a.format == OUTPUT_WIDE)
+		return (int)cli_usage(cli, "apply: -o yaml, json, name or jsonpath=TEMPLATE");
+	a.dry_run = o->dry_run && streq(o->dry_run, "server");
+	a.shown = json_array();
+	rc = apply_manifests(&a, &m, err);
+	json_decref(a.shown);
+	manifests_done(&m);
+	return rc < 0 ? rc : rc > 0 ? rc : a.code;
+}
+
+const Verb verb_apply = {
+	.name = "apply",
+	.synopsis = "-f FILE|DIR|- [-f …]",
+	.summary = "make the server want what manifests say",
+	.details =
+		"Reads YAML or JSON, of a folder every .yaml, .yml and .json file in it, and "
+		"applies\n"
+		"it in an order that works: namespaces first, instances last. A field that has "
+		"gone\n"
+		"from the manifest goes from the object. Everything is checked before anything is\n"
+		"stored.\n\n"
+		"  sfctl apply -f web.yaml\n"
+		"  sfctl apply -f lab/ --wait\n"
+		"  make-manifests | sfctl apply -f -\n",
+	.options = options,
+	.options_size = sizeof(ApplyOptions),
+	.completes = "",
+	.run = run,
+};

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Documents: what each one is about, in which order they are sent, and the server's errors put
+ * beside the line they are about. See manifest.h.
+ */
+#include <ctype.h>
+
+#include "base/hashmap.h"
+#include "manifest_internal.h"
+#include "table.h"
+#include "json/json.h"
+
+void document_error(Cli *cli, const Document *d, const char *path, const char *text)
+{
+	_cleanup_(xfreep) char *full = xasprintf("%s%s", d->prefix, path);
+	_cleanup_(xfreep) char *safe = text_escape(text);
+	_cleanup_(xfreep) char *file = text_escape(yaml_doc_name(d->source));
+	_cleanup_(xfreep) char *shown = text_escape(path);
+	size_t len = strlen(full);
+	YamlMark mark;
+
+	if (len && full[len - 1] == '.')
+		full[len - 1] = '\0'; /* the item itself */
+	mark = *full ? yaml_doc_mark(d->source, full) : yaml_doc_start(d->source);
+	fflush(cli->out);
+	fprintf(cli->err, "%s:%u:%u: %s%s%s\n", file, mark.line, mark.column, shown,
+		*shown ? ": " : "", safe);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static const char *required_string(Cli *cli, Document *d, const char *path)
+{
+	const json_t *v = json_at(d->tree, path);
+
+	if (json_is_string(v) && *json_string_value(v))
+		return json_string_value(v);
+	d->broken = true;
+	document_error(cli, d, path, v ? "must be a string that is not empty" : "Required value");
+	return NULL;
+}
+
+static int add_object(Cli *cli, Manifests *m, const YamlDoc *source, const json_t *tree,
+		      const char *prefix)
+{
+	Document d = { .source = source, .tree = tree, .order = m->n };
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	const json_t *namespace;
+
+	d.prefix = xstrdup(prefix);
+	if (!json_is_object(tree)) {
+		document_error(cli, &d, "", "an object starts with apiVersion, kind and metadata");
+		d.broken = true;
+	} else {
+		d.api_version = required_string(cli, &d, "apiVersion");
+		d.kind = required_string(cli, &d, "kind");
+		d.name = required_string(cli, &d, "metadata.name");
+		namespace = json_at(tree, "metadata.namespace");
+		d.namespace = json_string_value(namespace);
+		if (namespace && str_is_empty(d.namespace)) {
+			document_error(cli, &d, "metadata.namespace",
+				       "must be a string that is not empty");
+			d.broken = true;
+		}
+		if (d.name && name_check(d.name, &err) < 0) {
+			document_error(cli, &d, "metadata.name", error_message(&err));
+			d.broken = true;
+		}
+	}
+	GROW_ARRAY(m->items, m->n, m->cap);
+	m->items[m->n++] = d;
+	return d.broken ? EXIT_INVALID : EXIT_OK;
+}
+
+int documents_add(Cli *cli, Manifests *m, const YamlDoc *source)
+{
+	const json_t *tree = yaml_doc_tree(source), *items = json_object_get(tree, "items");
+	const char *kind = json_string_value(json_object_get(tree, "kind"));
+	int code = EXIT_OK;
+
+	if (!kind || !str_has_suffix(kind, "List") || !json_is_array(items))
+		return add_object(cli, m, source, tree, "");
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		_cleanup_(xfreep) char *prefix = xasprintf("items[%zu].", i);
+
+		exit_code_merge(&code,
+				add_object(cli, m, source, json_array_get(items, i), prefix));
+	}
+	return code;
+}
+
+/* ---- kinds and order ---------------------------------------------------------------------- */
+
+static bool is_crd(const Document *d)
+{
+	return d->kind && streq(d->kind, "CustomResourceDefinition");
+}
+
+/* Kinds that this very set defines can be named by its other documents before they are served. */
+static void add_defined_kinds(Cli *cli, Manifests *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		Kind *k = NULL;
+		const Resource *known;
+
+		if (m->items[i].broken || !is_crd(&m->items[i]) ||
+		    kind_from_crd(m->items[i].tree, false, &k, NULL) < 0)
+			continue; /* the server says what is wrong with it */
+		if (cli_resource_by_kind(cli, k->api_version, k->kind, &known, NULL) < 0)
+			cli_add_kind(cli, k);
+		kind_unref(k);
+	}
+}
+
+static bool defined_here(const Manifests *m, const Resource *r)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (is_crd(&m->items[i]) &&
+		    streq_ptr(json_string_at(m->items[i].tree, "spec.group"), r->group) &&
+		    streq_ptr(json_string_at(m->items[i].tree, "spec.names.plural"), r->plural))
+			return true;
+	return false;
+}
+
+static int order_of_kind(const Document *d)
+{
+	static const struct {
+		const char *kind;
+		int order;
+	} kinds[] = {
+		{"Namespace",                 0},
+                { "CustomResourceDefinition", 1},
+		{ "Secret",                   2},
+                { "ConfigMap",                2},
+		{ "Network",                  3},
+                { "Image",                    4},
+		{ "Instance",                 5},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (streq(kinds[i].kind, d->kind))
+			return kinds[i].order;
+	return 6;
+}
+
+static int compare_documents(const void *a, const void *b)
+{
+	const Document *x = a, *y = b;
+	int ox = order_of_kind(x), oy = order_of_kind(y);
+
+	if (ox != oy)
+		return ox - oy;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int resolve_one(Cli *cli, Manifests *m, Document *d)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc;
+
+	rc = cli_resource_by_kind(cli, d->api_version, d->kind, &d->resource, &err);
+	if (rc == -ERR_INVALID) {
+		document_error(cli, d, "kind", error_message(&err));
+		d->broken = true;
+		return EXIT_INVALID;
+	}
+	if (rc < 0) {
+		d->broken = true;
+		return (int)cli_report(cli, rc, &err);
+	}
+	if (!d->resource->namespaced && d->namespace) {
+		document_error(cli, d, "metadata.namespace", "this kind belongs to no namespace");
+		d->broken = true;
+		return EXIT_INVALID;
+	}
+	if (!d->resource->namespaced)
+		d->namespace = NULL;
+	else if (!d->namespace)
+		d->namespace = cli->namespace;
+	else if (cli->global.namespace && !streq(d->namespace, cli->global.namespace)) {
+		_cleanup_(xfreep) char *text = xasprintf("is %s, but --namespace asks for %s",
+							 d->namespace, cli->global.namespace);
+
+		document_error(cli, d, "metadata.namespace", text);
+		d->broken = true;
+		return EXIT_INVALID;
+	}
+	d->pending_kind = defined_here(m, d->resource);
+	return EXIT_OK;
+}
+
+/* The same object twice would be "configured" by itself for ever. */
+static int refuse_twice(Cli *cli, Manifests *m)
+{
+	_cleanup_(hashmap_freep) Hashmap *seen = hashmap_new(NULL);
+	int code = EXIT_OK;
+
+	for (size_t i = 0; i < m->n; i++) {
+		Document *d = &m->items[i], *first;
+		_cleanup_(xfreep) char *key = NULL, *text = NULL;
+		YamlMark mark;
+
+		if (d->broken)
+			continue;
+		key = xasprintf("%s/%s/%s/%s", d->resource->group, d->resource->plural,
+				d->namespace ? d->namespace : "", d->name);
+		first = hashmap_get(seen, key);
+		if (!first) {
+			hashmap_put(seen, key, d);
+			continue;
+		}
+		mark = yaml_doc_mark(first->source, "metadata.name");
+		text = xasprintf("%s %s is given twice; first at %s:%u:%u", d->kind, d->name,
+				 yaml_doc_name(first->source), mark.line, mark.column);
+		document_error(cli, d, "metadata.name", text);
+		d->broken = true;
+		exit_code_merge(&code, EXIT_INVALID);
+	}
+	return code;
+}
+
+int manifests_resolve(Cli *cli, Manifests *m)
+{
+	int code = EXIT_OK, one;
+
+	add_defined_kinds(cli, m);
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->items[i].broken)
+			continue;
+		one = resolve_one(cli, m, &m->items[i]);
+		exit_code_merge(&code, one);
+		if (one == EXIT_UNREACHABLE)
+			return code; /* said once; the others would say the same */
+	}
+	exit_code_merge(&code, refuse_twice(cli, m));
+	if (code == EXIT_OK)
+		qsort(m->items, m->n, sizeof(*m->items), compare_documents);
+	return code;
+}
+
+int targets_from_files(Cli *cli, char *const *paths, bool reverse, Targets *ret)
+{
+	Manifests m;
+	int code = manifests_load(cli, paths, &m);
+
+	exit_code_merge(&code, manifests_resolve(cli, &m));
+	for (size_t i = 0; code == EXIT_OK && i < m.n; i++) {
+		const Document *d = &m.items[reverse ? m.n - 1 - i : i];
+
+		targets_add(ret, d->resource, d->namespace, d->name);
+	}
+	manifests_done(&m);
+	return code;
+}
+
+/* ---- the server's errors ------------------------------------------------------------------ */
+
+bool status_is_field_conflict(const json_t *status)
+{
+	const json_t *cause;
+	size_t i;
+
+	json_array_foreach (json_at(status, "details.causes"), i, cause)
+		if (streq_ptr(json_string_at(cause, "reason"), "FieldManagerConflict"))
+			return true;
+	return false;
+}
+
+/* ".spec.cpus" (conflicts) and "spec.cpus" (validation) mean the same place. */
+static const char *cause_field(const json_t *cause)
+{
+	const char *field = json_string_at(cause, "field");
+
+	if (!field || streq(field, "<nil>"))
+		return "";
+	return *field == '.' ? field + 1 : field;
+}
+
+/* strict decoding error: unknown field "spec.cpuz", unknown field "spec.x" (no causes then) */
+static size_t report_strict(Cli *cli, const Document *d, const char *message)
+{
+	static const char marker[] = "unknown field \"";
+	size_t n = 0;
+
+	for (const char *p = strstr(message, marker); p; p = strstr(p, marker)) {
+		const char *field = p + strlen(marker), *end = strchr(field, '"');
+		_cleanup_(xfreep) char *path = NULL, *text = NULL;
+		size_t rest;
+
+		if (!end)
+			break;
+		path = xstrndup(field, (size_t)(end - field));
+		rest = strcspn(end + 1, ","); /* " (did you mean …?)" */
+		text = xasprintf("unknown field%.*s", (int)rest, end + 1);
+		document_error(cli, d, path, text);
+		n++;
+		p = end;
+	}
+	return n;
+}
+
+ExitCode document_report(Cli *cli, const Document *d, int rc, Error *err)
+{
+	const json_t *status = cli->client ? client_status(cli->client) : NULL;
+	ExitCode code = exit_code_from_error(rc);
+	const json_t *cause;
+	size_t i, n = 0;
+
+	if (!status) /* it did not get as far as the server */
+		return cli_report(cli, rc, err);
+	json_array_foreach (json_at(status, "details.causes"), i, cause) {
+		const char *text = json_string_at(cause, "message");
+
+		document_error(cli, d, cause_field(cause), text ? text : error_message(err));
+		n++;
+	}
+	if (!n && rc == -ERR_INVALID)
+		n = report_strict(cli, d, error_message(err));
+	if (!n)
+		document_error(cli, d, "", error_message(err));
+	error_done(err);
+	return code;
+}
