@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Caretaker: the thread that watches over connections from outside libmicrohttpd.
+ *
+ * libmicrohttpd 0.9.75 restarts its timeout with every byte, and neither notices that the peer of a
+ * suspended connection left nor times it out. So each connection has a deadline here (head, body,
+ * answer, idle) after which its socket is shut down, and a stream (watch, followed log) registers
+ * its socket for EPOLLRDHUP and may ask to be poked at a time. The thread sleeps until the earliest
+ * of these, or for ever: an idle server does not wake.
+ *
+ * A Conn is in the list from accept until just before its descriptor is closed, both under
+ * Server.lock, so a shutdown() under that lock can never hit a descriptor that was given to someone
+ * else.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "server/internal.h"
+
+#define WAKE_ID    UINT64_MAX
+#define EVENTS_MAX 64
+
+static void caretaker_wake(Server *s)
+{
+	uint64_t one = 1;
+
+	(void)!write(s->wake_fd, &one, sizeof(one));
+}
+
+/* Under the lock: makes sure the thread is up by `at`. */
+static void need_by_locked(Server *s, usec_t at)
+{
+	if (at < s->next_wake) {
+		s->next_wake = at;
+		caretaker_wake(s);
+	}
+}
+
+void conn_add(Server *s, Conn *c)
+{
+	pthread_mutex_lock(&s->lock);
+	c->id = s->next_conn_id++;
+	c->next = s->conns;
+	if (s->conns)
+		s->conns->prev = c;
+	s->conns = c;
+	s->n_conns++;
+	need_by_locked(s, c->deadline);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void conn_remove(Server *s, Conn *c)
+{
+	pthread_mutex_lock(&s->lock);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	s->n_conns--;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void conn_set_deadline(Conn *c, usec_t after)
+{
+	Server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
+	c->deadline = after == USEC_INFINITY ? after : clock_now(server_clock(s)) + after;
+	need_by_locked(s, c->deadline);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void conn_attach(Conn *c, PokeFn poke, void *arg)
+{
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->id };
+	Server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
+	c->poke = poke;
+	c->poke_arg = arg;
+	c->wake = USEC_INFINITY;
+	c->deadline = USEC_INFINITY;
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev) < 0 && errno == EEXIST)
+		(void)epoll_ctl(s->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
+	if (s->stopping)
+		poke(arg, POKE_STOPPING);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void conn_detach(Conn *c)
+{
+	Server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
+	c->poke = NULL;
+	c->poke_arg = NULL;
+	c->wake = USEC_INFINITY;
+	(void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void conn_set_wake(Conn *c, usec_t at)
+{
+	Server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
+	c->wake = at;
+	need_by_locked(s, at);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void server_poke_all(Server *s, Poke why)
+{
+	pthread_mutex_lock(&s->lock);
+	for (Conn *c = s->conns; c; c = c->next)
+		if (c->poke)
+			c->poke(c->poke_arg, why);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void peer_gone_locked(Server *s, uint64_t id)
+{
+	for (Conn *c = s->conns; c; c = c->next) {
+		if (c->id != id)
+			continue;
+		if (c->poke)
+			c->poke(c->poke_arg, POKE_PEER_GONE);
+		return;
+	}
+}
+
+/* Cuts what is over its deadline, pokes what asked for it; when the next one is due. */
+static usec_t sweep_locked(Server *s)
+{
+	usec_t now = clock_now(server_clock(s)), next = USEC_INFINITY;
+
+	for (Conn *c = s->conns; c; c = c->next) {
+		if (c->deadline <= now) {
+			/* libmicrohttpd sees the end of file and cleans up on its own thread. */
+			shutdown(c->fd, SHUT_RDWR);
+			c->deadline = USEC_INFINITY;
+			atomic_fetch_add(&s->counters.cut, 1);
+		}
+		if (c->wake <= now) {
+			c->wake = USEC_INFINITY;
+			if (c->poke)
+				c->poke(c->poke_arg, POKE_TIMER);
+		}
+		next = MIN(next, c->deadline);
+		next = MIN(next, c->wake);
+	}
+	return next;
+}
+
+static int sleep_ms(Server *s, usec_t until)
+{
+	usec_t now = clock_now(server_clock(s));
+
+	if (until == USEC_INFINITY)
+		return -1;
+	/* Rounded up, or the last millisecond would be spent spinning. */
+	until -= MIN(until, now);
+	return (int)MIN((until + 999) / 1000, (usec_t)3600 * 1000);
+}
+
+static void *caretaker_run(void *arg)
+{
+	struct epoll_event events[EVENTS_MAX];
+	Server *s = arg;
+	bool stop = false;
+	uint64_t drain;
+
+	while (!stop) {
+		usec_t until;
+		int n;
+
+		pthread_mutex_lock(&s->lock);
+		until = s->next_wake;
+		pthread_mutex_unlock(&s->lock);
+		n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, sleep_ms(s, until));
+		pthread_mutex_lock(&s->lock);
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.u64 == WAKE_ID)
+				(void)!read(s->wake_fd, &drain, sizeof(drain));
+			else
+				peer_gone_locked(s, events[i].data.u64);
+		}
+		s->next_wake = sweep_locked(s);
+		stop = s->caretaker_stop;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return NULL;
+}
+
+int caretaker_start(Server *s, Error *err)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = WAKE_ID };
+
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->epoll_fd < 0 || s->wake_fd < 0 ||
+	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->wake_fd, &ev) < 0) {
+		error_set_errno(err, errno, "start the server");
+		s->epoll_fd = fd_close(s->epoll_fd);
+		s->wake_fd = fd_close(s->wake_fd);
+		return -(int)error_code_from_errno(errno);
+	}
+	if (pthread_create(&s->caretaker, NULL, caretaker_run, s) != 0)
+		return error_set(err, ERR_UNAVAILABLE, "start the server: no thread");
+	return 0;
+}
+
+void caretaker_stop(Server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->caretaker_stop = true;
+	pthread_mutex_unlock(&s->lock);
+	caretaker_wake(s);
+	pthread_join(s->caretaker, NULL);
+	s->epoll_fd = fd_close(s->epoll_fd);
+	s->wake_fd = fd_close(s->wake_fd);
+}

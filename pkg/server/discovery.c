@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Discovery: which groups, versions and resources there are, in the legacy form and the aggregated
+ * one that newer clients ask for. All of it is made from the kinds. HTTP threads.
+ */
+#include <strings.h>
+
+#include "server/internal.h"
+
+/* Groups that are served without a kind: one POST each. */
+static const struct {
+	const char *group, *resource, *kind;
+} reviews[] = {
+	{"authentication.k8s.io", "selfsubjectreviews",       "SelfSubjectReview"      },
+	{ "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"},
+	{ "authorization.k8s.io", "selfsubjectrulesreviews",  "SelfSubjectRulesReview" },
+};
+
+static json_t *strings(const char *const *v)
+{
+	json_t *list = json_array();
+
+	for (; v && *v; v++)
+		json_array_append_new(list, json_string(*v));
+	return list;
+}
+
+static json_t *all_verbs(void)
+{
+	static const char *const verbs[] = { API_GROUP_ALL_VERBS, NULL };
+
+	return strings(verbs);
+}
+
+static json_t *status_verbs(void)
+{
+	return json_pack("[s, s, s]", "get", "patch", "update");
+}
+
+/* Calls fn for each subresource of a kind; verbs is stolen by fn. */
+static void each_subresource(const Kind *k,
+			     void (*fn)(json_t *out, const Kind *k, const char *name,
+					json_t *verbs),
+			     json_t *out)
+{
+	static const char *const streams[] = { "console", "log", "portforward" };
+
+	if (k->has_status)
+		fn(out, k, "status", status_verbs());
+	if (k->builtin && streq(k->plural, "namespaces") && !*k->group)
+		fn(out, k, "finalize", json_pack("[s]", "update"));
+	for (const char *const *v = k->power_verbs; v && *v; v++)
+		fn(out, k, *v, json_pack("[s]", "create"));
+	if (k->builtin && k->gr == GR_INSTANCE)
+		for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+			fn(out, k, streams[i], json_pack("[s]", "get"));
+}
+
+/* ---- legacy ---- */
+
+static void legacy_subresource(json_t *out, const Kind *k, const char *name, json_t *verbs)
+{
+	_cleanup_(xfreep) char *full = xasprintf("%s/%s", k->plural, name);
+
+	json_array_append_new(out, json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", full,
+					     "singularName", "", "namespaced", k->namespaced,
+					     "kind", k->kind, "verbs", verbs));
+}
+
+static void legacy_resource(json_t *out, const Kind *k)
+{
+	json_t *r = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", k->plural, "singularName",
+			      k->singular, "namespaced", k->namespaced, "kind", k->kind, "verbs",
+			      all_verbs());
+
+	if (k->short_names && *k->short_names)
+		json_object_set_new(r, "shortNames", strings(k->short_names));
+	if (k->categories && *k->categories)
+		json_object_set_new(r, "categories", strings(k->categories));
+	json_array_append_new(out, r);
+	each_subresource(k, legacy_subresource, out);
+}
+
+static json_t *group_object(const char *group, const char *version)
+{
+	_cleanup_(xfreep) char *gv = xasprintf("%s/%s", group, version);
+
+	return json_pack("{s:s, s:[{s:s, s:s}], s:{s:s, s:s}}", "name", group, "versions",
+			 "groupVersion", gv, "version", version, "preferredVersion", "groupVersion",
+			 gv, "version", version);
+}
+
+static bool is_review_group(const char *group)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reviews); i++)
+		if (streq(reviews[i].group, group))
+			return true;
+	return false;
+}
+
+/* One per group, from kinds that come sorted by group. */
+static json_t *group_list(Server *s)
+{
+	json_t *groups = json_array();
+	const char *last = "";
+	size_t n;
+	Kind **kinds = server_kinds(s, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (streq(kinds[i]->group, last) || !*kinds[i]->group)
+			continue;
+		last = kinds[i]->group;
+		json_array_append_new(groups, group_object(last, kinds[i]->version));
+	}
+	kinds_free(kinds, n);
+	json_array_append_new(groups, group_object("authentication.k8s.io", "v1"));
+	json_array_append_new(groups, group_object("authorization.k8s.io", "v1"));
+	return groups;
+}
+
+/* ---- aggregated ---- */
+
+static json_t *response_kind(const Kind *k)
+{
+	return json_pack("{s:s, s:s, s:s}", "group", k->group, "version", k->version, "kind",
+			 k->kind);
+}
+
+static void aggregated_subresource(json_t *out, const Kind *k, const char *name, json_t *verbs)
+{
+	json_array_append_new(out, json_pack("{s:s, s:o, s:o}", "subresource", name, "responseKind",
+					     response_kind(k), "verbs", verbs));
+}
+
+static json_t *aggregated_resource(const Kind *k)
+{
+	json_t *r = json_pack("{s:s, s:o, s:s, s:s, s:o}", "resource", k->plural, "responseKind",
+			      response_kind(k), "scope", k->namespaced ? "Namespaced" : "Cluster",
+			      "singularResource", k->singular, "verbs", all_verbs());
+	json_t *subs = json_array();
+
+	if (k->short_names && *k->short_names)
+		json_object_set_new(r, "shortNames", strings(k->short_names));
+	if (k->categories && *k->categories)
+		json_object_set_new(r, "categories", strings(k->categories));
+	each_subresource(k, aggregated_subresource, subs);
+	if (json_array_size(subs))
+		json_object_set(r, "subresources", subs);
+	json_decref(subs);
+	return r;
+}
+
+static json_t *aggregated_group(const char *group, const char *version, json_t *resources)
+{
+	json_t *metadata = json_object();
+
+	if (*group)
+		json_object_set_new(metadata, "name", json_string(group));
+	return json_pack("{s:o, s:[{s:s, s:s, s:o}]}", "metadata", metadata, "versions", "version",
+			 version, "freshness", "Current", "resources", resources);
+}
+
+static json_t *review_resources(const char *group)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(reviews); i++)
+		if (streq(reviews[i].group, group))
+			json_array_append_new(
+				list,
+				json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:[s]}", "resource",
+					  reviews[i].resource, "responseKind", "group", group,
+					  "version", "v1", "kind", reviews[i].kind, "scope",
+					  "Cluster", "singularResource", "", "verbs", "create"));
+	return list;
+}
+
+/* core: only the core group (/api); else all others (/apis). */
+static void reply_aggregated(Request *r, bool core)
+{
+	const char *version =
+		r->discovery_v2 ? "apidiscovery.k8s.io/v2" : "apidiscovery.k8s.io/v2beta1";
+	json_t *items = json_array(), *resources = NULL;
+	const Kind *last = NULL;
+	size_t n;
+	Kind **kinds = server_kinds(r->server, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (core != !*kinds[i]->group)
+			continue;
+		if (!last || !streq(last->group, kinds[i]->group) ||
+		    !streq(last->version, kinds[i]->version)) {
+			resources = json_array();
+			json_array_append_new(
+				items,
+				aggregated_group(kinds[i]->group, kinds[i]->version, resources));
+			last = kinds[i];
+		}
+		json_array_append_new(resources, aggregated_resource(kinds[i]));
+	}
+	kinds_free(kinds, n);
+	if (!core) {
+		json_array_append_new(items,
+				      aggregated_group("authentication.k8s.io", "v1",
+						       review_resources("authentication.k8s.io")));
+		json_array_append_new(items,
+				      aggregated_group("authorization.k8s.io", "v1",
+						       review_resources("authorization.k8s.io")));
+	}
+	reply_json(r, MHD_HTTP_OK,
+		   json_pack("{s:s, s:s, s:{}, s:o}", "kind", "APIGroupDiscoveryList", "apiVersion",
+			     version, "metadata", "items", items));
+	r->reply.content_type =
+		r->discovery_v2
+			? "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+			: "application/json;g=apidiscovery.k8s.io;v=v2beta1;"
+			  "as=APIGroupDiscoveryList";
+}
+
+static bool wants_aggregated(Request *r)
+{
+	const char *accept = request_header(r, MHD_HTTP_HEADER_ACCEPT);
+	const char *beta;
+
+	if (!accept || !strcasestr(accept, "as=APIGroupDiscoveryList"))
+		return false;
+	beta = strcasestr(accept, "v=v2beta1");
+	for (const char *p = strcasestr(accept, "v=v2"); p && !r->discovery_v2;
+	     p = strcasestr(p + 1, "v=v2"))
+		r->discovery_v2 = p != strcasestr(p, "v=v2beta1");
+	r->discovery_v2beta1 = beta && !r->discovery_v2;
+	return r->discovery_v2 || r->discovery_v2beta1;
+}
+
+/* ---- handlers ---- */
+
+void handle_api_versions(Request *r)
+{
+	if (wants_aggregated(r))
+		reply_aggregated(r, true);
+	else
+		reply_json(r, MHD_HTTP_OK,
+			   json_pack("{s:s, s:[s], s:[]}", "kind", "APIVersions", "versions", "v1",
+				     "serverAddressByClientCIDRs"));
+}
+
+void handle_groups(Request *r)
+{
+	if (wants_aggregated(r))
+		reply_aggregated(r, false);
+	else
+		reply_json(r, MHD_HTTP_OK,
+			   json_pack("{s:s, s:s, s:o}", "kind", "APIGroupList", "apiVersion", "v1",
+				     "groups", group_list(r->server)));
+}
+
+void handle_group(Request *r)
+{
+	_cleanup_(json_decrefp) json_t *groups = group_list(r->server);
+	json_t *group;
+	size_t i;
+
+	json_array_foreach (groups, i, group) {
+		if (!streq_ptr(json_string_at(group, "name"), r->route.group))
+			continue;
+		json_object_set_new(group, "kind", json_string("APIGroup"));
+		json_object_set_new(group, "apiVersion", json_string("v1"));
+		reply_json(r, MHD_HTTP_OK, json_incref(group));
+		return;
+	}
+	reply_no_route(r);
+}
+
+void handle_resources(Request *r)
+{
+	const char *group = r->route.group, *version = r->route.version;
+	bool review = is_review_group(group) && streq(version, "v1");
+	_cleanup_(xfreep) char *gv = *group ? xasprintf("%s/%s", group, version) : xstrdup(version);
+	json_t *list;
+	size_t n;
+	Kind **kinds;
+
+	if (!review && !server_has_group(r->server, group, version)) {
+		reply_no_route(r);
+		return;
+	}
+	list = json_array();
+	kinds = server_kinds(r->server, &n);
+	for (size_t i = 0; i < n; i++)
+		if (streq(kinds[i]->group, group) && streq(kinds[i]->version, version))
+			legacy_resource(list, kinds[i]);
+	kinds_free(kinds, n);
+	for (size_t i = 0; review && i < ARRAY_SIZE(reviews); i++)
+		if (streq(reviews[i].group, group))
+			json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s, s:[s]}", "name",
+							      reviews[i].resource, "singularName",
+							      "", "namespaced", 0, "kind",
+							      reviews[i].kind, "verbs", "create"));
+	reply_json(r, MHD_HTTP_OK,
+		   json_pack("{s:s, s:s, s:s, s:o}", "kind", "APIResourceList", "apiVersion", "v1",
+			     "groupVersion", gv, "resources", list));
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading: get and list, and the selection that list, watch and deletecollection share.
+ *
+ * A list is written out from references to immutable objects: no lock is held and nothing is copied
+ * while a slow client reads. HTTP threads.
+ */
+#include <errno.h>
+
+#include "server/internal.h"
+
+/* ---- selection ---- */
+
+int selection_parse(Request *r, Selection *ret)
+{
+	const char *labels = target_query(&r->target, "labelSelector");
+	const char *fields = target_query(&r->target, "fieldSelector");
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	Selection sel = { .namespace = r->route.namespace };
+	int rc;
+
+	rc = selector_parse_labels(labels, &sel.labels, &err);
+	if (rc < 0) {
+		reply_bad_request(r, "unable to parse labelSelector: %s", error_message(&err));
+		return rc;
+	}
+	rc = selector_parse_fields(fields, &sel.fields, &err);
+	if (rc < 0) {
+		reply_bad_request(r, "unable to parse fieldSelector: %s", error_message(&err));
+		selection_done(&sel);
+		return rc;
+	}
+	sel.name = selector_exact(&sel.fields, "metadata.name");
+	*ret = sel;
+	return 0;
+}
+
+void selection_done(Selection *sel)
+{
+	selector_done(&sel->labels);
+	selector_done(&sel->fields);
+}
+
+bool selection_match_quick(const Selection *sel, const Object *o)
+{
+	const Key *key = object_key(o);
+
+	if (sel->namespace && !streq(sel->namespace, key->namespace))
+		return false;
+	if (sel->name && !streq(sel->name, key->name))
+		return false;
+	return selector_match_labels(&sel->labels, o);
+}
+
+bool selection_match(const Selection *sel, const Object *o)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+
+	if (!selection_match_quick(sel, o))
+		return false;
+	if (sel->fields.n == 0)
+		return true;
+	if (selector_needs_tree(&sel->fields))
+		tree = object_decode(o);
+	return selector_match_fields(&sel->fields, o, tree);
+}
+
+static bool match_object(void *arg, const Object *o)
+{
+	return selection_match(arg, o);
+}
+
+/* ---- resourceVersion of a read ---- */
+
+static int parse_revision(Request *r, const char *text, int64_t *ret)
+{
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (errno || *end || end == text || v < 0 || strspn(text, "0123456789") != strlen(text)) {
+		reply_bad_request(r, "resourceVersion: Invalid value: \"%.64s\"", text);
+		return -ERR_INVALID;
+	}
+	*ret = v;
+	return 0;
+}
+
+/* A read is always of the newest state; what cannot be served from it is refused. */
+static int check_read_revision(Request *r)
+{
+	const char *text = target_query(&r->target, "resourceVersion");
+	const char *match = target_query(&r->target, "resourceVersionMatch");
+	int64_t wanted, head;
+
+	if (str_is_empty(text))
+		return 0;
+	if (parse_revision(r, text, &wanted) < 0)
+		return -ERR_INVALID;
+	head = store_revision(r->server->options.store);
+	if (wanted > head) {
+		reply_failure(r, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout",
+			      json_pack("{s:[{s:s, s:s}], s:i}", "causes", "reason",
+					"ResourceVersionTooLarge", "message",
+					"Too large resource version", "retryAfterSeconds", 1),
+			      "Too large resource version: %lld, current: %lld", (long long)wanted,
+			      (long long)head);
+		return -ERR_TIMEOUT;
+	}
+	if (match && streq(match, "Exact") && wanted != head) {
+		reply_expired(r, "The provided resource version is no longer available");
+		return -ERR_GONE;
+	}
+	return 0;
+}
+
+void handle_get(Request *r)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(object_unrefp) Object *o = NULL;
+	Key key;
+	int rc;
+
+	if (!request_key(r, &key) || check_read_revision(r) < 0)
+		return;
+	rc = store_get(r->server->options.store, &key, &o, &err);
+	if (rc < 0)
+		reply_error(r, rc, &err, r->route.name);
+	else
+		reply_object(r, MHD_HTTP_OK, o);
+}
+
+/* ---- list ---- */
+
+/* The answer of a plain list while it is being sent. */
+typedef struct ListStream {
+	ObjectList *list;
+	char *head;
+	size_t head_len;
+	size_t item; /* 0 = the head, 1.. = items, n + 1 = the tail */
+	size_t at;   /* bytes of it that are out */
+} ListStream;
+
+static const char list_tail[] = "]}\n";
+
+static const char *list_piece(const ListStream *ls, size_t *ret_len)
+{
+	if (ls->item == 0) {
+		*ret_len = ls->head_len;
+		return ls->head;
+	}
+	if (ls->item <= ls->list->n)
+		return object_text(ls->list->items[ls->item - 1], ret_len);
+	*ret_len = sizeof(list_tail) - 1;
+	return list_tail;
+}
+
+static ssize_t list_read(void *cls, uint64_t pos _unused_, char *buf, size_t max)
+{
+	ListStream *ls = cls;
+	size_t out = 0;
+
+	while (out < max && ls->item <= ls->list->n + 1) {
+		bool comma = ls->item > 0 && ls->item < ls->list->n;
+		size_t len, total, n;
+		const char *piece = list_piece(ls, &len);
+
+		total = len + (comma ? 1 : 0);
+		if (ls->at < len) {
+			n = MIN(len - ls->at, max - out);
+			memcpy(buf + out, piece + ls->at, n);
+			out += n;
+			ls->at += n;
+		} else if (ls->at < total) {
+			buf[out++] = ',';
+			ls->at++;
+		}
+		if (ls->at == total) {
+			ls->item++;
+			ls->at = 0;
+		}
+	}
+	return out ? (ssize_t)out : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void list_stream_free(void *cls)
+{
+	ListStream *ls = cls;
+
+	object_list_free(ls->list);
+	free(ls->head);
+	free(ls);
+}
+
+static void list_metadata(StrBuf *out, const ObjectList *list, bool count_remaining)
+{
+	strbuf_addf(out, "\"metadata\":{\"resourceVersion\":\"%lld\"", (long long)list->revision);
+	if (list->continue_token) {
+		strbuf_adds(out, ",\"continue\":");
+		json_quote(out, list->continue_token);
+		if (count_remaining)
+			strbuf_addf(out, ",\"remainingItemCount\":%llu",
+				    (unsigned long long)list->remaining);
+	}
+	strbuf_adds(out, "}");
+}
+
+static void reply_list_json(Request *r, ObjectList *list, bool count_remaining)
+{
+	_cleanup_(strbuf_done) StrBuf head = STRBUF_INIT;
+	ListStream *ls = xnew0(ListStream, 1);
+	uint64_t total;
+
+	strbuf_adds(&head, "{\"kind\":");
+	json_quote(&head, r->kind->list_kind);
+	strbuf_adds(&head, ",\"apiVersion\":");
+	json_quote(&head, r->kind->api_version);
+	strbuf_adds(&head, ",");
+	list_metadata(&head, list, count_remaining);
+	strbuf_adds(&head, ",\"items\":[");
+	ls->head_len = head.len;
+	ls->head = strbuf_take(&head);
+	ls->list = list;
+	total = ls->head_len + sizeof(list_tail) - 1 + (list->n ? list->n - 1 : 0);
+	for (size_t i = 0; i < list->n; i++) {
+		size_t len;
+
+		(void)object_text(list->items[i], &len);
+		total += len;
+	}
+	r->reply.code = MHD_HTTP_OK;
+	r->reply.content_type = "application/json";
+	r->reply.response = MHD_create_response_from_callback(total, 64 * 1024, list_read, ls,
+							      list_stream_free);
+}
+
+static void reply_list_table(Request *r, const ObjectList *list, bool count_remaining)
+{
+	const char *include = target_query(&r->target, "includeObject");
+	usec_t wall = clock_wall(server_clock(r->server));
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	size_t len;
+
+	table_head(&out, r->kind, list->revision, list->continue_token,
+		   count_remaining ? list->remaining : 0, true);
+	for (size_t i = 0; i < list->n; i++) {
+		if (i)
+			strbuf_addc(&out, ',');
+		table_row(&out, r->kind, list->items[i], include, wall);
+	}
+	table_tail(&out);
+	strbuf_addc(&out, '\n');
+	len = out.len;
+	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
+}
+
+static void reply_list_metadata(Request *r, const ObjectList *list, bool count_remaining)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	size_t len;
+
+	strbuf_adds(&out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":"
+			  "\"meta.k8s.io/v1\",");
+	list_metadata(&out, list, count_remaining);
+	strbuf_adds(&out, ",\"items\":[");
+	for (size_t i = 0; i < list->n; i++) {
+		if (i)
+			strbuf_addc(&out, ',');
+		render_object(&out, r->kind, ACCEPT_METADATA, NULL, list->items[i], false, 0);
+	}
+	strbuf_adds(&out, list_tail);
+	len = out.len;
+	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
+}
+
+static int parse_limit(Request *r, size_t *ret)
+{
+	const char *text = target_query(&r->target, "limit");
+	char *end;
+	unsigned long long v;
+
+	if (str_is_empty(text))
+		return 0;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (errno || *end || strspn(text, "0123456789") != strlen(text)) {
+		reply_bad_request(r, "limit: Invalid value: \"%.64s\"", text);
+		return -ERR_INVALID;
+	}
+	*ret = v;
+	return 0;
+}
+
+void handle_list(Request *r)
+{
+	const char *token = target_query(&r->target, "continue");
+	_cleanup_(selection_done) Selection sel = { 0 };
+	_cleanup_(object_list_freep) ObjectList *list = NULL;
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	ListOptions options = { .gr = r->kind->gr, .namespace = r->route.namespace };
+	int rc;
+
+	if (check_read_revision(r) < 0 || parse_limit(r, &options.limit) < 0 ||
+	    selection_parse(r, &sel) < 0)
+		return;
+	if (sel.labels.n || sel.fields.n) {
+		options.match = match_object;
+		options.match_arg = &sel;
+	}
+	options.continue_token = str_is_empty(token) ? NULL : token;
+	rc = store_list(r->server->options.store, &options, &list, &err);
+	if (rc == -ERR_GONE)
+		reply_expired(r, "The provided continue parameter is too old to display a "
+				 "consistent list result. You can start a new list without the "
+				 "continue parameter.");
+	else if (rc == -ERR_INVALID)
+		reply_bad_request(r, "continue: Invalid value: %s", error_message(&err));
+	else if (rc < 0)
+		reply_error(r, rc, &err, NULL);
+	else if (r->accept == ACCEPT_TABLE)
+		reply_list_table(r, list, !options.match);
+	else if (r->accept == ACCEPT_METADATA)
+		reply_list_metadata(r, list, !options.match);
+	else
+		reply_list_json(r, TAKE_PTR(list), !options.match);
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP: what libmicrohttpd calls, from a connection's first byte to the end of an answer.
+ *
+ * The order for one request: request_begin() with the raw target, access_handler() once with the
+ * head (who, framing, size), then with pieces of the body, then once more to dispatch, and again
+ * each time the request was suspended and resumed; request_completed() at the end, however it
+ * ended. All on the connection's own HTTP thread.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "server/internal.h"
+
+/* Head of one request, with all its headers. */
+#define CONNECTION_MEMORY (64u * 1024)
+
+static void busy_change(Server *s, bool up)
+{
+	pthread_mutex_lock(&s->lock);
+	s->n_busy += up ? 1 : (size_t)-1;
+	if (!up)
+		pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void connection_notify(void *cls, struct MHD_Connection *mhd, void **context,
+			      enum MHD_ConnectionNotificationCode code)
+{
+	const union MHD_ConnectionInfo *info;
+	Listener *l = cls;
+	Server *s = l->server;
+	Conn *c = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (!c)
+			return;
+		conn_remove(s, c);
+		atomic_fetch_sub(&s->counters.open, 1);
+		free(c);
+		*context = NULL;
+		return;
+	}
+	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	c = xnew0(Conn, 1);
+	*c = (Conn){ .server = s,
+		     .mhd = mhd,
+		     .fd = info ? info->connect_fd : -1,
+		     .wake = USEC_INFINITY,
+		     .deadline = clock_now(server_clock(s)) + HEAD_DEADLINE };
+	if (l->tcp)
+		c->who = (Identity){ .admin = true, .loopback = true, .name = "system:loopback" };
+	else
+		identity_from_socket(s, c->fd, &c->who);
+	atomic_fetch_add(&s->counters.connections, 1);
+	atomic_fetch_add(&s->counters.open, 1);
+	conn_add(s, c);
+	*context = c;
+}
+
+static Conn *connection_of(struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void *request_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	Listener *l = cls;
+	Request *r = xnew0(Request, 1);
+
+	r->server = l->server;
+	r->mhd = mhd;
+	r->conn = connection_of(mhd);
+	r->body = STRBUF_INIT_MAX(BODY_MAX);
+	if (target_parse(uri, &r->target, &err) < 0) {
+		r->bad_target = true;
+		r->bad_reason = xstrdup(error_message(&err));
+	}
+	busy_change(l->server, true);
+	return r;
+}
+
+static void request_free(Request *r)
+{
+	if (r->stream) {
+		conn_detach(r->conn);
+		r->stream_free(r->stream);
+	}
+	if (r->session)
+		session_abandon(r->session);
+	reply_done(&r->reply);
+	error_done(&r->commit.err);
+	object_unref(r->commit.object);
+	object_unref(r->base);
+	json_decref(r->work);
+	kind_unref(r->kind);
+	strbuf_done(&r->body);
+	target_done(&r->target);
+	free(r->bad_reason);
+	free(r);
+}
+
+static void request_completed(void *cls, struct MHD_Connection *mhd _unused_, void **context,
+			      enum MHD_RequestTerminationCode code)
+{
+	Listener *l = cls;
+	Request *r = *context;
+	Server *s = l->server;
+	Conn *c;
+
+	if (!r)
+		return;
+	c = r->conn;
+	if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		atomic_fetch_add(&s->counters.requests[0], 1);
+	request_free(r);
+	*context = NULL;
+	if (c)
+		conn_set_deadline(c, IDLE_DEADLINE);
+	busy_change(s, false);
+}
+
+const char *request_header(Request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+/* ---- the head ---- */
+
+typedef struct HeadScan {
+	unsigned content_lengths, transfer_encodings, hosts;
+	bool impersonates, bad_encoding;
+	const char *length;
+} HeadScan;
+
+static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind _unused_, const char *name,
+				   const char *value)
+{
+	HeadScan *scan = cls;
+
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+		scan->content_lengths++;
+		scan->length = value;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+		scan->transfer_encodings++;
+		scan->bad_encoding |= !value || strcasecmp(value, "chunked") != 0;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
+		scan->hosts++;
+	} else if (strncasecmp(name, "Impersonate-", strlen("Impersonate-")) == 0) {
+		scan->impersonates = true;
+	}
+	return MHD_YES;
+}
+
+/* Two ways to say where the body ends are how requests are smuggled: refuse, and hang up. */
+static bool check_framing(Request *r, const HeadScan *scan)
+{
+	const char *problem = NULL;
+
+	if (scan->content_lengths && scan->transfer_encodings)
+		problem = "both Content-Length and Transfer-Encoding are given";
+	else if (scan->content_lengths > 1)
+		problem = "Content-Length is given twice";
+	else if (scan->transfer_encodings > 1 || scan->bad_encoding)
+		problem = "the only Transfer-Encoding is \"chunked\", once";
+	else if (scan->hosts > 1)
+		problem = "Host is given twice";
+	if (!problem)
+		return true;
+	reply_bad_request(r, "%s", problem);
+	r->reply.close = true;
+	return false;
+}
+
+static bool check_size(Request *r, const HeadScan *scan)
+{
+	size_t digits = scan->length ? strspn(scan->length, "0123456789") : 0;
+
+	if (!scan->length)
+		return true;
+	if (scan->length[digits]) {
+		reply_bad_request(r, "Content-Length is no number");
+	} else if (digits > 18 || strtoull(scan->length, NULL, 10) > BODY_MAX) {
+		reply_failure(r, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLarge", NULL,
+			      "the body is larger than %u bytes", BODY_MAX);
+	} else {
+		return true;
+	}
+	r->reply.close = true;
+	return false;
+}
+
+static bool is_loopback_host(const char *host)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+
+	for (size_t i = 0; host && i < ARRAY_SIZE(names); i++) {
+		size_t n = strlen(names[i]);
+
+		if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))
+			return true;
+	}
+	return host && str_has_prefix(host, "127.") && strspn(host, "0123456789.:") == strlen(host);
+}
+
+/*
+ * Loopback TCP knows no user, so a web page must not be able to use a browser as its hand: no
+ * foreign Host (DNS rebinding), no Origin at all.
+ */
+static bool check_browser(Request *r)
+{
+	if (!r->conn->who.loopback)
+		return true;
+	if (is_loopback_host(request_header(r, MHD_HTTP_HEADER_HOST)) &&
+	    !request_header(r, MHD_HTTP_HEADER_ORIGIN))
+		return true;
+	reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
+		      "forbidden: this address serves local tools only, not browsers or other "
+		      "host names");
+	return false;
+}
+
+/* False if the request is answered already. */
+static bool check_head(Request *r)
+{
+	HeadScan scan = { 0 };
+
+	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, scan_header, &scan);
+	if (!check_framing(r, &scan) || !check_size(r, &scan) || !check_browser(r))
+		return false;
+	if (r->bad_target) {
+		reply_bad_request(r, "%s", r->bad_reason);
+		return false;
+	}
+	if (!r->conn->who.admin) {
+		atomic_fetch_add(&r->server->counters.refused, 1);
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL, "forbidden: %s",
+			      r->conn->who.reason);
+		r->reply.close = true;
+		return false;
+	}
+	if (scan.impersonates) {
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
+			      "forbidden: impersonation is not offered");
+		return false;
+	}
+	return true;
+}
+
+/* ---- the answer ---- */
+
+static struct MHD_Response *reply_response(Reply *reply)
+{
+	struct MHD_Response *response;
+
+	if (reply->response)
+		return TAKE_PTR(reply->response);
+	if (reply->object) {
+		size_t len;
+		const char *text = object_text(reply->object, &len);
+
+		/* The reply, and so the object, outlives the response's use: see request_free(). */
+		return MHD_create_response_from_buffer(len, (void *)text, MHD_RESPMEM_PERSISTENT);
+	}
+	response = MHD_create_response_from_buffer(
+		reply->len, reply->body ? reply->body : (char *)"", MHD_RESPMEM_PERSISTENT);
+	return response;
+}
+
+static enum MHD_Result request_answer(Request *r)
+{
+	Reply *reply = &r->reply;
+	struct MHD_Response *response = reply_response(reply);
+	enum MHD_Result rc;
+
+	if (!response)
+		return MHD_NO;
+	if (reply->content_type)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+					reply->content_type);
+	if (reply->allow)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+	if (reply->close)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	if (reply->code == MHD_HTTP_SERVICE_UNAVAILABLE ||
+	    reply->code == MHD_HTTP_TOO_MANY_REQUESTS)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+	if (reply->code != MHD_HTTP_SWITCHING_PROTOCOLS) {
+		MHD_add_response_header(response, "Cache-Control", "no-cache, private");
+		MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	}
+	strv_foreach (w, reply->warnings)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_WARNING, *w);
+	if (reply->code / 100 < ARRAY_SIZE(r->server->counters.requests))
+		atomic_fetch_add(&r->server->counters.requests[reply->code / 100], 1);
+	log_debug("%s %s %u", r->verb ? r->verb : "?", r->target.path ? r->target.path : "?",
+		  reply->code);
+	if (!r->stream)
+		conn_set_deadline(r->conn, REPLY_DEADLINE);
+	rc = MHD_queue_response(r->mhd, reply->code, response);
+	MHD_destroy_response(response);
+	r->state = REQUEST_ANSWERED;
+	return rc;
+}
+
+void request_suspend(Request *r)
+{
+	r->state = REQUEST_SUSPENDED;
+	conn_set_deadline(r->conn, USEC_INFINITY);
+	MHD_suspend_connection(r->mhd);
+}
+
+/* The last touch: after this the request is the HTTP thread's again. */
+void request_resume(Request *r)
+{
+	r->state = REQUEST_RESUMED;
+	MHD_resume_connection(r->mhd);
+}
+
+static enum MHD_Result request_proceed(Request *r)
+{
+	if (r->state == REQUEST_SUSPENDED)
+		return MHD_YES;
+	if (!r->reply.code)
+		reply_failure(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalError", NULL,
+			      "the server made no answer");
+	return request_answer(r);
+}
+
+static enum MHD_Result take_body(Request *r, const char *data, size_t *size)
+{
+	strbuf_add(&r->body, data, *size);
+	if (r->body.overflow) {
+		r->discarded += *size;
+		if (r->discarded > BODY_DISCARD_MAX)
+			return MHD_NO;
+	}
+	*size = 0;
+	return MHD_YES;
+}
+
+static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection *mhd,
+				      const char *url _unused_, const char *method,
+				      const char *version _unused_, const char *upload_data,
+				      size_t *upload_data_size, void **context)
+{
+	Request *r = *context;
+
+	assert(r && r->mhd == mhd);
+	switch (r->state) {
+	case REQUEST_HEAD:
+		r->method = method_from_string(method);
+		if (!check_head(r))
+			return request_answer(r);
+		r->state = REQUEST_BODY;
+		conn_set_deadline(r->conn, BODY_DEADLINE);
+		return MHD_YES;
+	case REQUEST_BODY:
+		if (*upload_data_size)
+			return take_body(r, upload_data, upload_data_size);
+		if (r->body.overflow) {
+			reply_failure(r, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLarge", NULL,
+				      "the body is larger than %u bytes", BODY_MAX);
+			r->reply.close = true;
+			return request_answer(r);
+		}
+		request_dispatch(r);
+		return request_proceed(r);
+	case REQUEST_RESUMED:
+		r->commit.done(r);
+		return request_proceed(r);
+	case REQUEST_SUSPENDED:
+	case REQUEST_ANSWERED:
+		break;
+	}
+	return MHD_YES;
+}
+
+/* Names and values are taken apart in target.c; libmicrohttpd must leave them alone. */
+static size_t keep_escapes(void *cls _unused_, struct MHD_Connection *mhd _unused_, char *s)
+{
+	return strlen(s);
+}
+
+static _printf_(2, 0) void mhd_log(void *cls _unused_, const char *fmt, va_list ap)
+{
+	_cleanup_(xfreep) char *text = NULL;
+	size_t n;
+
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	text = xvasprintf(fmt, ap);
+	n = strlen(text);
+	while (n && text[n - 1] == '\n')
+		text[--n] = '\0';
+	log_debug("http: %s", text);
+}
+
+int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err)
+{
+	l->server = s;
+	l->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
+			MHD_USE_ITC | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, access_handler, l, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_THREAD_POOL_SIZE, threads,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_DEADLINE / USEC_PER_SEC),
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_STACK_SIZE, (size_t)512 * 1024,
+		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+		request_begin, l, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
+		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l, MHD_OPTION_END);
+	if (!l->daemon)
+		return error_set(err, ERR_UNAVAILABLE, "the HTTP server did not start");
+	return 0;
+}

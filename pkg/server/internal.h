@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the server share: connection, request, reply, route, and the functions by which
+ * one part reaches another. Not for anyone outside this folder and its tests.
+ *
+ * Threads: a Request belongs to the HTTP thread of its connection; while the connection is
+ * suspended it belongs to whoever will resume it (the store's writer, or a session's thread). A
+ * Conn's place in the list, its deadline and its wake are under Server.lock. Order of locks:
+ * Server.lock, then a stream's own lock, then libmicrohttpd's.
+ */
+#pragma once
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <strings.h>
+
+#include "api/schema.h"
+#include "base/ip.h"
+#include "base/memory.h"
+#include "base/strbuf.h"
+#include "server/route.h"
+#include "server/selector.h"
+#include "server/server.h"
+#include "json/json.h"
+
+#define BODY_MAX          (3u * 1024 * 1024)
+#define BODY_DISCARD_MAX  (16u * 1024 * 1024) /* read and dropped so that the 413 can be told */
+#define HEAD_DEADLINE     (10 * USEC_PER_SEC)
+#define BODY_DEADLINE     (60 * USEC_PER_SEC)
+#define IDLE_DEADLINE     (120 * USEC_PER_SEC) /* longer than the 90 s of Go's clients */
+#define REPLY_DEADLINE    (300 * USEC_PER_SEC)
+#define CONNECTIONS_MAX   4096
+#define WATCH_QUEUE_MAX   1024
+#define BOOKMARK_INTERVAL (60 * USEC_PER_SEC)
+#define SESSIONS_MAX      64
+#define CONFLICT_RETRIES  5
+#define MANAGER_NAME_MAX  128
+
+#define API_GROUP_ALL_VERBS \
+	"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"
+
+#define FINALIZER_TEARDOWN "shakenfist.io/teardown"
+#define ANNOTATION_POWER   "shakenfist.io/power-request"
+
+/* ---- who ---- */
+
+typedef struct Identity {
+	bool admin;    /* root, our own user, a member of the admin group, or plain loopback TCP */
+	bool loopback; /* came by plain TCP: no user is known */
+	uid_t uid;     /* meaningful unless loopback */
+	char name[64]; /* for messages and SelfSubjectReview */
+	char reason[320]; /* why not, and what to do about it; "" for an admin */
+} Identity;
+
+/* ---- a connection ---- */
+
+/* A stream that hangs on a connection (watch, followed log): poked when its time has come. */
+typedef enum Poke { POKE_TIMER, POKE_PEER_GONE, POKE_STOPPING } Poke;
+typedef void (*PokeFn)(void *arg, Poke why);
+
+typedef struct Conn {
+	Server *server;
+	struct Conn *prev, *next;
+	struct MHD_Connection *mhd;
+	uint64_t id;
+	int fd;
+	Identity who;
+	usec_t deadline; /* then the connection is shut down; USEC_INFINITY = none */
+	PokeFn poke;     /* under Server.lock; NULL = no stream */
+	void *poke_arg;
+	usec_t wake; /* when to poke; USEC_INFINITY = never */
+} Conn;
+
+/* ---- a request and its reply ---- */
+
+typedef enum Accept { ACCEPT_JSON, ACCEPT_TABLE, ACCEPT_METADATA } Accept;
+
+typedef struct Reply {
+	unsigned code; /* 0 = not decided yet */
+	const char *content_type;
+	char *body; /* owned */
+	size_t len;
+	Object *object;                /* instead of body: its text is sent */
+	struct MHD_Response *response; /* instead of both: a stream or a big list */
+	bool close;
+	const char *allow; /* the methods, for 405 */
+	char **warnings;
+} Reply;
+
+typedef struct Request Request;
+
+/* What became of a commit; filled in on the writer's thread, read after the resume. */
+typedef struct Commit {
+	int rc;
+	Error err;
+	Object *object; /* the new state of the last object of the Txn; NULL if there is none */
+	bool removed;
+	bool changed;
+	int64_t revision;
+	void (*done)(Request *r);
+} Commit;
+
+typedef enum RequestState {
+	REQUEST_HEAD,      /* head not yet looked at */
+	REQUEST_BODY,      /* head accepted, body comes in */
+	REQUEST_SUSPENDED, /* somebody else has it */
+	REQUEST_RESUMED,
+	REQUEST_ANSWERED,
+} RequestState;
+
+struct Request {
+	Server *server;
+	Conn *conn;
+	struct MHD_Connection *mhd;
+	RequestState state;
+	Method method;
+	Target target;
+	bool bad_target;
+	char *bad_reason;
+	Route route;
+	const char *verb; /* "get", "list", ...: what authorization was asked for */
+	Kind *kind;       /* of route.resource */
+	Accept accept;
+	bool discovery_v2, discovery_v2beta1;
+	StrBuf body;
+	size_t discarded;
+	Reply reply;
+	/* Writes. */
+	Commit commit;
+	unsigned attempts;
+	bool dry_run;
+	Object *base; /* what the write in flight was computed from */
+	bool pinned;  /* the client named a resourceVersion: a lost race is its to know */
+	struct Session *session;
+	void *stream; /* of a watch or followed log; freed when the request is over */
+	void (*stream_free)(void *stream);
+	json_t *work; /* a handler's own state between two commits */
+};
+
+/* ---- the server ---- */
+
+typedef struct Listener {
+	Server *server;
+	struct MHD_Daemon *daemon;
+	int fd;
+	char *path; /* of a Unix socket made by us: unlinked at the end */
+	bool tcp;
+} Listener;
+
+typedef struct HttpCounters {
+	_Atomic uint64_t requests[6]; /* by class of status code; [0] = broken off */
+	_Atomic uint64_t connections, refused, cut;
+	_Atomic int64_t open, watches, sessions;
+} HttpCounters;
+
+struct Server {
+	ServerOptions options;
+	char *node_name, *default_namespace, *admin_group;
+	uid_t uid;
+	Listener *listeners;
+	size_t n_listeners, cap_listeners;
+	HttpCounters counters;
+	usec_t started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* in_flight or sessions went down, or a connection went */
+	Conn *conns;
+	size_t n_conns;
+	uint64_t next_conn_id;
+	size_t in_flight; /* commits whose answer is not yet handed back */
+	size_t n_busy;    /* connections with a request that has no complete answer yet */
+	bool stopping, running, caretaker_stop;
+	struct Session *sessions;
+	size_t n_sessions;
+
+	pthread_t caretaker;
+	int epoll_fd, wake_fd;
+	usec_t next_wake; /* under lock: when the caretaker looks again by itself */
+
+	pthread_mutex_t kinds_lock;
+	Kind **kinds; /* of generation kinds_generation; each referenced */
+	size_t n_kinds;
+	uint64_t kinds_generation;
+};
+
+static inline Clock *server_clock(const Server *s)
+{
+	return s->options.clock;
+}
+
+/* The Kind served there, or NULL. Client's text is only compared, never interned. */
+Kind *server_kind(Server *s, const char *group, const char *version, const char *plural);
+/* All kinds, referenced; the caller unrefs each and frees the array. */
+Kind **server_kinds(Server *s, size_t *ret_n);
+void kinds_free(Kind **kinds, size_t n);
+bool server_has_group(Server *s, const char *group, const char *version);
+
+/* ---- caretaker.c: deadlines, peers that left, timers of streams ---- */
+
+int caretaker_start(Server *s, Error *err);
+void caretaker_stop(Server *s);
+void conn_add(Server *s, Conn *c);
+void conn_remove(Server *s, Conn *c);
+void conn_set_deadline(Conn *c, usec_t after); /* USEC_INFINITY = none */
+/* Hooks a stream to its connection; from now on the peer's close is seen. */
+void conn_attach(Conn *c, PokeFn poke, void *arg);
+void conn_detach(Conn *c);
+void conn_set_wake(Conn *c, usec_t at);
+void server_poke_all(Server *s, Poke why);
+
+/* ---- http.c ---- */
+
+int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err);
+void request_suspend(Request *r);
+void request_resume(Request *r);
+const char *request_header(Request *r, const char *name); /* NULL if absent */
+/* Calls the handler for the request; sets a reply or suspends. route table in dispatch.c. */
+void request_dispatch(Request *r);
+/* What a GET lists, a DELETE removes, ...: the verb of an API request. */
+const char *request_verb(const Request *r);
+
+/* ---- reply.c: answers ---- */
+
+void reply_json(Request *r, unsigned code, json_t *tree); /* steals tree */
+void reply_text(Request *r, unsigned code, const char *text);
+void reply_take(Request *r, unsigned code, const char *content_type, char *body, size_t len);
+void reply_object(Request *r, unsigned code, Object *o); /* in the form that was asked for */
+void reply_warning(Request *r, const char *text);
+void reply_done(Reply *reply);
+
+/* ---- status.c: errors as Kubernetes words them ---- */
+
+/* A Status object. details is stolen and may be NULL. */
+json_t *status_failure(unsigned code, const char *reason, json_t *details, const char *message);
+void reply_failure(Request *r, unsigned code, const char *reason, json_t *details, const char *fmt,
+		   ...) _printf_(5, 6);
+void reply_bad_request(Request *r, const char *fmt, ...) _printf_(2, 3);
+void reply_no_route(Request *r); /* 404: the server could not find the requested resource */
+void reply_method(Request *r, const char *allow);
+void reply_not_found(Request *r, const char *name);
+void reply_exists(Request *r, const char *name);
+void reply_conflict(Request *r, const char *name, const char *why); /* why NULL = modified */
+void reply_forbidden(Request *r, const char *name, const char *why);
+void reply_expired(Request *r, const char *message);
+void reply_media_type(Request *r, const char *accepted);
+void reply_invalid(Request *r, const char *name, const FieldErrors *errors);
+void reply_strict(Request *r, const FieldErrors *unknown);
+/* Any failure of the store or of decoding, by its code. */
+void reply_error(Request *r, int rc, const Error *err, const char *name);
+/* {"name","group","kind"[,"uid"]} */
+json_t *status_details(const Request *r, const char *name, const char *uid);
+void reply_deleted(Request *r, const char *name, const char *uid);
+
+/* ---- authn.c, authz.c ---- */
+
+void identity_from_socket(Server *s, int fd, Identity *ret);
+typedef struct AccessRequest {
+	const Identity *who;
+	const char *verb;
+	const char *path; /* of a request that is not about a resource; else NULL */
+	const char *group, *resource, *subresource, *namespace, *name;
+} AccessRequest;
+/* The one decision. True = allowed; else why says it for people. */
+bool authz_allow(const AccessRequest *request, char *why, size_t size);
+
+/* ---- render.c, table.c ---- */
+
+void json_quote(StrBuf *out, const char *s);
+Accept accept_parse(const char *header);
+/* The object in that form, without a trailing newline. */
+void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
+		   bool with_columns, usec_t wall);
+json_t *render_metadata_only(const Object *o, bool item);
+void table_head(StrBuf *out, const Kind *k, int64_t revision, const char *continue_token,
+		uint64_t remaining, bool with_columns);
+void table_row(StrBuf *out, const Kind *k, const Object *o, const char *include, usec_t wall);
+void table_tail(StrBuf *out);
+
+/* ---- handlers ---- */
+
+void handle_version(Request *r);
+void handle_health(Request *r);
+void handle_metrics(Request *r);
+void handle_api_versions(Request *r);
+void handle_groups(Request *r);
+void handle_group(Request *r);
+void handle_resources(Request *r);
+void handle_openapi_v2(Request *r);
+void handle_openapi_v3(Request *r);
+void handle_openapi_v3_group(Request *r);
+void handle_review(Request *r);
+void handle_get(Request *r);
+void handle_list(Request *r);
+void handle_watch(Request *r);
+void handle_create(Request *r);
+void handle_update(Request *r);
+void handle_delete(Request *r);
+void handle_delete_collection(Request *r);
+void handle_patch(Request *r);
+void handle_finalize(Request *r);
+void handle_power(Request *r);
+void handle_log(Request *r);
+void handle_console(Request *r);
+void handle_portforward(Request *r);
+
+/* What list, watch and deletecollection select by. */
+typedef struct Selection {
+	Selector labels, fields;
+	const char *namespace; /* borrowed; NULL = all */
+	const char *name;      /* borrowed from fields: metadata.name=X, or NULL */
+} Selection;
+/* Answers and returns < 0 if a selector is wrong. */
+int selection_parse(Request *r, Selection *ret);
+void selection_done(Selection *sel);
+bool selection_match_quick(const Selection *sel, const Object *o); /* name and labels only */
+bool selection_match(const Selection *sel, const Object *o);
+
+/* ---- admission.c: from bytes to a tree that may be stored ---- */
+
+/* Decodes the body; answers and returns < 0 if it cannot be. An empty body gives NULL. */
+int body_decode(Request *r, json_t **ret);
+/* The key of the request's object; false (and answered) if its name cannot exist. */
+bool request_key(Request *r, Key *ret);
+/* apiVersion, kind, namespace and name agree with the URL or are filled in. */
+int admission_identity(Request *r, json_t *tree, const char *name);
+/* Unknown fields, as fieldValidation says. */
+int admission_fields(Request *r, json_t *tree);
+/* Defaults, what the server fills in, schema and cross-object rules. old NULL = a create. */
+int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree);
+/* System metadata of a candidate comes from the stored object. */
+void admission_keep_system(json_t *tree, const json_t *old_tree);
+/* Rules between an Instance and the networks it names (read from the store). */
+void admission_instance(Store *store, const json_t *tree, FieldErrors *errors);
+/* metadata.resourceVersion of a body: 0 if absent; answers and < 0 if malformed. */
+int body_revision(Request *r, const json_t *tree, int64_t *ret);
+/* Preconditions that a body states by uid and resourceVersion; answers and < 0 if they fail. */
+int body_preconditions(Request *r, const json_t *tree, const Object *base, bool *ret_pinned);
+
+/* ---- write.c ---- */
+
+/* Commits (or tries, for a dry run) and calls done on an HTTP thread; t is taken over. */
+void request_commit(Request *r, Txn *t, void (*done)(Request *r));
+int request_dry_run(Request *r); /* reads ?dryRun=; answers and < 0 if it is not All */
+/* Stores `tree` in place of base (status only, if that subresource was named). */
+void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Request *r));
+void write_create(Request *r, json_t *tree, const char *name);
+/* A candidate for r->base: system metadata, the other half (status or all but it), all checks. */
+int write_prepare(Request *r, json_t *tree, json_t *old_tree);
+bool request_is_status(const Request *r);
+
+/* ---- session.c: blocking port calls and raw streams, each on a thread of its own ---- */
+
+typedef struct Session Session;
+/* Runs on the session's thread; gives a descriptor. */
+typedef int (*SessionOpenFn)(Session *s, Context *ctx, int *ret_fd, Error *err);
+struct Session {
+	Server *server;
+	Session *prev, *next;
+	Request *request; /* until it is resumed */
+	SessionOpenFn open;
+	char *node, *target, *uid; /* of the port call */
+	IpAddress address;
+	uint16_t port;
+	bool upgrade;
+	int fd; /* the port's; -1 = none */
+	int rc;
+	Error err;
+	/* Under Server.lock, with the condition. */
+	pthread_cond_t cond;
+	int sock; /* after the upgrade; -1 before */
+	struct MHD_UpgradeResponseHandle *urh;
+	char *extra;
+	size_t n_extra;
+	bool started, abandoned;
+	atomic_bool canceled;
+	void (*done)(Request *r); /* on the HTTP thread, once open() returned */
+};
+Session *session_new(Request *r, SessionOpenFn open, void (*done)(Request *r));
+/* Suspends the request and starts, or answers that there are too many. */
+void session_start(Session *s);
+void session_release(Request *r);
+void session_upgrade(Request *r); /* answers 101 and hands the socket to the session */
+/* The connection ended before or without an upgrade. */
+void session_abandon(Session *s);
+void sessions_stop(Server *s);

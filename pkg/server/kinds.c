@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kinds that are served: a copy of the registry's list, renewed when its generation moves.
+ *
+ * Looking a kind up by a client's text must not go through group_resource(): that interns what it
+ * is given, for ever. Any thread; kinds_lock guards the copy.
+ */
+#include "server/internal.h"
+
+void kinds_free(Kind **kinds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		kind_unref(kinds[i]);
+	free(kinds);
+}
+
+static void kinds_refresh_locked(Server *s)
+{
+	uint64_t generation = kind_registry_generation(s->options.kinds);
+	Kind **kinds;
+	size_t n;
+
+	if (s->kinds && generation == s->kinds_generation)
+		return;
+	kinds = kind_registry_list(s->options.kinds, &n);
+	kinds_free(s->kinds, s->n_kinds);
+	s->kinds = kinds;
+	s->n_kinds = n;
+	s->kinds_generation = generation;
+}
+
+Kind *server_kind(Server *s, const char *group, const char *version, const char *plural)
+{
+	Kind *found = NULL;
+
+	pthread_mutex_lock(&s->kinds_lock);
+	kinds_refresh_locked(s);
+	for (size_t i = 0; i < s->n_kinds && !found; i++) {
+		Kind *k = s->kinds[i];
+
+		if (streq(k->plural, plural) && streq(k->group, group) &&
+		    streq(k->version, version))
+			found = kind_ref(k);
+	}
+	pthread_mutex_unlock(&s->kinds_lock);
+	return found;
+}
+
+Kind **server_kinds(Server *s, size_t *ret_n)
+{
+	Kind **copy;
+
+	pthread_mutex_lock(&s->kinds_lock);
+	kinds_refresh_locked(s);
+	copy = xnew0(Kind *, s->n_kinds + 1);
+	for (size_t i = 0; i < s->n_kinds; i++)
+		copy[i] = kind_ref(s->kinds[i]);
+	*ret_n = s->n_kinds;
+	pthread_mutex_unlock(&s->kinds_lock);
+	return copy;
+}
+
+bool server_has_group(Server *s, const char *group, const char *version)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->kinds_lock);
+	kinds_refresh_locked(s);
+	for (size_t i = 0; i < s->n_kinds && !found; i++)
+		found = streq(s->kinds[i]->group, group) &&
+			(!version || streq(s->kinds[i]->version, version));
+	pthread_mutex_unlock(&s->kinds_lock);
+	return found;
+}

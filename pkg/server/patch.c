@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PATCH: JSON patch, merge patch, strategic merge on core kinds, and the door to server-side apply.
+ *
+ * A patch is a function of the stored object, so when another writer came in between it is computed
+ * again from the new state, unless the client pinned a resourceVersion. HTTP threads.
+ */
+#include <strings.h>
+
+#include "server/apply.h"
+#include "server/internal.h"
+
+typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;
+
+static int patch_type(Request *r, PatchType *ret)
+{
+	static const struct {
+		const char *media;
+		PatchType type;
+	} types[] = {
+		{"application/json-patch+json",             PATCH_JSON     },
+		{ "application/merge-patch+json",           PATCH_MERGE    },
+		{ "application/strategic-merge-patch+json", PATCH_STRATEGIC},
+		{ "application/apply-patch+yaml",           PATCH_APPLY    },
+	};
+	const char *header = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+	/* Custom kinds have no strategic merge; clients then fall back or say so clearly. */
+	bool core = !*r->kind->group;
+
+	for (size_t i = 0; header && i < ARRAY_SIZE(types); i++) {
+		if (strncasecmp(header, types[i].media, strlen(types[i].media)) != 0 ||
+		    (types[i].type == PATCH_STRATEGIC && !core))
+			continue;
+		*ret = types[i].type;
+		return 0;
+	}
+	reply_media_type(r, core ? "application/json-patch+json, application/merge-patch+json, "
+				   "application/strategic-merge-patch+json, "
+				   "application/apply-patch+yaml"
+				 : "application/json-patch+json, application/merge-patch+json, "
+				   "application/apply-patch+yaml");
+	return -ERR_UNSUPPORTED;
+}
+
+/* Strategic merge as merge patch: the directives ("$patch", "$setElementOrder/…") are dropped. */
+static void drop_directives(json_t *v)
+{
+	const char *key;
+	json_t *child;
+	void *next;
+	size_t i;
+
+	json_array_foreach (v, i, child)
+		drop_directives(child);
+	json_object_foreach_safe(v, next, key, child)
+	{
+		if (*key == '$')
+			json_object_del(v, key);
+		else
+			drop_directives(child);
+	}
+}
+
+static void patch_done(Request *r)
+{
+	const Commit *c = &r->commit;
+
+	if (c->rc == -ERR_CONFLICT && r->attempts < CONFLICT_RETRIES && !r->pinned) {
+		r->attempts++;
+		handle_patch(r);
+	} else if (c->rc < 0) {
+		reply_error(r, c->rc, &c->err, r->route.name);
+	} else {
+		reply_object(r, MHD_HTTP_OK, c->object);
+	}
+}
+
+static int json_patch(Request *r, const json_t *old_tree, const json_t *patch, json_t **ret)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc = json_patch_apply(old_tree, patch, ret, &err);
+
+	if (rc == -ERR_INVALID)
+		reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
+			      status_details(r, r->route.name, NULL),
+			      "the server rejected our request due to an error in our request: %s",
+			      error_message(&err));
+	else if (rc < 0)
+		reply_error(r, rc, &err, r->route.name);
+	return rc;
+}
+
+static int merge_patch(Request *r, PatchType type, const json_t *old_tree, json_t *patch,
+		       json_t **ret)
+{
+	json_t *target;
+
+	if (!json_is_object(patch)) {
+		reply_bad_request(r, "a merge patch must be an object");
+		return -ERR_INVALID;
+	}
+	if (type == PATCH_STRATEGIC)
+		drop_directives(patch);
+	target = json_deep_copy(old_tree);
+	*ret = json_merge_patch(target, patch);
+	json_decref(target);
+	return 0;
+}
+
+static int apply_plain(Request *r, PatchType type, json_t *patch)
+{
+	_cleanup_(json_decrefp) json_t *old_tree = object_decode(r->base);
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	int rc;
+
+	rc = type == PATCH_JSON ? json_patch(r, old_tree, patch, &tree)
+				: merge_patch(r, type, old_tree, patch, &tree);
+	if (rc < 0)
+		return rc;
+	if (admission_identity(r, tree, r->route.name) < 0)
+		return -ERR_INVALID;
+	/* What the patched object says of its revision and uid is a precondition. It is the stored
+	 * one's where the patch is silent, and then it pins nothing. */
+	if (body_preconditions(r, tree, r->base, &r->pinned) < 0)
+		return -ERR_CONFLICT;
+	r->pinned = type != PATCH_JSON && json_string_at(patch, "metadata.resourceVersion");
+	if (write_prepare(r, tree, old_tree) < 0)
+		return -ERR_INVALID;
+	write_replace(r, r->base, tree, patch_done);
+	return 0;
+}
+
+/* ---- server-side apply ---- */
+
+static void apply_create_done(Request *r)
+{
+	const Commit *c = &r->commit;
+
+	if (c->rc == -ERR_EXISTS && r->attempts < CONFLICT_RETRIES) {
+		r->attempts++;
+		handle_patch(r);
+	} else if (c->rc == -ERR_NOT_FOUND) {
+		reply_failure(
+			r, MHD_HTTP_NOT_FOUND, "NotFound",
+			json_pack("{s:s, s:s}", "name", r->route.namespace, "kind", "namespaces"),
+			"namespaces \"%s\" not found", r->route.namespace);
+	} else if (c->rc < 0) {
+		reply_error(r, c->rc, &c->err, r->route.name);
+	} else {
+		reply_object(r, MHD_HTTP_CREATED, c->object);
+	}
+}
+
+static void reply_apply_conflicts(Request *r, const ApplyConflicts *conflicts)
+{
+	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
+	json_t *causes = json_array(), *details;
+
+	strbuf_addf(&text, "Apply failed with %zu conflict%s:", conflicts->n,
+		    conflicts->n == 1 ? "" : "s");
+	for (size_t i = 0; i < conflicts->n; i++) {
+		const ApplyConflict *c = &conflicts->items[i];
+		_cleanup_(xfreep) char *message = xasprintf("conflict with \"%s\"", c->manager);
+
+		strbuf_addf(&text, "%s %s: %s", i ? "," : "", message, c->path);
+		json_array_append_new(causes,
+				      json_pack("{s:s, s:s, s:s}", "reason", "FieldManagerConflict",
+						"message", message, "field", c->path));
+	}
+	details = json_pack("{s:o}", "causes", causes);
+	reply_failure(r, MHD_HTTP_CONFLICT, "Conflict", details, "%s", strbuf_str(&text));
+}
+
+static int field_manager(Request *r, char buf[static MANAGER_NAME_MAX])
+{
+	const char *name = target_query(&r->target, "fieldManager");
+
+	if (str_is_empty(name)) {
+		reply_bad_request(r, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: "
+				     "Required value: is required for apply patch");
+		return -ERR_INVALID;
+	}
+	if (strlen(name) >= MANAGER_NAME_MAX) {
+		reply_bad_request(r, "fieldManager: Too long: at most %d bytes",
+				  MANAGER_NAME_MAX - 1);
+		return -ERR_INVALID;
+	}
+	snprintf(buf, MANAGER_NAME_MAX, "%s", name);
+	return 0;
+}
+
+/* An apply of something that is not there is a create with an owner. */
+static int apply_create(Request *r, const Key *key, json_t *applied, const char *manager)
+{
+	char now[TIMESTAMP_MAX];
+	json_t *tree;
+	Txn *t;
+
+	if (request_is_status(r)) {
+		reply_not_found(r, r->route.name);
+		return -ERR_NOT_FOUND;
+	}
+	/* A revision or uid names an object that was there. */
+	if (!str_is_empty(json_string_at(applied, "metadata.resourceVersion")) ||
+	    !str_is_empty(json_string_at(applied, "metadata.uid"))) {
+		reply_conflict(r, r->route.name, "the object has been deleted");
+		return -ERR_CONFLICT;
+	}
+	tree = apply_new(r->kind, applied, manager,
+			 timestamp_format(clock_wall(server_clock(r->server)), now));
+	if (admission_complete(r, tree, NULL, NULL) < 0) {
+		json_decref(tree);
+		return -ERR_INVALID;
+	}
+	t = txn_new();
+	txn_create(t, key, tree, false);
+	json_decref(tree);
+	request_commit(r, t, apply_create_done);
+	return 0;
+}
+
+static int apply_merge(Request *r, json_t *applied, const char *manager)
+{
+	_cleanup_(json_decrefp) json_t *old_tree = object_decode(r->base);
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(apply_conflicts_done) ApplyConflicts conflicts = { 0 };
+	char now[TIMESTAMP_MAX];
+	ApplyRequest a = {
+		.kind = r->kind,
+		.live = old_tree,
+		.applied = applied,
+		.manager = manager,
+		.subresource = request_is_status(r) ? "status" : NULL,
+		.now = timestamp_format(clock_wall(server_clock(r->server)), now),
+		.force = target_query_bool(&r->target, "force"),
+	};
+
+	if (body_preconditions(r, applied, r->base, &r->pinned) < 0)
+		return -ERR_CONFLICT;
+	tree = apply_to(&a, &conflicts);
+	if (!tree) {
+		reply_apply_conflicts(r, &conflicts);
+		return -ERR_CONFLICT;
+	}
+	if (write_prepare(r, tree, old_tree) < 0)
+		return -ERR_INVALID;
+	write_replace(r, r->base, tree, patch_done);
+	return 0;
+}
+
+static int apply_server_side(Request *r, const Key *key, json_t *applied)
+{
+	char manager[MANAGER_NAME_MAX];
+	const json_t *managed;
+
+	if (field_manager(r, manager) < 0 || admission_identity(r, applied, r->route.name) < 0)
+		return -ERR_INVALID;
+	managed = json_at(applied, "metadata.managedFields");
+	if (managed && !json_is_null(managed)) {
+		reply_bad_request(r, "metadata.managedFields must be nil");
+		return -ERR_INVALID;
+	}
+	if (r->kind->has_status && !request_is_status(r))
+		json_object_del(applied, "status");
+	if (admission_fields(r, applied) < 0)
+		return -ERR_INVALID;
+	return r->base ? apply_merge(r, applied, manager) : apply_create(r, key, applied, manager);
+}
+
+void handle_patch(Request *r)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(json_decrefp) json_t *patch = NULL;
+	PatchType type;
+	Key key;
+	int rc;
+
+	if (request_dry_run(r) < 0 || patch_type(r, &type) < 0 || body_decode(r, &patch) < 0)
+		return;
+	if (!patch) {
+		reply_bad_request(r, "the body is empty");
+		return;
+	}
+	if (!request_key(r, &key))
+		return;
+	object_unref(TAKE_PTR(r->base));
+	rc = store_get(r->server->options.store, &key, &r->base, &err);
+	if (rc < 0 && !(rc == -ERR_NOT_FOUND && type == PATCH_APPLY)) {
+		reply_error(r, rc, &err, r->route.name);
+		return;
+	}
+	if (type == PATCH_APPLY)
+		(void)apply_server_side(r, &key, patch);
+	else
+		(void)apply_plain(r, type, patch);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power verbs: POST …/instances/NAME/{start,stop,restart,pause,resume}.
+ *
+ * A request is an annotation with a fresh id, written like any other change; the reconciler does it
+ * once and says so in status.powerRequest. So a request survives a restart of the server and is
+ * never done twice. Body (optional): {"force": true}. HTTP threads.
+ */
+#include "base/random.h"
+#include "server/internal.h"
+
+static void power_done(Request *r)
+{
+	const Commit *c = &r->commit;
+
+	if (c->rc == -ERR_CONFLICT && r->attempts < CONFLICT_RETRIES) {
+		r->attempts++;
+		handle_power(r);
+	} else if (c->rc < 0) {
+		reply_error(r, c->rc, &c->err, r->route.name);
+	} else {
+		reply_object(r, MHD_HTTP_ACCEPTED, c->object);
+	}
+}
+
+void handle_power(Request *r)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(json_decrefp) json_t *body = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(json_decrefp) json_t *request = NULL;
+	_cleanup_(xfreep) char *text = NULL;
+	json_t *metadata, *annotations;
+	char id[UUID_MAX];
+	bool force;
+	Txn *t;
+	Key key;
+	int rc;
+
+	if (request_dry_run(r) < 0 || body_decode(r, &body) < 0 || !request_key(r, &key))
+		return;
+	if (body && !json_is_object(body)) {
+		reply_bad_request(r, "the body must be an object");
+		return;
+	}
+	force = json_bool_at(body, "force", target_query_bool(&r->target, "force"));
+	object_unref(TAKE_PTR(r->base));
+	rc = store_get(r->server->options.store, &key, &r->base, &err);
+	if (rc < 0) {
+		reply_error(r, rc, &err, r->route.name);
+		return;
+	}
+	if (object_is_deleting(r->base)) {
+		reply_conflict(r, r->route.name, "it is being deleted");
+		return;
+	}
+	request = json_pack("{s:s, s:s, s:b}", "id", uuid_new(id), "action", r->route.subresource,
+			    "force", force);
+	text = json_text(request);
+	tree = object_decode(r->base);
+	metadata = json_object_get(tree, "metadata");
+	annotations = json_object_get(metadata, "annotations");
+	if (!json_is_object(annotations)) {
+		annotations = json_object();
+		json_object_set_new(metadata, "annotations", annotations);
+	}
+	json_object_set_new(annotations, ANNOTATION_POWER, json_string(text));
+	t = txn_new();
+	txn_update(t, r->base, tree);
+	request_commit(r, t, power_done);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rendering: which form of an object was asked for, and one object in that form. Pure.
+ */
+#include <strings.h>
+
+#include "server/internal.h"
+
+void json_quote(StrBuf *out, const char *s)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *from = s;
+
+	strbuf_addc(out, '"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		strbuf_add(out, from, (size_t)(s - from));
+		from = s + 1;
+		if (c < 0x20) {
+			strbuf_adds(out, "\\u00");
+			strbuf_addc(out, digits[c >> 4]);
+			strbuf_addc(out, digits[c & 0xf]);
+		} else {
+			strbuf_addc(out, '\\');
+			strbuf_addc(out, (char)c);
+		}
+	}
+	strbuf_add(out, from, (size_t)(s - from));
+	strbuf_addc(out, '"');
+}
+
+/* The first form named that we have; clients list them in order of preference. */
+Accept accept_parse(const char *header)
+{
+	if (!header)
+		return ACCEPT_JSON;
+	if (strcasestr(header, "as=Table"))
+		return ACCEPT_TABLE;
+	if (strcasestr(header, "as=PartialObjectMetadata"))
+		return ACCEPT_METADATA;
+	return ACCEPT_JSON;
+}
+
+json_t *render_metadata_only(const Object *o, bool item)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	json_t *metadata = json_object_get(tree, "metadata");
+
+	if (item)
+		json_object_del(metadata, "managedFields");
+	return json_pack("{s:s, s:s, s:O}", "kind", "PartialObjectMetadata", "apiVersion",
+			 "meta.k8s.io/v1", "metadata", metadata);
+}
+
+void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
+		   bool with_columns, usec_t wall)
+{
+	switch (accept) {
+	case ACCEPT_JSON: {
+		size_t len;
+		const char *text = object_text(o, &len);
+
+		strbuf_add(out, text, len);
+		return;
+	}
+	case ACCEPT_METADATA: {
+		_cleanup_(json_decrefp) json_t *tree = render_metadata_only(o, false);
+		_cleanup_(xfreep) char *text = json_text(tree);
+
+		strbuf_adds(out, text);
+		return;
+	}
+	case ACCEPT_TABLE:
+		table_head(out, k, object_revision(o), NULL, 0, with_columns);
+		table_row(out, k, o, include, wall);
+		table_tail(out);
+		return;
+	}
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replies: what a handler leaves behind for http.c to send. HTTP threads.
+ */
+#include "server/internal.h"
+
+#define MEDIA_JSON "application/json"
+
+void reply_done(Reply *reply)
+{
+	if (reply->response)
+		MHD_destroy_response(reply->response);
+	object_unref(reply->object);
+	strv_free(reply->warnings);
+	free(reply->body);
+	*reply = (Reply){ 0 };
+}
+
+/* An answer may replace an earlier one (a retry, an error after all); warnings stay. */
+static void reply_reset(Reply *reply)
+{
+	if (reply->response)
+		MHD_destroy_response(TAKE_PTR(reply->response));
+	object_unref(TAKE_PTR(reply->object));
+	free(TAKE_PTR(reply->body));
+	reply->len = 0;
+}
+
+void reply_take(Request *r, unsigned code, const char *content_type, char *body, size_t len)
+{
+	reply_reset(&r->reply);
+	r->reply.code = code;
+	r->reply.content_type = content_type;
+	r->reply.body = body;
+	r->reply.len = len;
+}
+
+void reply_json(Request *r, unsigned code, json_t *tree)
+{
+	char *text = json_text(tree);
+
+	json_decref(tree);
+	reply_take(r, code, MEDIA_JSON, text, strlen(text));
+}
+
+void reply_text(Request *r, unsigned code, const char *text)
+{
+	reply_take(r, code, "text/plain; charset=utf-8", xstrdup(text), strlen(text));
+}
+
+void reply_object(Request *r, unsigned code, Object *o)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	size_t len;
+
+	if (r->accept == ACCEPT_JSON) {
+		reply_reset(&r->reply);
+		r->reply.code = code;
+		r->reply.content_type = MEDIA_JSON;
+		r->reply.object = object_ref(o);
+		return;
+	}
+	render_object(&out, r->kind, r->accept, target_query(&r->target, "includeObject"), o, true,
+		      clock_wall(server_clock(r->server)));
+	len = out.len;
+	reply_take(r, code, MEDIA_JSON, strbuf_take(&out), len);
+}
+
+/* 299 - "text", with what would end the header or the quotes taken out. */
+void reply_warning(Request *r, const char *text)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+
+	strbuf_adds(&out, "299 - \"");
+	for (const char *p = text; *p && out.len < 2000; p++) {
+		if (*p == '"' || *p == '\\')
+			strbuf_addc(&out, '\\');
+		strbuf_addc(&out, (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p);
+	}
+	strbuf_addc(&out, '"');
+	r->reply.warnings = strv_append(r->reply.warnings, strbuf_str(&out));
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Server: life cycle and listening sockets.
+ *
+ * Each listener has its own libmicrohttpd daemon with a pool of threads, because a Unix and a TCP
+ * socket know different things about who is calling. Stopping goes in the order that leaves nobody
+ * waiting: no new connections, streams and sessions told to end, commits in flight answered, then
+ * the daemons. All functions here are the main thread's.
+ */
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/fs.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "server/internal.h"
+
+#define LISTEN_BACKLOG 512
+
+static char *group_name(gid_t gid)
+{
+	char buf[4096];
+	struct group grp, *found = NULL;
+
+	if (gid == (gid_t)-1 || getgrgid_r(gid, &grp, buf, sizeof(buf), &found) != 0 || !found)
+		return NULL;
+	return xstrdup(found->gr_name);
+}
+
+int server_new(const ServerOptions *options, Server **ret, Error *err)
+{
+	Server *s;
+
+	if (!options->store || !options->kinds)
+		return error_set(err, ERR_INVALID, "a server needs a store and its kinds");
+	s = xnew0(Server, 1);
+	s->options = *options;
+	if (!s->options.clock)
+		s->options.clock = clock_system();
+	s->node_name = xstrdup(options->node_name ? options->node_name : "");
+	s->default_namespace =
+		xstrdup(options->default_namespace ? options->default_namespace : "default");
+	s->admin_group = group_name(options->admin_gid);
+	s->uid = geteuid();
+	s->started = clock_wall(s->options.clock);
+	s->epoll_fd = s->wake_fd = -1;
+	s->next_wake = USEC_INFINITY;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->kinds_lock, NULL);
+	clock_cond_init(&s->idle);
+	*ret = s;
+	return 0;
+}
+
+static void listener_add(Server *s, int fd, const char *path, bool tcp)
+{
+	GROW_ARRAY(s->listeners, s->n_listeners, s->cap_listeners);
+	s->listeners[s->n_listeners++] = (Listener){ .fd = fd, .path = xstrdup(path), .tcp = tcp };
+}
+
+/* A socket file that nobody listens on is left over from a crash; one that answers is not ours. */
+static int unlink_stale(const struct sockaddr_un *addr, Error *err)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : error_set_errno(err, errno, "%s", addr->sun_path);
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(err, ERR_EXISTS, "%s exists and is no socket", addr->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set_errno(err, errno, "socket");
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
+		return error_set(err, ERR_CONFLICT, "another server listens on %s", addr->sun_path);
+	if (unlink(addr->sun_path) < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "remove stale %s", addr->sun_path);
+	return 0;
+}
+
+static int listen_unix(Server *s, const char *path, Error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_(fd_closep) int fd = -1;
+	size_t len = strlen(path);
+	int rc;
+
+	if (len == 0 || len >= sizeof(addr.sun_path))
+		return error_set(err, ERR_INVALID, "socket path %s: 1 to %zu bytes are possible",
+				 path, sizeof(addr.sun_path) - 1);
+	memcpy(addr.sun_path, path, len);
+	rc = unlink_stale(&addr, err);
+	if (rc < 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set_errno(err, errno, "socket");
+	/* bind() gives the file the socket's mode: there is no moment in which others may connect.
+	 */
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return error_set_errno(err, errno, "bind %s", path);
+	if (s->options.admin_gid != (gid_t)-1 &&
+	    (chown(path, (uid_t)-1, s->options.admin_gid) < 0 || chmod(path, 0660) < 0)) {
+		if (errno != EPERM)
+			return error_set_errno(err, errno, "hand %s to its group", path);
+		log_debug("not allowed to hand %s to group %u", path, s->options.admin_gid);
+	}
+	if (listen(fd, LISTEN_BACKLOG) < 0)
+		return error_set_errno(err, errno, "listen on %s", path);
+	listener_add(s, TAKE_FD(fd), path, false);
+	return 0;
+}
+
+static bool is_loopback(const IpAddress *a)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	return a->family == AF_INET ? a->bytes[0] == 127 : memcmp(a->bytes, one, 16) == 0;
+}
+
+/* "ADDR:PORT" or "[ADDR]:PORT" */
+static int parse_endpoint(const char *s, IpAddress *ret_addr, uint16_t *ret_port, Error *err)
+{
+	_cleanup_(xfreep) char *host = NULL;
+	const char *colon = strrchr(s, ':');
+	unsigned long port;
+	char *end;
+	int rc;
+
+	if (!colon)
+		return error_set(err, ERR_INVALID, "\"%s\" is not ADDRESS:PORT", s);
+	host = *s == '[' && colon > s + 1 && colon[-1] == ']'
+		       ? xstrndup(s + 1, (size_t)(colon - s) - 2)
+		       : xstrndup(s, (size_t)(colon - s));
+	errno = 0;
+	port = strtoul(colon + 1, &end, 10);
+	if (errno || *end || end == colon + 1 || colon[1] == '-' || port > UINT16_MAX)
+		return error_set(err, ERR_INVALID, "\"%s\" is no port", colon + 1);
+	rc = ip_parse(host, ret_addr, err);
+	if (rc == 0)
+		*ret_port = (uint16_t)port;
+	return rc;
+}
+
+static int listen_tcp(Server *s, const char *endpoint, Error *err)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in in4 = { .sin_family = AF_INET };
+	_cleanup_(fd_closep) int fd = -1;
+	const struct sockaddr *addr = (struct sockaddr *)&in4;
+	socklen_t addr_len = sizeof(in4);
+	IpAddress ip;
+	uint16_t port;
+	int rc, on = 1;
+
+	rc = parse_endpoint(endpoint, &ip, &port, err);
+	if (rc < 0)
+		return rc;
+	if (!is_loopback(&ip))
+		return error_set(err, ERR_FORBIDDEN,
+				 "plain TCP is for loopback addresses only, not %s", endpoint);
+	if (ip.family == AF_INET6) {
+		memcpy(&in6.sin6_addr, ip.bytes, 16);
+		in6.sin6_port = htons(port);
+		addr = (struct sockaddr *)&in6;
+		addr_len = sizeof(in6);
+	} else {
+		memcpy(&in4.sin_addr, ip.bytes, 4);
+		in4.sin_port = htons(port);
+	}
+	fd = socket(ip.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set_errno(err, errno, "socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, addr, addr_len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+		return error_set_errno(err, errno, "listen on %s", endpoint);
+	listener_add(s, TAKE_FD(fd), NULL, true);
+	return 0;
+}
+
+int server_listen(Server *s, const char *address, Error *err)
+{
+	int rc;
+
+	if (str_has_prefix(address, "unix:"))
+		rc = listen_unix(s, address + strlen("unix:"), err);
+	else if (str_has_prefix(address, "tcp:"))
+		rc = listen_tcp(s, address + strlen("tcp:"), err);
+	else
+		return error_set(err, ERR_INVALID,
+				 "listen address \"%s\": unix:PATH and tcp:ADDRESS:PORT are known",
+				 address);
+	return error_wrap_rc(err, rc, "listen");
+}
+
+/* Takes the descriptor over, also when it is refused. */
+int server_listen_fd(Server *s, int fd, Error *err)
+{
+	struct sockaddr_storage addr = { 0 };
+	socklen_t len = sizeof(addr);
+	IpAddress ip = { 0 };
+	int flags;
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
+		error_set_errno(err, errno, "passed descriptor %d", fd);
+		fd_close(fd);
+		return error_wrap(err, "listen");
+	}
+	ip.family = addr.ss_family;
+	if (ip.family == AF_INET)
+		memcpy(ip.bytes, &((struct sockaddr_in *)&addr)->sin_addr, 4);
+	else if (ip.family == AF_INET6)
+		memcpy(ip.bytes, &((struct sockaddr_in6 *)&addr)->sin6_addr, 16);
+	if (ip.family != AF_UNIX && (ip.family == 0 || !is_loopback(&ip))) {
+		fd_close(fd);
+		return error_set(err, ERR_FORBIDDEN,
+				 "passed socket: plain TCP is for loopback addresses only");
+	}
+	flags = fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	listener_add(s, fd, NULL, ip.family != AF_UNIX);
+	return 0;
+}
+
+int server_start(Server *s, Error *err)
+{
+	unsigned threads = s->options.threads ? s->options.threads : 2;
+	int rc;
+
+	assert(!s->running);
+	if (s->n_listeners == 0)
+		return error_set(err, ERR_INVALID, "nothing to listen on");
+	rc = caretaker_start(s, err);
+	if (rc < 0)
+		return rc;
+	s->running = true;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		rc = http_listener_start(s, &s->listeners[i], threads, err);
+		if (rc < 0) {
+			server_stop(s, 0);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* Waits until no commit is in flight; a commit always ends, so there is no bound but the store's.
+ */
+static void wait_in_flight(Server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	while (s->in_flight > 0)
+		pthread_cond_wait(&s->idle, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Gives requests that are being read or answered until `grace` to finish. */
+static void wait_connections(Server *s, usec_t grace)
+{
+	struct timespec ts;
+	usec_t until;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	until = (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000 + grace;
+	ts = (struct timespec){ .tv_sec = (time_t)(until / USEC_PER_SEC),
+				.tv_nsec = (long)(until % USEC_PER_SEC) * 1000 };
+	pthread_mutex_lock(&s->lock);
+	while (s->n_busy > 0)
+		if (pthread_cond_timedwait(&s->idle, &s->lock, &ts) == ETIMEDOUT)
+			break;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void server_stop(Server *s, usec_t grace)
+{
+	if (!s->running)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].daemon)
+			(void)MHD_quiesce_daemon(s->listeners[i].daemon);
+	sessions_stop(s);
+	server_poke_all(s, POKE_STOPPING);
+	wait_connections(s, grace);
+	wait_in_flight(s);
+	caretaker_stop(s);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].daemon)
+			MHD_stop_daemon(TAKE_PTR(s->listeners[i].daemon));
+	s->running = false;
+}
+
+Server *server_free(Server *s)
+{
+	if (!s)
+		return NULL;
+	server_stop(s, 0);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		fd_close(s->listeners[i].fd);
+		if (s->listeners[i].path)
+			(void)unlink(s->listeners[i].path);
+		free(s->listeners[i].path);
+	}
+	free(s->listeners);
+	kinds_free(s->kinds, s->n_kinds);
+	pthread_cond_destroy(&s->idle);
+	pthread_mutex_destroy(&s->kinds_lock);
+	pthread_mutex_destroy(&s->lock);
+	free(s->admin_group);
+	free(s->default_namespace);
+	free(s->node_name);
+	free(s);
+	return NULL;
+}
