@@ -301,7 +301,7 @@ static int files_converge(const DnsmasqConfig *c, const char *sub, RenderFn rend
 		char name[16];
 
 		network_tap_name(n->ports[i].id, name);
-		hashmap_put(wanted, name, c);
+		hashmap_put(wanted, name, directory);
 	}
 	if (rc == 0)
 		rc = files_remove_others(directory, wanted, stale, change, err);

@@ -197,7 +197,7 @@ const Link *links_by_index(const Links *l, unsigned index)
 
 static bool differs(Tristate want, int is)
 {
-	return want != UNSET && (int)want != is;
+	return want != UNSET && (want == ON) != (is != 0);
 }
 
 bool link_matches(const Link *l, const LinkWant *want, const char **ret_what)
@@ -222,8 +222,6 @@ bool link_matches(const Link *l, const LinkWant *want, const char **ret_what)
 		what = "forwarding";
 	else if (want->no_addr_gen == ON && l->addr_gen_mode != ADDR_GEN_MODE_NONE)
 		what = "addrgenmode";
-	else if (differs(want->disable_ipv6, l->disable_ipv6))
-		what = "disable_ipv6";
 	else if (differs(want->learning, l->learning))
 		what = "learning";
 	else if (differs(want->flood, l->flood))
@@ -262,9 +260,9 @@ static void put_af_spec(NetlinkMessage *m, const LinkWant *w)
 		if (w->arp_ignore8 == ON)
 			netlink_put_u32(m, IPV4_DEVCONF_ARP_IGNORE, 8);
 		if (w->rp_filter != UNSET)
-			netlink_put_u32(m, IPV4_DEVCONF_RP_FILTER, (uint32_t)w->rp_filter);
+			netlink_put_u32(m, IPV4_DEVCONF_RP_FILTER, w->rp_filter == ON);
 		if (w->forwarding4 != UNSET)
-			netlink_put_u32(m, IPV4_DEVCONF_FORWARDING, (uint32_t)w->forwarding4);
+			netlink_put_u32(m, IPV4_DEVCONF_FORWARDING, w->forwarding4 == ON);
 		nla_nest_end(m, conf);
 		nla_nest_end(m, af);
 	}
@@ -293,7 +291,7 @@ static void put_port_flags(NetlinkMessage *m, const LinkWant *w)
 	data = nla_nest_start(m, IFLA_INFO_SLAVE_DATA);
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (flags[i].value != UNSET)
-			netlink_put_u8(m, flags[i].type, (uint8_t)flags[i].value);
+			netlink_put_u8(m, flags[i].type, flags[i].value == ON);
 	nla_nest_end(m, data);
 	nla_nest_end(m, info);
 }

@@ -12,7 +12,7 @@
 #include "driver/net/names.h"
 #include "driver/net/netlink.h"
 
-typedef enum Tristate { UNSET = -1, OFF = 0, ON = 1 } Tristate;
+typedef enum Tristate { UNSET, OFF, ON } Tristate;
 
 typedef struct Link {
 	unsigned index;
@@ -40,21 +40,15 @@ void links_done(Links *l);
 const Link *links_find(const Links *l, const char *name);
 const Link *links_by_index(const Links *l, unsigned index);
 
-/* What a link should be; -1, 0 or "" leave an attribute alone. */
+/* What a link should be; zero (UNSET, NULL) leaves an attribute alone. */
 typedef struct LinkWant {
 	const char *alias;
 	unsigned mtu, master;
-	Tristate arp_ignore8, rp_filter, forwarding4, disable_ipv6, no_addr_gen;
+	Tristate arp_ignore8, rp_filter, forwarding4, no_addr_gen;
 	Tristate learning, flood, isolated, locked;
 	const MacAddress *mac;
 } LinkWant;
-#define LINK_WANT_INIT \
-	.arp_ignore8 = UNSET, .rp_filter = UNSET, .forwarding4 = UNSET, .disable_ipv6 = UNSET, \
-	.no_addr_gen = UNSET, .learning = UNSET, .flood = UNSET, .isolated = UNSET, \
-	.locked = UNSET
-
-/* True if it is as wanted; else `what` names the first attribute that is not. disable_ipv6 is not
- * looked at by links_apply(): it is a sysctl. */
+/* True if it is as wanted; else *ret_what names the first attribute that is not. */
 bool link_matches(const Link *l, const LinkWant *want, const char **ret_what);
 int link_apply(Netlink *nl, unsigned index, const LinkWant *want, Error *err);
 int link_up(Netlink *nl, unsigned index, bool up, Error *err);

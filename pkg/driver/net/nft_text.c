@@ -59,6 +59,28 @@ void address_list_done(AddressList *l)
 	*l = (AddressList){ 0 };
 }
 
+static int prefix_compare(const void *a, const void *b)
+{
+	const IpPrefix *x = a, *y = b;
+	int d = ip_compare(&x->address, &y->address);
+
+	return d ? d : (int)x->length - (int)y->length;
+}
+
+void prefix_list_sort(PrefixList *l)
+{
+	size_t n = 0;
+
+	if (!l->n)
+		return;
+	qsort(l->prefixes, l->n, sizeof(*l->prefixes), prefix_compare);
+	/* Overlapping intervals are refused by the kernel: the wider prefix stands for both. */
+	for (size_t i = 0; i < l->n; i++)
+		if (!n || !ip_prefix_overlaps(&l->prefixes[n - 1], &l->prefixes[i]))
+			l->prefixes[n++] = l->prefixes[i];
+	l->n = n;
+}
+
 void nft_add_hosts(StrBuf *out, const AddressList *hosts, int family)
 {
 	char text[IP_TEXT_MAX];

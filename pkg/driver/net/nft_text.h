@@ -25,6 +25,8 @@ typedef struct PrefixList {
 	size_t n, cap;
 } PrefixList;
 
+void prefix_list_sort(PrefixList *l); /* and makes them distinct */
+
 #define REVISION_MAX 17 /* 16 hexadecimal digits of the text's hash */
 
 /* table bridge sfd, without elements: anti-spoofing, isolation, who has been seen. */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One network of this host: its bridge, router namespace, ports and dnsmasq, as last asked for and
+ * as found. One thread. Nets are owned by the Networks they are in.
+ */
+#pragma once
+
+#include "base/hashmap.h"
+#include "driver/net/dnsmasq.h"
+#include "driver/net/host.h"
+
+typedef struct Net {
+	char uid[UUID_MAX];
+	NetworkConfig config; /* as last asked for; `ports` is ours, sorted by id */
+	NetworkPort *ports;
+	NetNames names;
+	char *directory; /* <state>/<uid> */
+	char alias_bridge[ALIAS_MAX], alias_port[ALIAS_MAX], alias_router[ALIAS_MAX];
+	int netns_fd;       /* -1 = not open */
+	Netlink *rt, *nfnl; /* inside */
+	NftTable table;
+	Dnsmasq dnsmasq;
+	unsigned mtu;  /* what guests are told */
+	bool complete; /* everything of `config` was there at the end of an ensure */
+	bool drifted;  /* and then something was found missing */
+	bool dirty;    /* events came: look again */
+	bool no_upstreams;
+	char foreign[IFNAMSIZ]; /* a link in our bridge that is not ours */
+	Hashmap *seen;          /* texts of addresses in use, told to the subscriber */
+	unsigned taps_up;       /* with carrier, when last looked */
+} Net;
+
+typedef struct Networks {
+	Host host;
+	Hashmap *nets; /* uid -> Net */
+	char *state_dir;
+} Networks;
+
+int networks_init(Networks *n, const char *state_dir, Error *err);
+void networks_done(Networks *n);
+Net *networks_get(Networks *n, const char *uid);
+Net *networks_by_vni(Networks *n, uint32_t vni);
+
+/* The port functions, without deadline handling. */
+int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret, Error *err);
+int networks_remove(Networks *n, const char *uid, uint32_t vni, Error *err);
+int networks_list(Networks *n, const char *store_id, NetworkEntry **ret, size_t *ret_n, Error *err);
+int networks_address_seen(Networks *n, const char *uid, const IpAddress *a, bool *ret, Error *err);
+/* A socket whose non-blocking connect has begun. */
+int networks_dial(Networks *n, const char *uid, const IpAddress *a, uint16_t port, int *ret_fd,
+		  Error *err);
+
+/* Compares without mending; c tells. */
+int net_look(Networks *n, Net *net, Change *c, Error *err);
+
+/* ---- parts of net_converge(), each in its own file ---- */
+
+/* One run over a network. */
+typedef struct Pass {
+	Networks *all;
+	Net *net;
+	Change *c;
+	Links root, inside; /* observed; inside is empty while there is no namespace */
+	AddressList upstreams;
+} Pass;
+
+/* Bridge, namespace, veths. */
+int pass_links(Pass *p, Error *err);
+/* Addresses, routes, neighbours, FDB, forwarding, links up. */
+int pass_records(Pass *p, Error *err);
+/* Taps: wanted ones made, others of this network removed. */
+int pass_taps(Pass *p, Error *err);
+int pass_remove_taps(Pass *p, Error *err);
+int pass_observe(Pass *p, Error *err);
+bool pass_is_port(const Net *net, const Link *l);
+/* Elements of every network, and what the host has to be. */
+int networks_converge_host(Networks *n, const char *store, Change *c, Error *err);
+int net_open_inside(Net *net, Error *err);
+void net_close_inside(Net *net);
