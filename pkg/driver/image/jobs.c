@@ -190,11 +190,12 @@ void job_state_ready(Job *j, const Content *content, const ContentSource *source
 
 static usec_t job_backoff(const Cache *c, const Job *j, int code)
 {
-	usec_t wait = MIN(c->options.backoff_min << MIN(j->failures, 20u), c->options.backoff_max);
+	usec_t wait = c->options.backoff_min << (j->failures < 20 ? j->failures : 20);
 
+	wait = MIN(wait, c->options.backoff_max);
 	/* What is wrong for good may be a large download; a new spec is a new job anyway. */
 	if (error_code_is_terminal(code))
-		wait = c->options.backoff_max << MIN(j->failures, 5u);
+		wait = c->options.backoff_max << (j->failures < 5 ? j->failures : 5);
 	return wait + random_u64() % (wait / 4 + 1); /* many hosts, one server */
 }
 
