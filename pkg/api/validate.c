@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole check of a candidate object: metadata, schema, and the kind's own rules. All errors at
+ * once. Pure.
+ */
+#include "api/validate.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#define LABEL_MAX       63
+#define SUBDOMAIN_MAX   253
+#define ANNOTATIONS_MAX (256u * 1024)
+
+const char *quoted(const char *s, char buf[static 200])
+{
+	char escaped[160];
+
+	log_escape(s, escaped, sizeof(escaped));
+	snprintf(buf, 200, "\"%s%s\"", escaped, strlen(s) > sizeof(escaped) - 1 ? "..." : "");
+	return buf;
+}
+
+/* ---- names ---- */
+
+static bool is_lower_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool label_of(const char *s, size_t n)
+{
+	if (n == 0 || n > LABEL_MAX || !is_lower_alnum(s[0]) || !is_lower_alnum(s[n - 1]))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!is_lower_alnum(s[i]) && s[i] != '-')
+			return false;
+	return true;
+}
+
+bool name_is_label(const char *s)
+{
+	return label_of(s, strlen(s));
+}
+
+bool name_is_subdomain(const char *s)
+{
+	size_t n;
+
+	if (strlen(s) > SUBDOMAIN_MAX)
+		return false;
+	for (;; s += n + 1) {
+		n = strcspn(s, ".");
+		/* Each part like a label; Kubernetes does not bound a part of a subdomain to 63,
+		 * DNS does. */
+		if (!label_of(s, n))
+			return false;
+		if (!s[n])
+			return true;
+	}
+}
+
+/* Letters, digits, '-', '_', '.', beginning and ending with a letter or digit. */
+static bool is_name_part(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n == 0 || n > LABEL_MAX || !isalnum((unsigned char)s[0]) ||
+	    !isalnum((unsigned char)s[n - 1]))
+		return false;
+	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
+}
+
+bool name_is_qualified(const char *s)
+{
+	const char *slash = strchr(s, '/');
+	_cleanup_(xfreep) char *prefix = NULL;
+
+	if (!slash)
+		return is_name_part(s);
+	prefix = xstrndup(s, (size_t)(slash - s));
+	return name_is_subdomain(prefix) && is_name_part(slash + 1);
+}
+
+/* ---- metadata ---- */
+
+static void check_name(const Kind *k, const char *name, const char *generate, FieldErrors *errors)
+{
+	char text[200];
+
+	if (!name && generate)
+		return;
+	if (str_is_empty(name)) {
+		field_errors_add(errors, FIELD_REQUIRED, "metadata.name",
+				 "Required value: name or generateName is required");
+		return;
+	}
+	if (k->name_is_dns_label && !name_is_label(name))
+		field_errors_add(errors, FIELD_INVALID, "metadata.name",
+				 "Invalid value: %s: use 1 to 63 lower-case letters, digits and "
+				 "'-', beginning and ending with a letter or digit",
+				 quoted(name, text));
+	else if (!k->name_is_dns_label && !name_is_subdomain(name))
+		field_errors_add(errors, FIELD_INVALID, "metadata.name",
+				 "Invalid value: %s: use up to 253 lower-case letters, digits, '-' "
+				 "and '.', each part beginning and ending with a letter or digit",
+				 quoted(name, text));
+}
+
+static void check_namespace(const Kind *k, const char *namespace, FieldErrors *errors)
+{
+	char text[200];
+
+	if (k->namespaced && namespace && !name_is_label(namespace))
+		field_errors_add(errors, FIELD_INVALID, "metadata.namespace",
+				 "Invalid value: %s: a namespace is 1 to 63 lower-case letters, "
+				 "digits and '-'",
+				 quoted(namespace, text));
+	if (!k->namespaced && !str_is_empty(namespace))
+		field_errors_add(errors, FIELD_FORBIDDEN, "metadata.namespace",
+				 "Forbidden: a %s belongs to no namespace", k->kind);
+}
+
+static void check_map(const json_t *map, const char *path, bool labels, FieldErrors *errors)
+{
+	size_t total = 0;
+	char text[200];
+	const char *key;
+	json_t *value;
+
+	if (map && !json_is_null(map) && !json_is_object(map)) {
+		field_errors_add(errors, FIELD_TYPE_INVALID, path,
+				 "Invalid value: must be a map of strings");
+		return;
+	}
+	json_object_foreach ((json_t *)map, key, value) {
+		_cleanup_(xfreep) char *at = xasprintf("%s.%s", path, key);
+		const char *s = json_string_value(value);
+
+		total += strlen(key) + (s ? strlen(s) : 0);
+		if (!name_is_qualified(key))
+			field_errors_add(
+				errors, FIELD_INVALID, path,
+				"Invalid value: %s: not a valid key (like app or example.com/app)",
+				quoted(key, text));
+		if (!s)
+			field_errors_add(errors, FIELD_TYPE_INVALID, at,
+					 "Invalid value: must be a string: quote it");
+		else if (labels && *s && !is_name_part(s))
+			field_errors_add(errors, FIELD_INVALID, at,
+					 "Invalid value: %s: a label's value is up to 63 letters, "
+					 "digits, '-', '_' and '.'",
+					 quoted(s, text));
+	}
+	if (!labels && total > ANNOTATIONS_MAX)
+		field_errors_add(errors, FIELD_TOO_LONG, path,
+				 "Too long: %zu bytes, may not be more than %u", total,
+				 ANNOTATIONS_MAX);
+}
+
+static void check_finalizers(const json_t *list, FieldErrors *errors)
+{
+	char text[200];
+	json_t *f;
+	size_t i;
+
+	json_array_foreach (list, i, f) {
+		const char *s = json_string_value(f);
+		_cleanup_(xfreep) char *at = xasprintf("metadata.finalizers[%zu]", i);
+
+		if (!s || !name_is_qualified(s))
+			field_errors_add(errors, FIELD_INVALID, at,
+					 "Invalid value: %s: use a name like example.com/finalizer",
+					 quoted(s ? s : "", text));
+	}
+}
+
+static void check_owners(const json_t *list, FieldErrors *errors)
+{
+	static const char *const needed[] = { "apiVersion", "kind", "name", "uid" };
+	unsigned controllers = 0;
+	json_t *o;
+	size_t i;
+
+	json_array_foreach (list, i, o) {
+		for (size_t m = 0; m < ARRAY_SIZE(needed); m++) {
+			_cleanup_(xfreep) char *at =
+				xasprintf("metadata.ownerReferences[%zu].%s", i, needed[m]);
+
+			if (str_is_empty(json_string_value(json_object_get(o, needed[m]))))
+				field_errors_add(errors, FIELD_REQUIRED, at, "Required value");
+		}
+		controllers += json_is_true(json_object_get(o, "controller"));
+	}
+	if (controllers > 1)
+		field_errors_add(
+			errors, FIELD_INVALID, "metadata.ownerReferences",
+			"Invalid value: only one reference can have controller set to true");
+}
+
+void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
+{
+	const json_t *meta = json_object_get(tree, "metadata");
+
+	if (!json_is_object(meta)) {
+		field_errors_add(errors, FIELD_REQUIRED, "metadata", "Required value");
+		return;
+	}
+	check_name(k, json_string_value(json_object_get(meta, "name")),
+		   json_string_value(json_object_get(meta, "generateName")), errors);
+	check_namespace(k, json_string_value(json_object_get(meta, "namespace")), errors);
+	check_map(json_object_get(meta, "labels"), "metadata.labels", true, errors);
+	check_map(json_object_get(meta, "annotations"), "metadata.annotations", false, errors);
+	check_finalizers(json_object_get(meta, "finalizers"), errors);
+	check_owners(json_object_get(meta, "ownerReferences"), errors);
+}
+
+/* ---- all of it ---- */
+
+static const struct {
+	const char *group, *resource;
+	void (*validate)(const json_t *tree, const json_t *old, FieldErrors *errors);
+} kind_rules[] = {
+	{"shakenfist.io",         "instances",                 validate_instance},
+	{ "shakenfist.io",        "networks",                  validate_network },
+	{ "shakenfist.io",        "images",                    validate_image   },
+	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd     },
+};
+
+void object_validate(const Kind *k, const json_t *tree, const json_t *old, FieldErrors *errors)
+{
+	size_t before;
+
+	validate_metadata(k, tree, errors);
+	before = errors->n;
+	schema_validate(k->schema, tree, errors);
+	/* The kind's rules read fields by type: they only make sense of what has passed the schema.
+	 */
+	for (size_t i = 0; errors->n == before && i < ARRAY_SIZE(kind_rules); i++)
+		if (streq(k->group, kind_rules[i].group) &&
+		    streq(k->plural, kind_rules[i].resource))
+			kind_rules[i].validate(tree, old, errors);
+}
