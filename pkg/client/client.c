@@ -311,7 +311,6 @@ static int transfer_error(Transfer *t, CURLcode code, Error *err)
 	case CURLE_OPERATION_TIMEDOUT:
 		return error_set(err, ERR_TIMEOUT, "sfd at %s does not answer in time", c->server);
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return error_set(err, ERR_INVALID, "server '%s': %s", c->server, text);
 	case CURLE_WRITE_ERROR:
 		return error_set(err, ERR_EXHAUSTED, "the answer of sfd at %s is too large",
