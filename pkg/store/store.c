@@ -254,6 +254,11 @@ const char *store_id(const Store *s)
 	return s->id;
 }
 
+KindRegistry *store_kinds(const Store *s)
+{
+	return s->kinds;
+}
+
 int64_t store_revision(Store *s)
 {
 	int64_t rev;

@@ -40,6 +40,7 @@ DEFINE_CLEANUP(Store *, store_free)
 /* UUID of this store: part of every ownership mark. */
 const char *store_id(const Store *s);
 int64_t store_revision(Store *s);
+KindRegistry *store_kinds(const Store *s); /* that of the options; may be NULL */
 /* True when the database is older than what was once acknowledged: collect nothing until accepted.
  */
 bool store_is_restored(const Store *s);
