@@ -12,6 +12,8 @@
 #include "driver/net/names.h"
 #include "driver/net/netlink.h"
 
+#define LINK_CARRIER (1u << 16) /* IFF_LOWER_UP, which <net/if.h> lacks */
+
 typedef enum Tristate { UNSET, OFF, ON } Tristate;
 
 typedef struct Link {

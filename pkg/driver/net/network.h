@@ -27,7 +27,8 @@ typedef struct Net {
 	bool no_upstreams;
 	char foreign[IFNAMSIZ]; /* a link in our bridge that is not ours */
 	Hashmap *seen;          /* texts of addresses in use, told to the subscriber */
-	unsigned taps_up;       /* with carrier, when last looked */
+	int nsid;               /* by which events name our namespace; -1 = unknown */
+	unsigned bridge_index, transit_index;
 } Net;
 
 typedef struct Networks {
@@ -49,6 +50,11 @@ int networks_address_seen(Networks *n, const char *uid, const IpAddress *a, bool
 /* A socket whose non-blocking connect has begun. */
 int networks_dial(Networks *n, const char *uid, const IpAddress *a, uint16_t port, int *ret_fd,
 		  Error *err);
+
+/* Addresses that guests began to use since the last call: `told` for each. True if a guest that
+ * runs has not been seen yet: ask again soon. */
+typedef void (*SeenFn)(void *arg, const Net *net, const IpAddress *a);
+int networks_seen(Networks *n, SeenFn told, void *arg, bool *ret_waiting, Error *err);
 
 /* Compares without mending; c tells. */
 int net_look(Networks *n, Net *net, Change *c, Error *err);

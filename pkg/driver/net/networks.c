@@ -61,6 +61,7 @@ static Net *net_new(const char *state_dir, const NetworkConfig *c)
 
 	memcpy(net->uid, c->uid, sizeof(net->uid));
 	net->netns_fd = -1;
+	net->nsid = -1;
 	net->names = net_names(c->vni);
 	net->directory = xasprintf("%s/%s", state_dir, c->uid);
 	net->seen = hashmap_new(NULL);

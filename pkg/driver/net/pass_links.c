@@ -14,6 +14,19 @@
 #include "driver/net/network.h"
 #include "driver/net/sysctl.h"
 
+/* By what events will name us. */
+static void note_indexes(Pass *p)
+{
+	const Link *bridge = links_find(&p->root, p->net->names.bridge);
+	const Link *router = links_find(&p->root, p->net->names.router);
+	const Link *transit = links_find(&p->root, p->net->names.transit);
+
+	p->net->bridge_index = bridge ? bridge->index : 0;
+	p->net->transit_index = transit ? transit->index : 0;
+	if (router && router->peer_nsid >= 0)
+		p->net->nsid = router->peer_nsid;
+}
+
 int pass_observe(Pass *p, Error *err)
 {
 	int rc;
@@ -23,6 +36,8 @@ int pass_observe(Pass *p, Error *err)
 	rc = links_list(p->all->host.rt, &p->root, err);
 	if (rc == 0 && p->net->rt)
 		rc = links_list(p->net->rt, &p->inside, err);
+	if (rc == 0)
+		note_indexes(p);
 	return rc;
 }
 
