@@ -42,6 +42,7 @@ typedef struct Fetch {
 	TransferRequest transfer;
 	Part part;
 	bool restart;      /* the server cannot go on where we were */
+	bool conditional;  /* asked whether the cached copy still holds */
 	uint64_t expected; /* bytes of the whole, 0 = not told */
 	usec_t told;       /* when progress was last written */
 } Fetch;
@@ -160,8 +161,10 @@ static int fetch_begin(void *arg, const TransferResponse *r, Error *err)
 	Fetch *f = arg;
 	int rc;
 
-	if (r->status == 304)
+	if (r->status == 304 && f->conditional)
 		return 0;
+	if (r->status == 304)
+		return error_set(err, ERR_INVALID, "the server sent nothing but \"not modified\"");
 	if (r->status == 416) {
 		f->restart = true;
 		return error_set(err, ERR_CONFLICT, "the server has no such part");
@@ -197,7 +200,7 @@ static int fetch_body(void *arg, const void *p, size_t n, Error *err)
 	return part_write(&f->part, p, n, err);
 }
 
-static char **fetch_headers(const Fetch *f, bool conditional)
+static char **fetch_headers(Fetch *f)
 {
 	const char *etag = json_string_at(f->request, "etag");
 	const char *modified = json_string_at(f->request, "lastModified");
@@ -208,11 +211,12 @@ static char **fetch_headers(const Fetch *f, bool conditional)
 	if (validator) {
 		a = xasprintf("Range: bytes=%llu-", (unsigned long long)f->part.size);
 		b = xasprintf("If-Range: %s", validator);
-	} else if (conditional && !str_is_empty(etag)) {
+	} else if (!str_is_empty(etag)) {
 		a = xasprintf("If-None-Match: %s", etag);
-	} else if (conditional && !str_is_empty(modified)) {
+	} else if (!str_is_empty(modified)) {
 		a = xasprintf("If-Modified-Since: %s", modified);
 	}
+	f->conditional = a && !validator;
 	if (a)
 		headers = strv_append(headers, a);
 	if (b)
@@ -226,7 +230,7 @@ static int fetch_transfer(Fetch *f, TransferResponse *ret, Error *err)
 	int rc;
 
 	for (bool again = false;; again = true) {
-		_cleanup_(strv_freep) char **headers = fetch_headers(f, true);
+		_cleanup_(strv_freep) char **headers = fetch_headers(f);
 
 		f->transfer.headers = headers;
 		f->restart = false;
