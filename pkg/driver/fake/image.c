@@ -215,6 +215,7 @@ static void fetch_ready(FakeCache *c, Fetch *f, const Source *s)
 
 	if (!content) {
 		content = xnew0(Content, 1);
+		content->source_key = xstrdup("");
 		hashmap_put(c->contents, digest, content);
 	}
 	memcpy(content->digest, digest, sizeof(digest));
@@ -226,6 +227,15 @@ static void fetch_ready(FakeCache *c, Fetch *f, const Source *s)
 	image_state_done(&content->state);
 	content->state = state;
 	content->used = content->checked = clock_now(c->clock);
+	/* A source gives one content at a time. */
+	hashmap_foreach (it, c->contents) {
+		Content *v = it.value;
+
+		if (v != content && streq(v->source_key, f->key)) {
+			free(v->source_key);
+			v->source_key = xstrdup("");
+		}
+	}
 	free(content->source_key);
 	content->source_key = xstrdup(f->key);
 	image_state_done(&f->state);
