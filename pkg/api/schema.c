@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compiling a schema from OpenAPI JSON, and looking things up in it. See schema.h for what is
+ * supported.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/schema_internal.h"
+#include "base/memory.h"
+#include "json/json.h"
+
+#define PATTERN_MAX 1024
+#define NESTING_MAX 40
+
+static const char *const type_names[_TYPE_MAX] = {
+	[TYPE_ANY] = "",
+	[TYPE_OBJECT] = "object",
+	[TYPE_ARRAY] = "array",
+	[TYPE_STRING] = "string",
+	[TYPE_INTEGER] = "integer",
+	[TYPE_NUMBER] = "number",
+	[TYPE_BOOLEAN] = "boolean",
+};
+
+static Schema *compile(const json_t *o, const char *path, unsigned depth, Error *err);
+
+const char *schema_type_to_string(SchemaType t)
+{
+	return type_names[t];
+}
+
+Schema *schema_free(Schema *s)
+{
+	if (!s)
+		return NULL;
+	for (size_t i = 0; i < s->n_properties; i++) {
+		free(s->properties[i].name);
+		schema_free(s->properties[i].schema);
+	}
+	free(s->properties);
+	schema_free(s->items);
+	schema_free(s->additional);
+	strv_free(s->required);
+	strv_free(s->map_keys);
+	json_decref(s->dflt);
+	json_decref(s->enumeration);
+	if (s->pattern)
+		regfree(&s->regex);
+	free(s->pattern);
+	free(s->description);
+	free(s->format);
+	free(s->apply_cost);
+	free(s);
+	return NULL;
+}
+
+static int bad(Error *err, const char *path, const char *what)
+{
+	return error_set(err, ERR_INVALID, "%s: %s", *path ? path : "schema", what);
+}
+
+static char *string_member(const json_t *o, const char *name)
+{
+	return xstrdup(json_string_value(json_object_get(o, name)));
+}
+
+static char **strings_member(const json_t *o, const char *name)
+{
+	const json_t *list = json_object_get(o, name);
+	char **v = xnew0(char *, 1);
+	json_t *s;
+	size_t i;
+
+	json_array_foreach (list, i, s) {
+		if (json_is_string(s))
+			v = strv_append(v, json_string_value(s));
+	}
+	return v;
+}
+
+static SchemaBounds bounds_member(const json_t *o, const char *min, const char *max)
+{
+	return (SchemaBounds){ json_integer_at(o, min, -1), json_integer_at(o, max, -1) };
+}
+
+static int compile_type(Schema *s, const json_t *o, const char *path, Error *err)
+{
+	const char *type = json_string_value(json_object_get(o, "type"));
+
+	if (!type)
+		return 0;
+	for (int t = TYPE_OBJECT; t < _TYPE_MAX; t++)
+		if (streq(type_names[t], type)) {
+			s->type = (SchemaType)t;
+			return 0;
+		}
+	return bad(err, path, "unknown type");
+}
+
+/* OpenAPI patterns are ECMA 262; POSIX knows all of the common part but \d, and has no look-around.
+ */
+static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *err)
+{
+	const char *p = json_string_value(json_object_get(o, "pattern"));
+	_cleanup_(strbuf_done) StrBuf posix = STRBUF_INIT;
+	regex_t regex;
+
+	if (!p)
+		return 0;
+	if (strlen(p) > PATTERN_MAX)
+		return bad(err, path, "the pattern is too long");
+	for (const char *c = p; *c; c++) {
+		if (c[0] == '\\' && c[1] == 'd') {
+			strbuf_adds(&posix, "[0-9]");
+			c++;
+		} else if (str_has_prefix(c, "(?:")) {
+			strbuf_addc(&posix, '(');
+			c += 2;
+		} else {
+			strbuf_addc(&posix, *c);
+		}
+	}
+	if (regcomp(&regex, strbuf_str(&posix), REG_EXTENDED | REG_NOSUB) != 0)
+		return bad(err, path,
+			   "the pattern is not a regular expression that is supported here");
+	s->regex = regex;
+	s->pattern = xstrdup(p);
+	return 0;
+}
+
+static void compile_numbers(Schema *s, const json_t *o)
+{
+	const json_t *min = json_object_get(o, "minimum"), *max = json_object_get(o, "maximum");
+
+	s->has_minimum = json_is_number(min);
+	s->minimum = json_number_value(min);
+	s->has_maximum = json_is_number(max);
+	s->maximum = json_number_value(max);
+	s->exclusive_minimum = json_is_true(json_object_get(o, "exclusiveMinimum"));
+	s->exclusive_maximum = json_is_true(json_object_get(o, "exclusiveMaximum"));
+	s->length = bounds_member(o, "minLength", "maxLength");
+	s->items_count = bounds_member(o, "minItems", "maxItems");
+	s->properties_count = bounds_member(o, "minProperties", "maxProperties");
+}
+
+static int compile_list_type(Schema *s, const json_t *o, const char *path, Error *err)
+{
+	const char *type = json_string_value(json_object_get(o, "x-kubernetes-list-type"));
+	const char *map = json_string_value(json_object_get(o, "x-kubernetes-map-type"));
+
+	s->map_keys = strings_member(o, "x-kubernetes-list-map-keys");
+	s->atomic_map = streq_ptr(map, "atomic");
+	if (!type || streq(type, "atomic"))
+		s->list_type = LIST_ATOMIC;
+	else if (streq(type, "set"))
+		s->list_type = LIST_SET;
+	else if (streq(type, "map"))
+		s->list_type = LIST_MAP;
+	else
+		return bad(err, path, "x-kubernetes-list-type is atomic, set or map");
+	if (s->list_type == LIST_MAP && strv_len(s->map_keys) == 0)
+		return bad(err, path, "a list of type map needs x-kubernetes-list-map-keys");
+	return 0;
+}
+
+static int compile_properties(Schema *s, const json_t *o, const char *path, unsigned depth,
+			      Error *err)
+{
+	json_t *properties = json_object_get(o, "properties"), *p;
+	const char *name;
+	size_t cap = 0;
+
+	json_object_foreach (properties, name, p) {
+		_cleanup_(xfreep) char *at = xasprintf("%s%s%s", path, *path ? "." : "", name);
+		Schema *child = compile(p, at, depth + 1, err);
+
+		if (!child)
+			return -ERR_INVALID;
+		GROW_ARRAY(s->properties, s->n_properties, cap);
+		s->properties[s->n_properties++] =
+			(SchemaProperty){ .name = xstrdup(name),
+					  .schema = child,
+					  .required = strv_contains(s->required, name) };
+	}
+	return 0;
+}
+
+static int compile_children(Schema *s, const json_t *o, const char *path, unsigned depth,
+			    Error *err)
+{
+	const json_t *items = json_object_get(o, "items"),
+		     *additional = json_object_get(o, "additionalProperties");
+	_cleanup_(xfreep) char *items_path = xasprintf("%s[]", path),
+			       *any_path = xasprintf("%s.*", path);
+	int rc = compile_properties(s, o, path, depth, err);
+
+	if (rc < 0)
+		return rc;
+	if (json_is_object(items) && !(s->items = compile(items, items_path, depth + 1, err)))
+		return -ERR_INVALID;
+	if (json_is_object(additional) &&
+	    !(s->additional = compile(additional, any_path, depth + 1, err)))
+		return -ERR_INVALID;
+	s->preserve_unknown |= json_is_true(additional);
+	if (s->type == TYPE_ARRAY && !s->items)
+		return bad(err, path, "an array needs items");
+	return 0;
+}
+
+static Schema *compile(const json_t *o, const char *path, unsigned depth, Error *err)
+{
+	Schema *s;
+
+	if (!json_is_object(o) || depth > NESTING_MAX) {
+		bad(err, path, depth > NESTING_MAX ? "nested too deeply" : "must be an object");
+		return NULL;
+	}
+	s = xnew0(Schema, 1);
+	s->root = depth == 0 && !*path;
+	s->description = string_member(o, "description");
+	s->format = string_member(o, "format");
+	s->apply_cost = string_member(o, "x-sf-apply");
+	s->required = strings_member(o, "required");
+	s->preserve_unknown =
+		json_is_true(json_object_get(o, "x-kubernetes-preserve-unknown-fields"));
+	s->nullable = json_is_true(json_object_get(o, "nullable"));
+	s->int_or_string = json_is_true(json_object_get(o, "x-kubernetes-int-or-string"));
+	s->unique = json_is_true(json_object_get(o, "uniqueItems"));
+	s->dflt = json_deep_copy(json_object_get(o, "default"));
+	if (json_is_array(json_object_get(o, "enum")))
+		s->enumeration = json_deep_copy(json_object_get(o, "enum"));
+	compile_numbers(s, o);
+	if (compile_type(s, o, path, err) < 0 || compile_pattern(s, o, path, err) < 0 ||
+	    compile_list_type(s, o, path, err) < 0 || compile_children(s, o, path, depth, err) < 0)
+		return schema_free(s);
+	return s;
+}
+
+Schema *schema_compile(const json_t *openapi, const char *path, Error *err)
+{
+	return compile(openapi, path, 0, err);
+}
+
+/* ---- look-ups ---- */
+
+const Schema *schema_property(const Schema *s, const char *name)
+{
+	for (size_t i = 0; s && i < s->n_properties; i++)
+		if (streq(s->properties[i].name, name))
+			return s->properties[i].schema;
+	return s ? s->additional : NULL;
+}
+
+const Schema *schema_items(const Schema *s)
+{
+	return s ? s->items : NULL;
+}
+
+ListType schema_list_type(const Schema *s)
+{
+	return s ? s->list_type : LIST_ATOMIC;
+}
+
+const char *const *schema_list_map_keys(const Schema *s)
+{
+	return (const char *const *)s->map_keys;
+}
+
+bool schema_is_atomic_map(const Schema *s)
+{
+	return s && s->atomic_map;
+}
+
+const char *schema_apply_cost(const Schema *s)
+{
+	return s ? s->apply_cost : NULL;
+}

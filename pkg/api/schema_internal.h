@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The compiled form of a schema, shared by what compiles it, checks with it and explains it.
+ * Private to pkg/api. Immutable after schema_compile().
+ */
+#pragma once
+
+#include <regex.h>
+
+#include "api/schema.h"
+
+typedef enum SchemaType {
+	TYPE_ANY,
+	TYPE_OBJECT,
+	TYPE_ARRAY,
+	TYPE_STRING,
+	TYPE_INTEGER,
+	TYPE_NUMBER,
+	TYPE_BOOLEAN,
+	_TYPE_MAX
+} SchemaType;
+
+typedef struct SchemaProperty {
+	char *name;
+	Schema *schema;
+	bool required;
+} SchemaProperty;
+
+typedef struct SchemaBounds {
+	int64_t min, max; /* -1 = none */
+} SchemaBounds;
+
+struct Schema {
+	SchemaType type;
+	bool root; /* of a whole object: apiVersion, kind and metadata are always known */
+	char *description, *format, *apply_cost;
+	SchemaProperty *properties; /* in the CRD's order */
+	size_t n_properties;
+	char **required;
+	Schema *items, *additional; /* additionalProperties */
+	bool preserve_unknown, nullable, int_or_string, unique, atomic_map;
+	json_t *dflt, *enumeration;
+	char *pattern;
+	regex_t regex; /* valid if pattern */
+	double minimum, maximum;
+	bool has_minimum, has_maximum, exclusive_minimum, exclusive_maximum;
+	SchemaBounds length, items_count, properties_count;
+	ListType list_type;
+	char **map_keys;
+};
+
+const char *schema_type_to_string(SchemaType t);
+/* 0 or what is wrong as a sentence in *ret_why (literal or buf). */
+bool schema_format_matches(const char *format, const json_t *v, char why[static 200]);
+/* The candidate nearest to word, if it is near enough to be meant; NULL otherwise. */
+const char *nearest(const char *word, const char *const *candidates, size_t n);
+/* The nearest known member of an object's schema. */
+const char *schema_nearest_property(const Schema *s, const char *word);
+bool metadata_is_known(const char *field);
+extern const char *const metadata_fields[];
