@@ -31,9 +31,10 @@ typedef struct Series {
 	json_t *involved;
 	char *type, *reason, *message;
 	usec_t first, last; /* wall clock */
-	uint64_t count, written;
+	uint64_t count;
 	unsigned attempts;
 	bool in_flight;
+	bool dirty; /* happened while in flight */
 } Series;
 
 typedef struct Bucket {
@@ -173,7 +174,7 @@ static void series_write(Series *s)
 
 	pthread_mutex_lock(&r->lock);
 	t = series_txn(s);
-	s->written = s->count;
+	s->dirty = false;
 	pthread_mutex_unlock(&r->lock);
 	store_commit_async(r->store, t, on_written, s);
 }
@@ -190,6 +191,7 @@ static void on_written(void *arg, int rc, const TxnResult *result, const Error *
 	pthread_mutex_lock(&r->lock);
 	/* Somebody else changed or deleted it, or took the room that was made: look again. */
 	again = (rc == -ERR_CONFLICT || rc == -ERR_EXISTS) && ++s->attempts < ATTEMPTS_MAX;
+	again = again || (rc == 0 && s->dirty);
 	if (!again) {
 		s->attempts = 0;
 		s->in_flight = false;
@@ -306,8 +308,11 @@ static void store_event(Recorder *r, const Object *about, const char *type, cons
 	s = series_get(r, about, type, reason, message);
 	s->count++;
 	s->last = clock_wall(r->clock);
-	write = bucket_take(r, object_head(about)->uid) && !s->in_flight;
-	if (write) {
+	write = bucket_take(r, object_head(about)->uid);
+	if (write && s->in_flight) {
+		s->dirty = true;
+		write = false;
+	} else if (write) {
 		s->in_flight = true;
 		r->in_flight++;
 	}
