@@ -102,6 +102,16 @@ typedef struct ConflictScan {
 	json_t *lost; /* what a forced apply takes from that manager, as a set */
 } ConflictScan;
 
+/* The same value; or one of the two owns only the empty container that the other fills. */
+static bool merges_without_loss(const json_t *mine, const json_t *theirs, const json_t *applied,
+				const json_t *live)
+{
+	if (json_same(applied, live))
+		return true;
+	return (!fieldset_is_leaf(mine) || !fieldset_is_leaf(theirs)) && applied && live &&
+	       json_typeof(applied) == json_typeof(live);
+}
+
 /* Where both own a field and the applied value is another than the live one. */
 static void find_conflicts(ConflictScan *scan, const Schema *schema, const json_t *mine,
 			   const json_t *theirs, const json_t *applied, const json_t *live,
@@ -128,7 +138,7 @@ static void find_conflicts(ConflictScan *scan, const Schema *schema, const json_
 			if (json_object_size(deeper))
 				json_object_set(lost, key, deeper);
 			json_decref(deeper);
-		} else if (!json_same(a, l)) {
+		} else if (!merges_without_loss(my_child, their_child, a, l)) {
 			conflict_add(scan->conflicts, scan->manager, step);
 			json_object_set_new(lost, key, json_object());
 		}
@@ -157,7 +167,7 @@ static void remove_disowned(const Schema *schema, json_t *live, const json_t *wa
 		json_t *child = (json_t *)value_at(schema, live, key);
 		bool member = str_has_prefix(key, "f:");
 
-		if (!child || (now && fieldset_is_leaf(now)) || (other && fieldset_is_leaf(other)))
+		if (!child)
 			continue;
 		if (!fieldset_is_leaf(old) && (member || now || other)) {
 			remove_disowned(schema_at(schema, key), child, old, now, other);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A real Server on a Unix socket in a directory of its own, over the memory backend and fakes, and
+ * short ways to talk to it. One per test.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "driver/fake/console.h"
+#include "driver/fake/network.h"
+#include "server/server.h"
+#include "tests/lib/http.h"
+#include "json/json.h"
+
+#define API_GROUP "/apis/shakenfist.io/v1alpha1"
+#define INSTANCES API_GROUP "/namespaces/default/instances"
+#define NETWORKS  API_GROUP "/namespaces/default/networks"
+#define SECRETS   "/api/v1/namespaces/default/secrets"
+
+typedef struct Fixture {
+	char dir[64], path[96];
+	KindRegistry *kinds;
+	Store *store;
+	Console *console;
+	NetworkDriver *network;
+	Server *server;
+} Fixture;
+
+static inline void fixture_namespace(Fixture *f, const char *name)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	json_t *tree = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
+				 "metadata", "name", name);
+	Key key = key_make(GR_NAMESPACE, "", name);
+
+	txn_create(t, &key, tree, false);
+	json_decref(tree);
+	assert_int_equal(store_commit(f->store, &CONTEXT_BACKGROUND, t, NULL, NULL), 0);
+}
+
+static inline int fixture_setup(void **state)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(xfreep) char *address = NULL;
+	Fixture *f = xnew0(Fixture, 1);
+	ServerOptions options = { 0 };
+
+	memcpy(f->dir, "/tmp/server-test-XXXXXX", sizeof("/tmp/server-test-XXXXXX"));
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/api.sock", f->dir);
+	address = xasprintf("unix:%s", f->path);
+	f->kinds = kind_registry_new();
+	if (store_open(memory_backend_new(), &(StoreOptions){ .kinds = f->kinds }, &f->store,
+		       &err) < 0)
+		fail_msg("%s", error_message(&err));
+	fixture_namespace(f, "default");
+	f->console = fake_console_new();
+	f->network = fake_network_new();
+	options = (ServerOptions){ .store = f->store,
+				   .kinds = f->kinds,
+				   .console = f->console,
+				   .network = f->network,
+				   .node_name = "node-1",
+				   .admin_gid = (gid_t)-1 };
+	assert_int_equal(server_new(&options, &f->server, &err), 0);
+	if (server_listen(f->server, address, &err) < 0 || server_start(f->server, &err) < 0)
+		fail_msg("%s", error_message(&err));
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	Fixture *f = *state;
+
+	server_stop(f->server, 2 * USEC_PER_SEC);
+	server_free(f->server);
+	store_free(f->store);
+	kind_registry_free(f->kinds);
+	f->console->ops->free(f->console);
+	f->network->ops->free(f->network);
+	assert_int_equal(fs_remove_tree(f->dir, NULL), 0);
+	free(f);
+	return 0;
+}
+
+/* Sends, expects the code, and gives the body as JSON (the caller's; NULL if it is none). */
+static inline json_t *call(Fixture *f, int expect, const char *method, const char *target,
+			   const char *type, const char *body)
+{
+	HttpAnswer a = http_call(f->path, method, target, type, body);
+	json_t *json = json_incref(a.json);
+
+	if (a.code != expect)
+		fail_msg("%s %s: %d, expected %d: %s", method, target, a.code, expect, a.body);
+	http_answer_done(&a);
+	return json;
+}
+
+static inline void call_done(Fixture *f, int expect, const char *method, const char *target,
+			     const char *type, const char *body)
+{
+	json_decref(call(f, expect, method, target, type, body));
+}
+
+static inline void expect_text(const json_t *v, const char *path, const char *want)
+{
+	const char *got = json_string_at(v, path);
+
+	if (!streq_ptr(got, want)) {
+		_cleanup_(xfreep) char *text = v ? json_text(v) : NULL;
+
+		fail_msg("%s is %s, expected %s, in %s", path, got ? got : "absent",
+			 want ? want : "absent", text ? text : "nothing");
+	}
+}
+
+/* A Status object with that reason. */
+static inline void call_fails(Fixture *f, int expect, const char *reason, const char *method,
+			      const char *target, const char *type, const char *body)
+{
+	_cleanup_(json_decrefp) json_t *status = call(f, expect, method, target, type, body);
+
+	expect_text(status, "kind", "Status");
+	expect_text(status, "status", "Failure");
+	expect_text(status, "reason", reason);
+	assert_int_equal(json_integer_at(status, "code", 0), expect);
+}
+
+static inline json_t *make_secret(Fixture *f, const char *name, const char *labels)
+{
+	_cleanup_(xfreep) char *body =
+		xasprintf("{\"metadata\":{\"name\":\"%s\",\"labels\":%s},\"type\":\"Opaque\"}",
+			  name, labels ? labels : "{}");
+
+	return call(f, 201, "POST", SECRETS, NULL, body);
+}
+
+#define INSTANCE_BODY(name, extra) \
+	"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{\"name\":" \
+	"\"" name "\"},\"spec\":{\"memory\":\"1Gi\",\"disks\":[{\"name\":\"root\",\"size\":" \
+	"\"1Gi\"}]" extra "}}"

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log, console and portforward over the fakes: text, follow, raw streams both ways, refusals.
+ */
+#include "tests/contract/server/fixture.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#define UPGRADE "Connection: Upgrade\r\nUpgrade: sfd-stream\r\n"
+
+static char *make_instance(Fixture *f)
+{
+	_cleanup_(json_decrefp) json_t *made =
+		call(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("vm", ""));
+
+	return xstrdup(json_string_at(made, "metadata.uid"));
+}
+
+static void test_log(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	HttpAnswer a;
+
+	call_fails(f, 409, "Conflict", "GET", INSTANCES "/vm/log", NULL, NULL);
+	call_fails(f, 404, "NotFound", "GET", INSTANCES "/none/log", NULL, NULL);
+	fake_console_print(f->console, "default.vm", uid, "one\ntwo\nthree\n");
+	a = http_call(f->path, "GET", INSTANCES "/vm/log", NULL, NULL);
+	assert_int_equal(a.code, 200);
+	assert_string_equal(a.body, "one\ntwo\nthree\n");
+	http_answer_done(&a);
+	a = http_call(f->path, "GET", INSTANCES "/vm/log?tailLines=2", NULL, NULL);
+	assert_string_equal(a.body, "two\nthree\n");
+	http_answer_done(&a);
+	a = http_call(f->path, "GET", INSTANCES "/vm/log?tailLines=0", NULL, NULL);
+	assert_string_equal(a.body, "");
+	http_answer_done(&a);
+	a = http_call(f->path, "GET", INSTANCES "/vm/log?tailLines=99&limitBytes=5", NULL, NULL);
+	assert_string_equal(a.body, "one\nt");
+	http_answer_done(&a);
+	call_fails(f, 400, "BadRequest", "GET", INSTANCES "/vm/log?tailLines=x", NULL, NULL);
+}
+
+static void test_log_follow(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	HttpClient *c = http_connect(f->path);
+	char *line;
+	HttpAnswer a;
+
+	fake_console_print(f->console, "default.vm", uid, "first\n");
+	http_request(c, "GET", INSTANCES "/vm/log?follow=true", "", NULL);
+	a = http_read_head(c);
+	assert_int_equal(a.code, 200);
+	http_answer_done(&a);
+	line = http_read_line(c, 5000, NULL);
+	assert_string_equal(line, "first");
+	free(line);
+	fake_console_print(f->console, "default.vm", uid, "second\n");
+	line = http_read_line(c, 5000, NULL);
+	assert_string_equal(line, "second");
+	free(line);
+	/* The log is replaced: the follower is told to come again. */
+	fake_console_rotate(f->console, uid);
+	assert_null(http_read_line(c, 5000, NULL));
+	http_close(c);
+}
+
+static HttpClient *upgrade(Fixture *f, const char *target)
+{
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	http_request(c, "GET", target, UPGRADE, NULL);
+	a = http_read_head(c);
+	if (a.code != 101)
+		fail_msg("%s: %d", target, a.code);
+	http_answer_done(&a);
+	return c;
+}
+
+static void read_text(HttpClient *c, const char *want)
+{
+	char buf[256];
+	size_t len = 0;
+
+	while (len < strlen(want)) {
+		ssize_t n = http_read_raw(c, buf + len, sizeof(buf) - 1 - len, 5000);
+
+		if (n <= 0)
+			fail_msg("end or timeout after %zu bytes of \"%s\"", len, want);
+		len += (size_t)n;
+	}
+	buf[len] = '\0';
+	assert_string_equal(buf, want);
+}
+
+static void wait_typed(Fixture *f, const char *want)
+{
+	char buf[256];
+
+	for (int i = 0; i < 500; i++) {
+		size_t n = fake_console_typed(f->console, "default.vm", buf, sizeof(buf));
+
+		if (n == strlen(want) && memcmp(buf, want, n) == 0)
+			return;
+		poll(NULL, 0, 10);
+	}
+	fail_msg("\"%s\" was not typed", want);
+}
+
+static void test_console(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	char byte;
+	HttpClient *c;
+
+	fake_console_print(f->console, "default.vm", uid, "");
+	c = upgrade(f, INSTANCES "/vm/console");
+	fake_console_print(f->console, "default.vm", uid, "login: ");
+	read_text(c, "login: ");
+	http_sendf(c, "root\n");
+	wait_typed(f, "root\n");
+	fake_console_end(f->console, "default.vm");
+	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	http_close(c);
+}
+
+static void test_console_client_leaves(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	HttpClient *c;
+
+	fake_console_print(f->console, "default.vm", uid, "");
+	for (int i = 0; i < 100; i++) { /* more than may be open at once */
+		c = upgrade(f, INSTANCES "/vm/console");
+		http_close(c);
+		for (int j = 0; j < 500 && fake_console_attached(f->console, "default.vm"); j++)
+			poll(NULL, 0, 10);
+	}
+}
+
+static void test_stream_refusals(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	call_done(f, 426, "GET", INSTANCES "/vm/console", NULL, NULL);
+	http_request(c, "GET", INSTANCES "/vm/portforward?port=0", UPGRADE, NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 400);
+	http_answer_done(&a);
+	http_request(c, "GET", INSTANCES "/vm/portforward?port=22", UPGRADE, NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 409); /* it has no address yet */
+	http_answer_done(&a);
+	fake_console_set_failure(f->console, ERR_UNAVAILABLE);
+	http_request(c, "GET", INSTANCES "/vm/console", UPGRADE, NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 503);
+	http_answer_done(&a);
+	http_close(c);
+}
+
+static void test_stop_with_console_open(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	HttpClient *c;
+	char byte;
+
+	fake_console_print(f->console, "default.vm", uid, "");
+	c = upgrade(f, INSTANCES "/vm/console");
+	server_stop(f->server, USEC_PER_SEC);
+	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	http_close(c);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_log),
+		TEST(test_log_follow),
+		TEST(test_console),
+		TEST(test_console_client_leaves),
+		TEST(test_stream_refusals),
+		TEST(test_stop_with_console_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP itself: framing that must be refused, limits, pipelining, broken connections, and a server
+ * that goes on afterwards.
+ */
+#include "tests/contract/server/fixture.h"
+
+#include <sys/socket.h>
+
+/* Sends raw bytes; the status code of the answer, 0 if the server just hung up. */
+static int raw(Fixture *f, const char *bytes)
+{
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+	int code;
+
+	http_send(c, bytes, strlen(bytes));
+	a = http_read_answer(c);
+	code = a.code;
+	http_answer_done(&a);
+	http_close(c);
+	return code;
+}
+
+static void still_alive(Fixture *f)
+{
+	call_done(f, 200, "GET", "/version", NULL, NULL);
+}
+
+#define POST_HEAD "POST " SECRETS " HTTP/1.1\r\nHost: x\r\n"
+
+static void test_framing(void **state)
+{
+	Fixture *f = *state;
+
+	assert_int_equal(raw(f, POST_HEAD "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+					  "0\r\n\r\n"),
+			 400);
+	assert_int_equal(raw(f, POST_HEAD "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n"
+					  "0\r\n\r\n"),
+			 400);
+	assert_int_equal(raw(f, POST_HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"), 400);
+	assert_int_equal(raw(f, POST_HEAD "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), 400);
+	assert_int_equal(raw(f, POST_HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+			 400);
+	assert_int_equal(raw(f, "GET /version HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
+	assert_int_equal(raw(f, "GET /version HTTP/1.1\r\n\r\n"), 400);
+	assert_int_not_equal(raw(f, POST_HEAD "Content-Length: -1\r\n\r\n"), 201);
+	assert_int_not_equal(raw(f, POST_HEAD "Content-Length: 0x10\r\n\r\n"), 201);
+	assert_int_not_equal(raw(f, POST_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 201);
+	still_alive(f);
+}
+
+static void test_body_limits(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c;
+	HttpAnswer a;
+	char block[65536];
+
+	assert_int_equal(raw(f, POST_HEAD "Content-Length: 3145729\r\n\r\n"), 413);
+	assert_int_equal(raw(f, POST_HEAD "Content-Length: 1073741824\r\n\r\n"), 413);
+	assert_int_not_equal(raw(f, POST_HEAD "Content-Length: 9223372036854775808\r\n\r\n"), 201);
+	assert_int_not_equal(raw(f, POST_HEAD "Content-Length: 99999999999999999999\r\n\r\n"), 201);
+	/* Chunked and endless: read to its end within reason, then refused. */
+	memset(block, ' ', sizeof(block));
+	c = http_connect(f->path);
+	http_sendf(c, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 64; i++) {
+		http_sendf(c, "10000\r\n");
+		http_send(c, block, sizeof(block));
+		http_sendf(c, "\r\n");
+	}
+	http_sendf(c, "0\r\n\r\n");
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 413);
+	http_answer_done(&a);
+	assert_true(http_is_closed(c, 5000));
+	http_close(c);
+	c = http_connect(f->path);
+	http_sendf(c, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 400; i++) {
+		http_sendf(c, "10000\r\n");
+		http_send(c, block, sizeof(block));
+		http_sendf(c, "\r\n");
+	}
+	assert_true(http_is_closed(c, 5000));
+	http_close(c);
+	still_alive(f);
+}
+
+static void test_chunked_body(void **state)
+{
+	Fixture *f = *state;
+
+	assert_int_equal(raw(f, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+					  "10;ext=1\r\n{\"metadata\":{\"na\r\n"
+					  "c\r\nme\":\"chunk\"}}\r\n0\r\n\r\n"),
+			 201);
+}
+
+static void test_head_limits(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *junk = xnew0(char, 200001);
+	_cleanup_(xfreep) char *text = NULL;
+
+	memset(junk, 'a', 200000);
+	text = xasprintf("GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", junk);
+	assert_int_not_equal(raw(f, text), 200);
+	free(text);
+	text = xasprintf("GET /version HTTP/1.1\r\nHost: x\r\nX-Junk: %s\r\n\r\n", junk);
+	assert_int_not_equal(raw(f, text), 200);
+	still_alive(f);
+}
+
+static void test_pipelining(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c = http_connect(f->path);
+
+	for (int i = 0; i < 200; i++)
+		http_request(c, "GET", i % 2 ? "/livez" : SECRETS, "", NULL);
+	http_request(c, "POST", SECRETS, "", "{\"metadata\":{\"name\":\"piped\"}}");
+	http_request(c, "GET", SECRETS "/piped", "Connection: close\r\n", NULL);
+	for (int i = 0; i < 202; i++) {
+		HttpAnswer a = http_read_answer(c);
+
+		assert_int_equal(a.code, i == 200 ? 201 : 200);
+		http_answer_done(&a);
+	}
+	assert_true(http_is_closed(c, 5000));
+	http_close(c);
+}
+
+static void test_bad_paths(void **state)
+{
+	static const char *const targets[] = {
+		"/api/v1/namespaces/default/../other/secrets",
+		"/api/v1/namespaces/%2e%2e/secrets",
+		"//api/v1/secrets",
+		"/api/v1/namespaces/a%2fb/secrets",
+		"/api/v1/namespaces/a%00/secrets",
+		"/version?a=%zz",
+	};
+	Fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
+		call_fails(f, 400, "BadRequest", "GET", targets[i], NULL, NULL);
+}
+
+static void test_clients_that_leave_early(void **state)
+{
+	static const char *const starts[] = {
+		"",
+		"GET",
+		"GET / HTTP/1.1\r\nHost: x\r\n",
+		POST_HEAD "Content-Length: 500\r\n\r\n{",
+		POST_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+		POST_HEAD "Content-Length: 29\r\n\r\n{\"metadata\":{\"name\":\"left\"}} ",
+	};
+	Fixture *f = *state;
+
+	for (int i = 0; i < 300; i++) {
+		HttpClient *c = http_connect(f->path);
+
+		http_sendf(c, "%s", starts[(size_t)i % ARRAY_SIZE(starts)]);
+		http_close(c);
+	}
+	still_alive(f);
+}
+
+static void test_impersonation_refused(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	http_request(c, "GET", "/version", "Impersonate-User: root\r\n", NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 403);
+	http_answer_done(&a);
+	http_close(c);
+}
+
+/* Writes from many connections at once: each is answered, each is stored. */
+static void test_concurrent_writes(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c[50];
+	_cleanup_(json_decrefp) json_t *list = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_(xfreep) char *body = xasprintf("{\"metadata\":{\"name\":\"c-%zu\"}}", i);
+
+		c[i] = http_connect(f->path);
+		http_request(c[i], "POST", SECRETS, "", body);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		HttpAnswer a = http_read_answer(c[i]);
+
+		assert_int_equal(a.code, 201);
+		http_answer_done(&a);
+		http_close(c[i]);
+	}
+	list = call(f, 200, "GET", SECRETS, NULL, NULL);
+	assert_int_equal(json_array_size(json_object_get(list, "items")), ARRAY_SIZE(c));
+}
+
+/* Patches without a revision never lose to each other. */
+static void test_concurrent_patches(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c[8];
+	_cleanup_(json_decrefp) json_t *after = NULL;
+
+	json_decref(make_secret(f, "hot", NULL));
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_(xfreep) char *body =
+			xasprintf("{\"metadata\":{\"labels\":{\"l%zu\":\"x\"}}}", i);
+
+		c[i] = http_connect(f->path);
+		http_request(c[i], "PATCH", SECRETS "/hot",
+			     "Content-Type: application/merge-patch+json\r\n", body);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		HttpAnswer a = http_read_answer(c[i]);
+
+		assert_true(a.code == 200 || a.code == 409);
+		http_answer_done(&a);
+		http_close(c[i]);
+	}
+	after = call(f, 200, "GET", SECRETS "/hot", NULL, NULL);
+	assert_true(json_object_size(json_at(after, "metadata.labels")) >= 5);
+}
+
+static void test_head_method(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	http_request(c, "HEAD", "/version", "Connection: close\r\n", NULL);
+	a = http_read_head(c);
+	assert_int_equal(a.code, 200);
+	http_answer_done(&a);
+	assert_true(http_is_closed(c, 5000));
+	http_close(c);
+}
+
+static void test_second_server_refused(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *address = xasprintf("unix:%s", f->path);
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	ServerOptions options = { .store = f->store, .kinds = f->kinds, .admin_gid = (gid_t)-1 };
+	Server *s;
+
+	assert_int_equal(server_new(&options, &s, NULL), 0);
+	assert_int_equal(server_listen(s, address, &err), -ERR_CONFLICT);
+	assert_int_equal(server_listen(s, "tcp:0.0.0.0:0", NULL), -ERR_FORBIDDEN);
+	assert_int_equal(server_listen(s, "tcp:192.0.2.1:80", NULL), -ERR_FORBIDDEN);
+	assert_int_equal(server_listen(s, "tcp:127.0.0.1:99999", NULL), -ERR_INVALID);
+	assert_int_equal(server_listen(s, "tcp:127.0.0.1", NULL), -ERR_INVALID);
+	assert_int_equal(server_listen(s, "http://x", NULL), -ERR_INVALID);
+	server_free(s);
+	still_alive(f);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_framing),
+		TEST(test_body_limits),
+		TEST(test_chunked_body),
+		TEST(test_head_limits),
+		TEST(test_pipelining),
+		TEST(test_bad_paths),
+		TEST(test_clients_that_leave_early),
+		TEST(test_impersonation_refused),
+		TEST(test_concurrent_writes),
+		TEST(test_concurrent_patches),
+		TEST(test_head_method),
+		TEST(test_second_server_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Server-side apply as a function: ownership, removal, conflicts, force, lists by their schema.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "server/apply.h"
+#include "json/json.h"
+
+static const char schema_text[] =
+	"{\"type\":\"object\",\"properties\":{\"metadata\":{\"type\":\"object\","
+	"\"x-kubernetes-preserve-unknown-fields\":true},\"spec\":{\"type\":\"object\","
+	"\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"string\"},"
+	"\"flat\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+	"\"tags\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"set\",\"items\":{\"type\":"
+	"\"string\"}},\"deep\":{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"},"
+	"\"y\":{\"type\":\"integer\"}}},"
+	"\"disks\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\","
+	"\"x-kubernetes-list-map-keys\":[\"name\"],\"items\":{\"type\":\"object\",\"required\":"
+	"[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},\"size\":{\"type\":\"integer\"},"
+	"\"bus\":{\"type\":\"string\"}}}}}}}}";
+
+typedef struct Fixture {
+	Kind kind;
+	Schema *schema;
+	json_t *live;
+} Fixture;
+
+static int setup(void **state)
+{
+	Fixture *f = xnew0(Fixture, 1);
+	json_t *openapi = json_loads(schema_text, 0, NULL);
+
+	f->schema = schema_compile(openapi, "", NULL);
+	json_decref(openapi);
+	assert_non_null(f->schema);
+	f->kind = (Kind){ .schema = f->schema, .api_version = "test/v1", .kind = "Thing" };
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	Fixture *f = *state;
+
+	json_decref(f->live);
+	schema_free(f->schema);
+	free(f);
+	return 0;
+}
+
+/* Applies text as manager; the number of conflicts, 0 = done. */
+static size_t apply_as(Fixture *f, const char *manager, bool force, const char *text)
+{
+	_cleanup_(apply_conflicts_done) ApplyConflicts conflicts = { 0 };
+	_cleanup_(json_decrefp) json_t *applied = json_loads(text, 0, NULL);
+	ApplyRequest a = { .kind = &f->kind,
+			   .live = f->live,
+			   .applied = applied,
+			   .manager = manager,
+			   .now = "2026-01-01T00:00:00Z",
+			   .force = force };
+	json_t *next;
+
+	assert_non_null(applied);
+	if (!f->live) {
+		f->live = apply_new(&f->kind, applied, manager, a.now);
+		return 0;
+	}
+	next = apply_to(&a, &conflicts);
+	if (!next)
+		return conflicts.n;
+	json_decref(f->live);
+	f->live = next;
+	return 0;
+}
+
+static void expect_spec(Fixture *f, const char *text)
+{
+	_cleanup_(json_decrefp) json_t *want = json_loads(text, 0, NULL);
+	json_t *got = json_object_get(f->live, "spec");
+
+	if (!json_same(want, got)) {
+		_cleanup_(xfreep) char *s = json_canonical(got);
+
+		fail_msg("spec is %s, expected %s", s, text);
+	}
+}
+
+static size_t n_managers(const Fixture *f)
+{
+	return json_array_size(json_at(f->live, "metadata.managedFields"));
+}
+
+static void test_removed_fields_go(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false, "{\"spec\":{\"a\":1,\"b\":\"x\",\"deep\":{\"x\":1}}}");
+	json_set_at(f->live, "spec.deep.y", json_integer(2)); /* somebody else's, untracked */
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{\"a\":2}}"), 0);
+	expect_spec(f, "{\"a\":2,\"deep\":{\"y\":2}}");
+	assert_int_equal(n_managers(f), 1);
+}
+
+static void test_same_again_changes_nothing(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *before = NULL;
+
+	apply_as(f, "m", false, "{\"spec\":{\"a\":1,\"tags\":[\"x\"]}}");
+	apply_as(f, "n", false, "{\"spec\":{\"b\":\"y\"}}");
+	before = json_deep_copy(f->live);
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{\"a\":1,\"tags\":[\"x\"]}}"), 0);
+	assert_int_equal(apply_as(f, "n", false, "{\"spec\":{\"b\":\"y\"}}"), 0);
+	assert_true(json_same(before, f->live));
+}
+
+static void test_conflict_and_force(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false, "{\"spec\":{\"a\":1,\"b\":\"x\"}}");
+	assert_int_equal(apply_as(f, "n", false, "{\"spec\":{\"a\":2}}"), 1);
+	expect_spec(f, "{\"a\":1,\"b\":\"x\"}");
+	/* The same value is no conflict: both own it then. */
+	assert_int_equal(apply_as(f, "n", false, "{\"spec\":{\"a\":1}}"), 0);
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{\"b\":\"x\"}}"), 0);
+	expect_spec(f, "{\"a\":1,\"b\":\"x\"}");
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{\"a\":3,\"b\":\"x\"}}"), 1);
+	assert_int_equal(apply_as(f, "m", true, "{\"spec\":{\"a\":3,\"b\":\"x\"}}"), 0);
+	expect_spec(f, "{\"a\":3,\"b\":\"x\"}");
+	assert_int_equal(n_managers(f), 1); /* n lost all it had */
+}
+
+static void test_keyed_list(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false,
+		 "{\"spec\":{\"disks\":[{\"name\":\"root\",\"size\":1},{\"name\":\"data\"}]}}");
+	json_set_at(f->live, "spec.b", json_string("kept"));
+	json_object_set_new(json_array_get(json_at(f->live, "spec.disks"), 1), "bus",
+			    json_string("virtio"));
+	assert_int_equal(apply_as(f, "n", false,
+				  "{\"spec\":{\"disks\":[{\"name\":\"root\",\"bus\":\"sata\"},"
+				  "{\"name\":\"more\"}]}}"),
+			 0);
+	assert_int_equal(
+		apply_as(f, "m", false, "{\"spec\":{\"disks\":[{\"name\":\"root\",\"size\":2}]}}"),
+		0);
+	/* "data" went whole, with what was defaulted in it; what n owns stays. */
+	expect_spec(f, "{\"b\":\"kept\",\"disks\":[{\"name\":\"root\",\"size\":2,\"bus\":\"sata\"},"
+		       "{\"name\":\"more\"}]}");
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{}}"), 0);
+	expect_spec(f, "{\"b\":\"kept\",\"disks\":[{\"name\":\"root\",\"bus\":\"sata\"},"
+		       "{\"name\":\"more\"}]}");
+}
+
+static void test_set_and_atomic(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false, "{\"spec\":{\"tags\":[\"a\",\"b\"],\"flat\":[\"1\",\"2\"]}}");
+	assert_int_equal(apply_as(f, "n", false, "{\"spec\":{\"tags\":[\"c\"]}}"), 0);
+	expect_spec(f, "{\"tags\":[\"a\",\"b\",\"c\"],\"flat\":[\"1\",\"2\"]}");
+	assert_int_equal(apply_as(f, "n", false, "{\"spec\":{\"flat\":[\"1\"]}}"), 1);
+	assert_int_equal(apply_as(f, "m", false, "{\"spec\":{\"tags\":[\"b\"],\"flat\":[\"3\"]}}"),
+			 0);
+	expect_spec(f, "{\"tags\":[\"b\",\"c\"],\"flat\":[\"3\"]}");
+}
+
+static void test_labels_are_owned(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false, "{\"metadata\":{\"name\":\"x\",\"labels\":{\"a\":\"1\"}}}");
+	json_set_at(f->live, "metadata.labels.b", json_string("2"));
+	assert_int_equal(apply_as(f, "m", false, "{\"metadata\":{\"name\":\"x\"}}"), 0);
+	assert_null(json_at(f->live, "metadata.labels.a"));
+	assert_string_equal(json_string_at(f->live, "metadata.labels.b"), "2");
+	assert_string_equal(json_string_at(f->live, "metadata.name"), "x");
+}
+
+/* managedFields can be written by clients: nonsense in it must do no harm. */
+static void test_hostile_managed_fields(void **state)
+{
+	static const char *const bad[] = {
+		"[1,\"x\",null,{}]",
+		"[{\"manager\":\"m\",\"operation\":\"Apply\",\"fieldsV1\":[1]}]",
+		"[{\"manager\":\"m\",\"operation\":\"Apply\",\"fieldsV1\":{\"f:spec\":{\"q\":{},"
+		"\"k:\":{},\"k:{\":{\"f:a\":{}},\"v:\":{},\"f:\":{},\"f:a\":3}}}]",
+		"[{\"manager\":\"n\",\"operation\":\"Apply\",\"fieldsV1\":{\"f:spec\":{\"f:a\":{"
+		"\"f:deep\":{}},\"\":{},\".\":{}}}}]",
+		"{\"a\":1}",
+	};
+	Fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		apply_as(f, "m", true, "{\"spec\":{\"a\":1}}");
+		json_set_at(f->live, "metadata.managedFields",
+			    json_loads(bad[i], JSON_DECODE_ANY, NULL));
+		apply_as(f, "m", true, "{\"spec\":{\"a\":2,\"b\":\"y\",\"tags\":[\"t\"]}}");
+		assert_int_equal(json_integer_at(f->live, "spec.a", 0), 2);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_removed_fields_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_again_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_conflict_and_force, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keyed_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_set_and_atomic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_labels_are_owned, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_managed_fields, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
