@@ -74,9 +74,11 @@ typedef struct Pass {
 int pass_links(Pass *p, Error *err);
 /* Addresses, routes, neighbours, FDB, forwarding, links up. */
 int pass_records(Pass *p, Error *err);
-/* Taps: wanted ones made, others of this network removed. */
-int pass_taps(Pass *p, Error *err);
+/* Taps: others of this network removed; wanted ones made and set; and, once all else is there, up.
+ */
 int pass_remove_taps(Pass *p, Error *err);
+int pass_taps(Pass *p, Error *err);
+int pass_taps_up(Pass *p, Error *err);
 int pass_observe(Pass *p, Error *err);
 bool pass_is_port(const Net *net, const Link *l);
 /* Elements of every network, and what the host has to be. */

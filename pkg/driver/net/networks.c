@@ -344,13 +344,13 @@ static int pass_run(Pass *p, Error *err)
 	if (rc == 0)
 		rc = pass_remove_taps(p, err);
 	if (rc == 0)
+		rc = pass_taps(p, err);
+	if (rc == 0)
 		rc = pass_records(p, err);
 	if (rc == 0 && net->rt)
 		rc = pass_dnsmasq(p, err);
 	if (rc == 0)
-		rc = pass_taps(p, err);
-	if (rc == 0)
-		rc = pass_records(p, err);
+		rc = pass_taps_up(p, err);
 	if (rc == 0)
 		rc = pass_prune_elements(p, &want, err);
 	nft_elements_done(&want);

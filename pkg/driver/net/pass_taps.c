@@ -83,6 +83,14 @@ static int set_tap(Pass *p, const Link *l, const LinkWant *want, Error *err)
 	return error_wrap_rc(err, rc, "set %s", l->name);
 }
 
+static const Link *find_tap(const Pass *p, size_t port)
+{
+	char name[16];
+
+	network_tap_name(p->net->config.ports[port].id, name);
+	return links_find(&p->root, name);
+}
+
 int pass_taps(Pass *p, Error *err)
 {
 	const Link *bridge = links_find(&p->root, p->net->names.bridge);
@@ -101,15 +109,22 @@ int pass_taps(Pass *p, Error *err)
 		return 0;
 	rc = make_taps(p, err);
 	for (size_t i = 0; i < p->net->config.n_ports && rc == 0; i++) {
-		const Link *l;
-		char name[16];
+		const Link *l = find_tap(p, i);
 
-		network_tap_name(p->net->config.ports[i].id, name);
-		l = links_find(&p->root, name);
-		if (!l)
-			continue;
-		rc = set_tap(p, l, &want, err);
-		if (rc == 0 && !(l->flags & IFF_UP) && change_add(p->c, "set up", name, NULL))
+		if (l)
+			rc = set_tap(p, l, &want, err);
+	}
+	return rc;
+}
+
+int pass_taps_up(Pass *p, Error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->net->config.n_ports && rc == 0; i++) {
+		const Link *l = find_tap(p, i);
+
+		if (l && !(l->flags & IFF_UP) && change_add(p->c, "set up", l->name, NULL))
 			rc = link_up(p->all->host.rt, l->index, true, err);
 	}
 	return rc;
