@@ -48,6 +48,17 @@ static const char *version_of(const json_t *object)
 	return json_string_at(object, "metadata.resourceVersion");
 }
 
+/* After a dry run, when no resourceVersion has moved that could tell. */
+static bool same_for_people(const json_t *a, const json_t *b)
+{
+	json_t *x = comparable_copy(a), *y = comparable_copy(b);
+	bool same = json_same(x, y);
+
+	json_decref(x);
+	json_decref(y);
+	return same;
+}
+
 /* One document's result: a line, or the object for later. */
 static void show(Apply *a, const Document *d, const json_t *live, json_t *object)
 {
@@ -65,17 +76,11 @@ static void show(Apply *a, const Document *d, const json_t *live, json_t *object
 	}
 	if (!live)
 		what = "created";
-	else if (a->dry_run) /* its resourceVersion is not to be relied on: nothing was written */
-		what = json_same(json_at(live, "spec"), json_at(object, "spec")) &&
-				       json_same(json_at(live, "data"), json_at(object, "data")) &&
-				       json_same(json_at(live, "metadata.labels"),
-						 json_at(object, "metadata.labels")) &&
-				       json_same(json_at(live, "metadata.annotations"),
-						 json_at(object, "metadata.annotations"))
-			       ? "unchanged"
-			       : "configured";
+	else if (a->dry_run ? same_for_people(live, object)
+			    : streq_ptr(version_of(live), version_of(object)))
+		what = "unchanged";
 	else
-		what = streq_ptr(version_of(live), version_of(object)) ? "unchanged" : "configured";
+		what = "configured";
 	fprintf(a->cli->out, "%s %s%s\n", name, what, a->dry_run ? " (server dry run)" : "");
 	fflush(a->cli->out);
 }

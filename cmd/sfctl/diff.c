@@ -21,19 +21,6 @@ static const Option options[] = { OPTION('f', "filename", LIST, DiffOptions, fil
 					 "as if apply were told to take fields over"),
 				  OPTIONS_END };
 
-/* Only what a person wrote is compared: status and book-keeping are the server's. */
-static json_t *comparable(const json_t *object)
-{
-	static const char *const own[] = { "managedFields", "resourceVersion", "generation", "uid",
-					   "creationTimestamp" };
-	json_t *copy = json_deep_copy(object), *metadata = json_object_get(copy, "metadata");
-
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		json_object_del(metadata, own[i]);
-	json_object_del(copy, "status");
-	return copy;
-}
-
 /* Of a Secret only whether a value changes is shown. */
 static void mask(json_t *object, const json_t *other, const char *word)
 {
@@ -120,7 +107,7 @@ static int show_document(Cli *cli, const Document *d, const json_t *live, const 
 	_cleanup_(strbuf_done) StrBuf a = STRBUF_INIT, b = STRBUF_INIT, out = STRBUF_INIT;
 	_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
 	_cleanup_(xfreep) char *from = NULL, *to = NULL;
-	json_t *x = live ? comparable(live) : NULL, *y = comparable(would);
+	json_t *x = live ? comparable_copy(live) : NULL, *y = comparable_copy(would);
 
 	from = live ? xasprintf("live/%s", name) : xstrdup("/dev/null");
 	to = xasprintf("manifest/%s", name);

@@ -251,7 +251,8 @@ static void say_nothing_found(const Get *g, const Targets *t)
 {
 	const Resource *r = t->items[0].resource;
 
-	if (g->n_shown || g->code != EXIT_OK || (!is_table(g) && g->format != OUTPUT_NAME))
+	if (!g->list || g->n_shown || g->code != EXIT_OK ||
+	    (!is_table(g) && g->format != OUTPUT_NAME))
 		return;
 	if (g->o->all_namespaces || (!g->several_kinds && !r->namespaced))
 		fprintf(g->cli->err, "no %s found\n", g->several_kinds ? "objects" : r->plural);

@@ -68,6 +68,18 @@ void strip_managed_fields(json_t *object)
 	json_object_del(json_object_get(object, "metadata"), "managedFields");
 }
 
+json_t *comparable_copy(const json_t *object)
+{
+	static const char *const own[] = { "managedFields", "resourceVersion", "generation", "uid",
+					   "creationTimestamp" };
+	json_t *copy = json_deep_copy(object), *metadata = json_object_get(copy, "metadata");
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		json_object_del(metadata, own[i]);
+	json_object_del(copy, "status");
+	return copy;
+}
+
 const char *age_of(const char *timestamp, char buf[static TIMESTAMP_MAX])
 {
 	usec_t then, now = clock_wall(clock_system());

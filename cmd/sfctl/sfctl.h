@@ -182,6 +182,8 @@ int output_tree(Cli *cli, OutputFormat format, const char *template, const json_
 		Error *err);
 /* Takes metadata.managedFields out: they are the server's book-keeping. */
 void strip_managed_fields(json_t *object);
+/* A copy with only what a person writes: without status and without the server's book-keeping. */
+json_t *comparable_copy(const json_t *object);
 /* "5m" since an RFC 3339 time; "<unknown>" if it is none. */
 const char *age_of(const char *timestamp, char buf[static TIMESTAMP_MAX]);
 
@@ -193,6 +195,8 @@ int events_list(Cli *cli, const char *namespace, const char *selector, json_t **
 int events_compare(const void *a, const void *b);
 const char *event_time(const json_t *event);
 
+/* NULL-terminated (verbs.c). */
+extern const Verb *const sfctl_verbs[];
 extern const Verb verb_apply, verb_diff, verb_get, verb_describe, verb_delete, verb_wait,
 	verb_explain, verb_events, verb_logs, verb_console, verb_ssh, verb_port_forward, verb_start,
 	verb_stop, verb_restart, verb_pause, verb_resume, verb_label, verb_annotate, verb_edit,

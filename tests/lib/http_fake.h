@@ -23,6 +23,12 @@ typedef struct HttpRule {
 	const char *raw; /* exactly these bytes instead of an answer */
 } HttpRule;
 
+/* A row of a table of rules. */
+#define HTTP_RULE(...) \
+	{ \
+		__VA_ARGS__ \
+	}
+
 typedef struct HttpFake HttpFake;
 
 HttpFake *http_fake_start(const HttpRule *rules, size_t n);

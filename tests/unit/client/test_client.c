@@ -60,12 +60,11 @@ static void test_addresses(void **state _unused_)
 static void test_call(void **state _unused_)
 {
 	HttpRule rules[] = {
-		{.method = "GET", .path = "/version", .body = "{\"minor\":\"34\"}"              },
-		{ .method = "POST",
-                 .path = "/things?x=a%20b",
-                 .code = 201,
-                 .body = "{\"a\":1}",
-                 .headers = "Warning: 299 - \"say \\\"hello\\\"\"\r\nwarning: 299 - \"two\"\r\n" },
+		HTTP_RULE(.method = "GET", .path = "/version", .body = "{\"minor\":\"34\"}"),
+		HTTP_RULE(.method = "POST", .path = "/things?x=a%20b", .code = 201,
+			  .body = "{\"a\":1}",
+			  .headers = "Warning: 299 - \"say \\\"hello\\\"\"\r\nwarning: 299 - "
+				     "\"two\"\r\n"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(client_freep) Client *c = client_to(f);
@@ -143,13 +142,12 @@ static void test_status_codes(void **state _unused_)
 
 static void test_error_without_status(void **state _unused_)
 {
-	HttpRule rules[] = {
-		{.path = "/html",              .code = 502, .type = "text/html", .body = "Bad gateway\nmore" },
-		{ .path = "/empty", .code = 500          },
-		{ .path = "/notjson",                 .body = "hello"                 },
-		{ .path = "/drop",.drop = true},
-		{ .path = "/raw",                    .raw = "gibberish\r\n\r\n"                                        }
-	};
+	HttpRule rules[] = { HTTP_RULE(.path = "/html", .code = 502, .type = "text/html",
+				       .body = "Bad gateway\nmore"),
+			     HTTP_RULE(.path = "/empty", .code = 500),
+			     HTTP_RULE(.path = "/notjson", .body = "hello"),
+			     HTTP_RULE(.path = "/drop", .drop = true),
+			     HTTP_RULE(.path = "/raw", .raw = "gibberish\r\n\r\n") };
 	static const struct {
 		const char *path;
 		int code;
@@ -272,15 +270,15 @@ static void test_watch(void **state _unused_)
 static void test_watch_errors(void **state _unused_)
 {
 	HttpRule rules[] = {
-		{.path = "/expired",
-                 .body = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\","
-			  "\"reason\":\"Expired\",\"message\":\"too old\","
-			  "\"code\":410}}\n"},
-		{ .path = "/gone",
-                 .code = 410,
-                 .body = "{\"kind\":\"Status\",\"reason\":\"Expired\",\"message\":\"too old\"}" },
-		{ .path = "/broken",                 .body = "{\"type\":\"ADDED\",\"obj\n"      },
-		{ .path = "/noobject",                 .body = "{\"type\":\"ADDED\"}\n"},
+		HTTP_RULE(.path = "/expired",
+			  .body = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\","
+				  "\"reason\":\"Expired\",\"message\":\"too old\","
+				  "\"code\":410}}\n"),
+		HTTP_RULE(.path = "/gone", .code = 410,
+			  .body = "{\"kind\":\"Status\",\"reason\":\"Expired\",\"message\":\"too "
+				  "old\"}"),
+		HTTP_RULE(.path = "/broken", .body = "{\"type\":\"ADDED\",\"obj\n"),
+		HTTP_RULE(.path = "/noobject", .body = "{\"type\":\"ADDED\"}\n"),
 	};
 	static const struct {
 		const char *path;
@@ -337,16 +335,11 @@ static int on_data(void *arg, const char *p, size_t n)
 
 static void test_stream(void **state _unused_)
 {
-	HttpRule rules[] = {
-		{.path = "/log",
-                 .type = "text/plain",
-                 .chunked = true,
-                 .body = "first line\nsecond line\n" },
-		{ .path = "/no",
-                 .code = 404,
-                 .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\","
-			  "\"message\":\"none\"}"    }
-	};
+	HttpRule rules[] = { HTTP_RULE(.path = "/log", .type = "text/plain", .chunked = true,
+				       .body = "first line\nsecond line\n"),
+			     HTTP_RULE(.path = "/no", .code = 404,
+				       .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\","
+					       "\"message\":\"none\"}") };
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(client_freep) Client *c = client_to(f);
 	_cleanup_(strbuf_done) StrBuf got = STRBUF_INIT;
@@ -362,13 +355,13 @@ static void test_stream(void **state _unused_)
 static void test_upgrade(void **state _unused_)
 {
 	HttpRule rules[] = {
-		{.path = "/console",							  .echo = true,          .body = "login: " },
-		{ .path = "/refused",
-                 .code = 409,
-                 .body = "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"off\"}" },
-		{ .path = "/plain", .body = "{}"                    },
-		{ .path = "/raw",							       .raw = "SSH-2.0-OpenSSH\r\n\r\n"                                                               },
-		{ .path = "/drop",.drop = true},
+		HTTP_RULE(.path = "/console", .echo = true, .body = "login: "),
+		HTTP_RULE(.path = "/refused", .code = 409,
+			  .body = "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":"
+				  "\"off\"}"),
+		HTTP_RULE(.path = "/plain", .body = "{}"),
+		HTTP_RULE(.path = "/raw", .raw = "SSH-2.0-OpenSSH\r\n\r\n"),
+		HTTP_RULE(.path = "/drop", .drop = true),
 	};
 	static const struct {
 		const char *path;
