@@ -231,7 +231,7 @@ static int backup(sqlite3 *db, const char *path, unsigned version, Error *err)
 static int migrate(sqlite3 *db, const char *path, const char *const *steps, size_t n_steps,
 		   Error *err)
 {
-	unsigned version;
+	unsigned version = 0;
 	char sql[64];
 	int rc = user_version(db, path, &version, err);
 

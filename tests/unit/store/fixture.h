@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "store/store.h"
 #include "json/json.h"
