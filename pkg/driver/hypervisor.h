@@ -54,7 +54,7 @@ typedef struct DomainInfo {
 	bool persistent;
 	bool foreign;            /* exists, but without our mark */
 	char uuid[UUID_MAX];     /* libvirt's */
-	char store_id[UUID_MAX]; /* from our metadata; "" when foreign */
+	char store_id[UUID_MAX]; /* from our metadata; "" without a mark, else maybe another's */
 	char uid[UUID_MAX];
 	int64_t generation;   /* the object's generation the persistent definition was made from */
 	char request_id[64];  /* the last power request that was carried out (in metadata) */
@@ -169,7 +169,8 @@ typedef struct HypervisorOps {
 	int (*power)(Hypervisor *self, Context *ctx, const char *domain, DomainPower action,
 		     const char *request_id, Error *err);
 	/* Changes what can be changed live (vCPUs up to max, memory up to max) to what config says;
-	 * -ERR_UNSUPPORTED: needs a restart. */
+	 * -ERR_UNSUPPORTED: needs a restart. On success live_hash and started_generation are
+	 * config's: call it only when nothing else differs. */
 	int (*update_live)(Hypervisor *self, Context *ctx, const DomainConfig *config, Error *err);
 	/* Removes the definition (destroying it first if it runs), its NVRAM, managed save and log.
 	 */

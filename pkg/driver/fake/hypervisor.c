@@ -10,7 +10,7 @@
 
 #include "base/hashmap.h"
 #include "base/memory.h"
-#include "driver/fake/domain_config.h"
+#include "driver/domain_config.h"
 
 typedef struct FakeDomain {
 	DomainState state; /* never ABSENT */
@@ -268,7 +268,8 @@ static int define_locked(FakeHypervisor *f, const DomainConfig *c, Error *err)
 	}
 	domain_config_free(d->persistent);
 	d->persistent = domain_config_copy(c);
-	snprintf(d->request_id, sizeof(d->request_id), "%s", c->request_id ? c->request_id : "");
+	if (!str_is_empty(c->request_id))
+		snprintf(d->request_id, sizeof(d->request_id), "%s", c->request_id);
 	f->changes++;
 	return 0;
 }
@@ -415,6 +416,10 @@ static int update_locked(FakeHypervisor *f, const DomainConfig *c, Error *err)
 		f->changes++;
 	d->live->cpus = c->cpus;
 	d->live->memory = c->memory;
+	/* What runs is now what config says: hash and generation move along. */
+	d->live->generation = c->generation;
+	free((char *)d->live->config_hash);
+	d->live->config_hash = xstrdup(c->config_hash);
 	return 0;
 }
 

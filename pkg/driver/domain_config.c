@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deep copies of a DomainConfig, for fakes that outlive their caller's strings.
+ * Deep copies of a DomainConfig, for those who outlive their caller's strings.
  */
-#include "driver/fake/domain_config.h"
+#include "driver/domain_config.h"
 
 #include "base/memory.h"
 
