@@ -82,7 +82,7 @@ void manager_add(Manager *m, const ControllerSpec *spec, void *self)
 {
 	Controller *c = xnew0(Controller, 1);
 
-	assert(!m->watch && spec->gr && spec->reconcile);
+	assert(!m->watch && spec->reconcile);
 	c->manager = m;
 	c->spec = *spec;
 	c->self = self;
@@ -90,7 +90,7 @@ void manager_add(Manager *m, const ControllerSpec *spec, void *self)
 	c->spec.deadline = spec->deadline ? spec->deadline : DEADLINE_DEFAULT;
 	c->spec.backoff_min = spec->backoff_min ? spec->backoff_min : BACKOFF_MIN_DEFAULT;
 	c->spec.backoff_max = spec->backoff_max ? spec->backoff_max : BACKOFF_MAX_DEFAULT;
-	c->kind_name = kind_name(m->store, spec->gr);
+	c->kind_name = spec->gr ? kind_name(m->store, spec->gr) : xstrdup(spec->name);
 	c->queue = workqueue_new(spec->name, m->clock, c->spec.backoff_min, c->spec.backoff_max);
 	c->workers = xnew0(Worker, c->spec.workers);
 	controller_init(c);
@@ -111,21 +111,38 @@ static void on_event(void *arg, const WatchEvent *e)
 		if (c->spec.gr == gr && when_spec_changed(e))
 			workqueue_add(c->queue, object_key(e->object));
 		for (const Trigger *t = c->spec.triggers; t && t->gr; t++)
-			if (t->gr() == gr && t->when(e))
+			if ((!t->gr() || t->gr() == gr) && t->when(e))
 				t->map(e, c->queue, c->self);
 	}
 }
 
-static void enqueue_all(Manager *m, Controller *c)
+static void enqueue_kind(Manager *m, Controller *c, const GroupResource *gr)
 {
 	_cleanup_(object_list_freep) ObjectList *l = NULL;
-	ListOptions o = { .gr = c->spec.gr };
+	ListOptions o = { .gr = gr };
 
 	/* Without a token a list of memory cannot fail. */
 	if (store_list(m->store, &o, &l, NULL) < 0)
 		return;
 	for (size_t i = 0; i < l->n; i++)
 		workqueue_add(c->queue, object_key(l->items[i]));
+}
+
+static void enqueue_all(Manager *m, Controller *c)
+{
+	Kind **kinds;
+	size_t n;
+
+	if (c->spec.gr) {
+		enqueue_kind(m, c, c->spec.gr);
+		return;
+	}
+	kinds = kind_registry_list(store_kinds(m->store), &n);
+	for (size_t i = 0; i < n; i++) {
+		enqueue_kind(m, c, kinds[i]->gr);
+		kind_unref(kinds[i]);
+	}
+	free(kinds);
 }
 
 /* The watch comes first: what changes while the keys are listed is then seen twice, never not. */

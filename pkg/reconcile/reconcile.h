@@ -32,6 +32,10 @@ typedef struct ReconcileEnv {
 	/* True while the host shuts down: nothing is started then. */
 	bool (*host_is_stopping)(void *arg);
 	void *host_arg;
+	/* Called, from any thread, when reconcilers_summary() would say something new; only posts.
+	 * May be NULL. */
+	void (*changed)(void *arg);
+	void *changed_arg;
 } ReconcileEnv;
 
 /*

@@ -109,7 +109,7 @@ static Job *job_get(Cache *c, const ImageRequest *r, const char *name)
 	Job *j = hashmap_get(c->jobs, name);
 
 	if (!j) {
-		j = job_new(name);
+		j = image_job_new(name);
 		j->url = xstrdup(r->url);
 		j->checksum = xstrdup(r->checksum);
 		j->checksum_url = xstrdup(r->checksum_url);
@@ -372,7 +372,7 @@ static int cache_evict(ImageCache *self, Context *ctx, const ImageDigestList *ke
 
 static void job_release(void *p)
 {
-	job_free(p);
+	image_job_free(p);
 }
 
 static ImageCache *cache_free(ImageCache *self)

@@ -23,17 +23,30 @@
 
 #define SUMS_MAX (1024u * 1024)
 
-/* The resolver's modules and configuration, certificates, libraries. */
-static const char *const read_paths[] = { "/usr",
-					  "/lib",
-					  "/lib64",
-					  "/etc",
-					  "/run/systemd/resolve",
-					  "/run/resolvconf",
-					  "/run/NetworkManager",
-					  "/dev/null",
-					  "/dev/urandom",
-					  NULL };
+/* Libraries, the resolver's configuration, certificates. Not /etc: we may be its owner, root. */
+static const char *const read_paths[] = {
+	"/usr",
+	"/lib",
+	"/lib64",
+	"/etc/ld.so.cache",
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/etc/host.conf",
+	"/etc/nsswitch.conf",
+	"/etc/gai.conf",
+	"/etc/services",
+	"/etc/protocols",
+	"/etc/ssl/certs",
+	"/etc/ca-certificates",
+	"/etc/gnutls",
+	"/etc/pkcs11",
+	"/run/systemd/resolve",
+	"/run/resolvconf",
+	"/run/NetworkManager",
+	"/dev/null",
+	"/dev/urandom",
+	NULL,
+};
 
 typedef struct Fetch {
 	const json_t *request;

@@ -24,7 +24,7 @@
 #define DEADLINE_SLACK 30 /* seconds more than the role gives itself */
 #define POLL_MAX       64
 
-Job *job_new(const char *name)
+Job *image_job_new(const char *name)
 {
 	Job *j = xnew0(Job, 1);
 
@@ -34,7 +34,7 @@ Job *job_new(const char *name)
 	return j;
 }
 
-Job *job_free(Job *j)
+Job *image_job_free(Job *j)
 {
 	if (!j)
 		return NULL;
@@ -536,7 +536,7 @@ static void jobs_sweep(Cache *c)
 			continue;
 		job_remove_files(c, j->name);
 		hashmap_take(c->jobs, it.key);
-		job_free(j);
+		image_job_free(j);
 		pthread_cond_broadcast(&c->gone);
 	}
 }

@@ -66,8 +66,8 @@ typedef struct Cache {
 	bool stop;
 } Cache;
 
-Job *job_new(const char *name);
-Job *job_free(Job *j);
+Job *image_job_new(const char *name);
+Job *image_job_free(Job *j);
 static inline bool job_is_running(const Job *j)
 {
 	return j->step != JOB_IDLE;

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
@@ -285,6 +286,23 @@ static void hashes_are_the_standard_ones(void **state _unused_)
 	assert_int_equal(strlen(sha_hex_of(SHA_512, "", 0, buf)), sha_hex_len(SHA_512));
 }
 
+static void base64_goes_both_ways(void **state _unused_)
+{
+	static const char *const texts[] = { "", "a", "ab", "abc", "#cloud-config\n" };
+	char *back;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_(xfreep) char *encoded = base64_encode(texts[i], strlen(texts[i]));
+
+		assert_int_equal(base64_decode(encoded, &back, &n, NULL), 0);
+		assert_string_equal(back, texts[i]);
+		assert_int_equal(n, strlen(texts[i]));
+		free(back);
+	}
+	assert_int_equal(base64_decode("a b!", &back, &n, NULL), -ERR_INVALID);
+}
+
 static void uuids_are_version_four(void **state _unused_)
 {
 	char a[UUID_MAX], b[UUID_MAX];
@@ -364,6 +382,7 @@ int main(void)
 		cmocka_unit_test(prefixes_count_and_contain),
 		cmocka_unit_test(macs_are_parsed_strictly),
 		cmocka_unit_test(hashes_are_the_standard_ones),
+		cmocka_unit_test(base64_goes_both_ways),
 		cmocka_unit_test(uuids_are_version_four),
 		cmocka_unit_test(terminals_get_no_control_characters),
 		cmocka_unit_test(lines_carry_the_threads_fields),

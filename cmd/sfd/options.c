@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sfd's options from one table, for the command line and the configuration file alike. See
+ * options.h.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+
+#define CONFIG_MAX 65536
+
+typedef enum OptionType {
+	OPTION_STRING,
+	OPTION_FLAG,
+	OPTION_LIST,
+	OPTION_ROLE,
+	OPTION_LEVEL,
+	OPTION_FD
+} OptionType;
+
+typedef struct Option {
+	const char *name;
+	OptionType type;
+	size_t offset;
+	const char *value, *help; /* help NULL: not shown */
+} Option;
+
+#define FIELD(member) offsetof(Options, member)
+
+static const Option table[] = {
+	{"config",                OPTION_STRING, FIELD(config),               "FILE",
+         "configuration file (" DEFAULT_CONFIG ")"													    },
+	{ "state-dir",            OPTION_STRING, FIELD(state_dir),            "DIR",
+         "store, images and disks (/var/lib/sfd)"													     },
+	{ "runtime-dir",          OPTION_STRING, FIELD(runtime_dir),          "DIR",
+         "sockets and what a boot forgets (/run/sfd)"													 },
+	{ "listen",               OPTION_LIST,   FIELD(listen),               "unix:PATH|tcp:ADDR:PORT",
+         "where the API listens; repeatable"														  },
+	{ "libvirt",              OPTION_STRING, FIELD(libvirt_uri),          "URI",                             "hypervisor (qemu:///system)"                },
+	{ "virt-type",            OPTION_STRING, FIELD(virt_type),            "auto|kvm|qemu",
+         "virtualization type (auto)"															 },
+	{ "store",                OPTION_STRING, FIELD(store),                "sqlite|memory",
+         "where objects are kept (sqlite)"														    },
+	{ "controllers",          OPTION_STRING, FIELD(controllers),          "all|none|LIST",
+         "which controllers run (all)"															},
+	{ "node-name",            OPTION_STRING, FIELD(node_name),            "NAME",
+         "this machine's Node (the host name)"														},
+	{ "group",                OPTION_STRING, FIELD(group),                "GROUP",                           "whose members may do everything (sfd)"      },
+	{ "net-socket",           OPTION_STRING, FIELD(net_socket),           "PATH",                            "socket of the net role"                     },
+	{ "net-socket-fd",        OPTION_FD,     FIELD(net_socket_fd),        NULL,                              NULL                                         },
+	{ "image-allow-loopback", OPTION_FLAG,   FIELD(image_allow_loopback), NULL,
+         "let images come from this host (tests)"													     },
+	{ "image-deny-private",   OPTION_FLAG,   FIELD(image_deny_private),   NULL,
+         "refuse images from private addresses"													       },
+	{ "image-cache-size",     OPTION_STRING, FIELD(image_cache_size),     "QUANTITY",
+         "limit of the image cache (none)"														    },
+	{ "image-cache-age",      OPTION_STRING, FIELD(image_cache_age),      "HOURS",
+         "unused images go after this (720)"														  },
+	{ "role",                 OPTION_ROLE,   FIELD(role),                 "daemon|net|fetch|convert",
+         "which process this is (daemon)"														     },
+	{ "log-level",            OPTION_LEVEL,  FIELD(log_level),            "error|warning|notice|info|debug",
+         "what is logged (info)"															      },
+	{ "check",                OPTION_FLAG,   FIELD(check),                NULL,                              "say what this host lacks and how to mend it"},
+	{ "version",              OPTION_FLAG,   FIELD(version),              NULL,                              "print the version"                          },
+	{ "help",                 OPTION_FLAG,   FIELD(help),                 NULL,                              "print this help"                            },
+};
+
+static const char *const role_names[] = { [ROLE_DAEMON] = "daemon",
+					  [ROLE_NET] = "net",
+					  [ROLE_FETCH] = "fetch",
+					  [ROLE_CONVERT] = "convert" };
+
+void options_init(Options *o)
+{
+	*o = (Options){ .state_dir = xstrdup("/var/lib/sfd"),
+			.runtime_dir = xstrdup("/run/sfd"),
+			.libvirt_uri = xstrdup("qemu:///system"),
+			.virt_type = xstrdup("auto"),
+			.store = xstrdup("sqlite"),
+			.controllers = xstrdup("all"),
+			.group = xstrdup("sfd"),
+			.net_socket_fd = -1,
+			.log_level = LOG_LEVEL_INFO };
+}
+
+void options_done(Options *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		void *field = (char *)o + table[i].offset;
+
+		if (table[i].type == OPTION_STRING)
+			free(*(char **)field);
+		else if (table[i].type == OPTION_LIST)
+			strv_free(*(char ***)field);
+	}
+}
+
+static const Option *option_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (streq(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+static int set_role(Role *ret, const char *value, Error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(role_names); i++)
+		if (streq(role_names[i], value)) {
+			*ret = (Role)i;
+			return 0;
+		}
+	return error_set(err, ERR_INVALID,
+			 "there is no role \"%s\": choose daemon, net, fetch or convert", value);
+}
+
+static int set_flag(bool *ret, const char *value, Error *err)
+{
+	if (!value || streq(value, "true") || streq(value, "yes") || streq(value, "false") ||
+	    streq(value, "no")) {
+		*ret = !value || streq(value, "true") || streq(value, "yes");
+		return 0;
+	}
+	return error_set(err, ERR_INVALID, "\"%s\" is neither true nor false", value);
+}
+
+static int set_fd(int *ret, const char *value, Error *err)
+{
+	char *end;
+	long fd = strtol(value, &end, 10);
+
+	if (*end || end == value || fd < 0 || fd > 65535)
+		return error_set(err, ERR_INVALID, "\"%s\" is not a descriptor", value);
+	*ret = (int)fd;
+	return 0;
+}
+
+static int option_set(Options *o, const Option *opt, const char *value, Error *err)
+{
+	void *field = (char *)o + opt->offset;
+	int level;
+
+	switch (opt->type) {
+	case OPTION_STRING:
+		free(*(char **)field);
+		*(char **)field = xstrdup(value);
+		return 0;
+	case OPTION_LIST:
+		*(char ***)field = strv_append(*(char ***)field, value);
+		return 0;
+	case OPTION_FLAG:
+		return set_flag(field, value, err);
+	case OPTION_ROLE:
+		return set_role(field, value, err);
+	case OPTION_FD:
+		return set_fd(field, value, err);
+	case OPTION_LEVEL:
+		level = log_level_from_string(value);
+		if (level < 0)
+			return error_set(err, ERR_INVALID,
+					 "\"%s\" is no log level: choose error, warning, notice, "
+					 "info or debug",
+					 value);
+		*(LogLevel *)field = (LogLevel)level;
+		return 0;
+	}
+	return 0;
+}
+
+/* ---- the file ---- */
+
+static char *trim(char *s)
+{
+	char *end;
+
+	s += strspn(s, " \t\r");
+	end = s + strlen(s);
+	while (end > s && strchr(" \t\r", end[-1]))
+		*--end = '\0';
+	return s;
+}
+
+static int config_line(Options *o, char *line, Error *err)
+{
+	char *value = strchr(line, '='), *name;
+	const Option *opt;
+
+	line[strcspn(line, "#")] = '\0';
+	value = strchr(line, '=');
+	if (!*trim(line))
+		return 0;
+	if (!value)
+		return error_set(err, ERR_INVALID, "expected \"option = value\"");
+	*value++ = '\0';
+	name = trim(line);
+	opt = option_find(name);
+	if (!opt || opt->type == OPTION_ROLE || opt->type == OPTION_FD || streq(name, "config"))
+		return error_set(err, ERR_INVALID, "there is no option \"%s\"", name);
+	return option_set(o, opt, trim(value), err);
+}
+
+static int config_read(Options *o, const char *path, bool must_exist, Error *err)
+{
+	_cleanup_(xfreep) char *text = NULL;
+	_cleanup_(strv_freep) char **lines = NULL;
+	unsigned number = 0;
+	int rc = fs_read(path, CONFIG_MAX, &text, NULL, err);
+
+	if (rc == -ERR_NOT_FOUND && !must_exist)
+		return error_ignore(err);
+	if (rc < 0)
+		return rc;
+	lines = strv_split(text, '\n');
+	strv_foreach (line, lines) {
+		number++;
+		rc = config_line(o, *line, err);
+		if (rc < 0)
+			return error_wrap_rc(err, rc, "%s:%u", path, number);
+	}
+	return 0;
+}
+
+/* ---- the command line ---- */
+
+/* Walks argv; `apply` false: only finds --config. */
+static int command_line(Options *o, int argc, char **argv, bool apply, Error *err)
+{
+	struct option longs[ARRAY_SIZE(table) + 1] = { { 0 } };
+	int c, index, rc;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		longs[i] = (struct option){ .name = table[i].name,
+					    .has_arg = table[i].type == OPTION_FLAG
+							       ? no_argument
+							       : required_argument };
+	optind = 0;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+:h", longs, &index)) != -1) {
+		if (c == ':')
+			return error_set(err, ERR_INVALID, "%s needs a value", argv[optind - 1]);
+		if (c == 'h') {
+			o->help = true;
+			continue;
+		}
+		if (c != 0)
+			return error_set(err, ERR_INVALID, "there is no option %s: see sfd --help",
+					 argv[optind - 1]);
+		if (apply != streq(table[index].name, "config")) {
+			rc = option_set(o, &table[index], optarg, err);
+			if (rc < 0)
+				return error_wrap_rc(err, rc, "--%s", table[index].name);
+		}
+	}
+	if (optind < argc)
+		return error_set(err, ERR_INVALID, "unexpected argument \"%s\": see sfd --help",
+				 argv[optind]);
+	return 0;
+}
+
+int options_parse(Options *o, int argc, char **argv, Error *err)
+{
+	int rc = command_line(o, argc, argv, false, err);
+
+	if (rc == 0)
+		rc = config_read(o, o->config ? o->config : DEFAULT_CONFIG, o->config != NULL, err);
+	return rc < 0 ? rc : command_line(o, argc, argv, true, err);
+}
+
+void options_help(void)
+{
+	char left[80];
+
+	printf("sfd: keeps virtual machines, networks and images as their manifests say\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!table[i].help)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].value ? " " : "",
+			 table[i].value ? table[i].value : "");
+		printf("  %-44s %s\n", left, table[i].help);
+	}
+	printf("\nThe same names, as \"option = value\", may stand in the configuration file. See "
+	       "sfd(8).\n");
+}

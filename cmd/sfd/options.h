@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sfd's options: defaults, then the configuration file, then the command line. The file has one
+ * "option = value" a line, with the long options' names; '#' starts a comment. sfd(8) is the
+ * manual. Used by main before any thread starts.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/log.h"
+
+typedef enum Role { ROLE_DAEMON, ROLE_NET, ROLE_FETCH, ROLE_CONVERT } Role;
+
+typedef struct Options {
+	Role role;
+	char *config; /* NULL = DEFAULT_CONFIG, which may be absent */
+	char *state_dir, *runtime_dir;
+	char **listen; /* strv of "unix:PATH", "tcp:ADDR:PORT" */
+	char *libvirt_uri, *virt_type;
+	char *store; /* "sqlite", "memory" */
+	char *controllers;
+	char *node_name;
+	char *group;       /* whose members are cluster-admin */
+	char *net_socket;  /* NULL = <runtime-dir>/net.sock if something listens there, else our own
+			      child */
+	int net_socket_fd; /* --role=net: an inherited socket; -1 = none */
+	bool image_allow_loopback, image_deny_private;
+	char *image_cache_size, *image_cache_age; /* quantity; duration such as 720h */
+	LogLevel log_level;
+	bool check, version, help;
+} Options;
+
+#define DEFAULT_CONFIG "/etc/sfd/sfd.conf"
+
+void options_init(Options *o);
+void options_done(Options *o);
+/* -ERR_INVALID with a text that names the option or "file:line". */
+int options_parse(Options *o, int argc, char **argv, Error *err);
+void options_help(void);

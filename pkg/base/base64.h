@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Base64 (RFC 4648) by GnuTLS. Any thread.
+ */
+#pragma once
+
+#include "base/error.h"
+
+/* Decodes a whole text; *ret is NUL-terminated and the caller's. -ERR_INVALID. */
+int base64_decode(const char *text, char **ret, size_t *ret_len, Error *err);
+/* Encodes without line breaks; caller frees. */
+char *base64_encode(const void *p, size_t n);

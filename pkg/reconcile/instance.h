@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The working set of one reconcile of one instance, shared by the Instance reconciler's files:
+ *	instance.c         the loop: look, plan, one step, again
+ *	instance_plan.c    what to do next (pure)
+ *	instance_view.c    what is wanted and what is there
+ *	instance_config.c  from spec and records to a DomainConfig and its hash
+ *	instance_step.c    doing it
+ *	instance_status.c  telling it
+ * Private to pkg/reconcile. An InstanceWork lives on its worker's stack.
+ */
+#pragma once
+
+#include "reconcile/allocate.h"
+#include "reconcile/instance_plan.h"
+#include "reconcile/network_config.h"
+
+/* One interface of the spec with what it resolves to. */
+typedef struct InstanceNic {
+	const char *name;    /* the spec's */
+	const char *network; /* as written in the spec */
+	const char *model;
+	const char *mac;  /* wanted or NULL */
+	char **addresses; /* wanted; strv, owned */
+	Object *object;   /* the Network; NULL if it is not there */
+	NetworkSpec *spec;
+	NetworkConfig addressing; /* prefixes and gateways only */
+	uint32_t vni;             /* 0 = not yet */
+	bool allocated;
+	NetworkPort port; /* valid if allocated */
+	Error trouble;    /* why there is no object */
+} InstanceNic;
+
+typedef struct InstanceWork {
+	Reconcilers *r;
+	Context *ctx;
+	Key key;
+	Object *obj;
+	json_t *tree, *status; /* status: a copy that this reconcile fills */
+	InstanceSpec *spec;
+	const char *uid;
+	char domain_name[DOMAIN_NAME_MAX];
+	char owner[KEY_NAMESPACE_MAX + KEY_NAME_MAX]; /* "namespace/name" */
+	char request_id[64];
+	DomainInfo domain;
+	InstanceNic nics[DOMAIN_NICS_MAX];
+	size_t n_nics;
+	DiskInfo disks[DOMAIN_DISKS_MAX]; /* of the spec's disks, once prepared */
+	char seed_path[4096];
+	char console_path[4096];
+	char config_hash[65];
+	InstanceView view;
+	InstancePlan plan;
+	const char *wait_reason; /* set by a step that has to wait */
+	char wait_message[600];
+	usec_t wait_for; /* 0 = until woken */
+} InstanceWork;
+
+/* A step's third result beside 0 and an error: it cannot go on now; wait_reason and wait_message
+ * say why. */
+#define STEP_WAITS 1
+
+/* Reads the object. INSTANCE_GONE (1): there is none. */
+#define INSTANCE_GONE 1
+int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err);
+void instance_work_done(InstanceWork *w);
+/* Looks at the domain and the records and fills w->view; also notes in the status that a guest has
+ * ended. */
+int instance_observe(InstanceWork *w, Error *err);
+
+/* The hash of all that the spec and the records say about the domain. "" if not everything is
+ * allocated. */
+void instance_config_hash(InstanceWork *w, char buf[static 65]);
+/* Valid until w changes; needs a prepared w. */
+void instance_domain_config(InstanceWork *w, DomainConfig *ret);
+/* What differs from what runs, as status.pendingChanges. *ret_live: all of it could be done live.
+ */
+json_t *instance_pending_changes(InstanceWork *w, bool *ret_live);
+
+int instance_do(InstanceWork *w, InstanceStep step, Error *err);
+
+/* Writes the status after the last step of a reconcile. */
+int instance_report(InstanceWork *w, Error *err);
+/* Writes a status that says that the guest's state is not known, or that something failed. */
+int instance_report_trouble(InstanceWork *w, int code, const char *message, Error *err);
+
+/*
+ * When a guest was asked to shut down, by uid; lost with the process, which then asks again. Any
+ * thread.
+ */
+typedef struct StopTimes {
+	usec_t first, last;
+	bool ours; /* we made it end: no crash, no back-off */
+} StopTimes;
+bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret);
+void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t); /* NULL = forget */

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instance reconciler: doing one step. A step acts and decides nothing; each may be repeated after
+ * a crash, because all that it makes is named from the object's uid. See instance.h.
+ */
+#include "base/base64.h"
+#include "base/memory.h"
+#include "controller/reasons.h"
+#include "reconcile/instance.h"
+
+#define TAKEN_RECHECK (15 * USEC_PER_SEC)
+
+static int waits(InstanceWork *w, const char *reason, const char *fmt, ...) _printf_(3, 4);
+static int waits(InstanceWork *w, const char *reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(w->wait_message, sizeof(w->wait_message), fmt, ap);
+	va_end(ap);
+	w->wait_reason = reason;
+	return STEP_WAITS;
+}
+
+/* Registers first, so that what becomes ready between a check and its answer wakes us all the same.
+ */
+static void wait_on(InstanceWork *w, const char *word, const char *reference)
+{
+	_cleanup_(xfreep) char *what = waitlist_what(word, w->key.namespace, reference);
+
+	waitlist_add(w->r->waits, what, &w->key);
+}
+
+/* ---- allocate ---- */
+
+/* 0, STEP_WAITS (the network is not there or not numbered yet), or an error. */
+static int nic_needs_network(InstanceWork *w, const InstanceNic *n)
+{
+	wait_on(w, "network", n->network);
+	if (!n->object)
+		return waits(w, "WaitingForNetwork", "interface %s: %s", n->name,
+			     error_message(&n->trouble));
+	if (object_is_deleting(n->object))
+		return waits(w, "WaitingForNetwork", "interface %s: network %s is being deleted",
+			     n->name, n->network);
+	if (!n->vni)
+		return waits(w, "WaitingForNetwork", "interface %s: network %s is not up yet",
+			     n->name, n->network);
+	return 0;
+}
+
+static int allocation_failed(InstanceWork *w, const InstanceNic *n, int rc, Error *trouble,
+			     Error *err)
+{
+	const char *reason = rc == -ERR_EXISTS      ? "AddressInUse"
+			     : rc == -ERR_INVALID   ? "InvalidAddress"
+			     : rc == -ERR_EXHAUSTED ? "NoFreeAddress"
+						    : NULL;
+
+	if (!reason)
+		return error_move(err, trouble);
+	if (rc == -ERR_EXISTS)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
+			       REASON_INSTANCE_ADDRESS_TAKEN, "%s", error_message(trouble));
+	waits(w, reason, "interface %s: %s", n->name, error_message(trouble));
+	w->wait_for = TAKEN_RECHECK;
+	error_done(trouble);
+	return STEP_WAITS;
+}
+
+static int allocate_nic(InstanceWork *w, Txn *t, InstanceNic *n, Error *err)
+{
+	Error trouble = ERROR_INIT;
+	NicRequest q = { .network_uid = object_head(n->object)->uid,
+			 .instance_uid = w->uid,
+			 .owner = w->owner,
+			 .nic = n->name,
+			 .hostname = w->key.name,
+			 .mac = n->mac,
+			 .addresses = n->addresses,
+			 .prefix4 = n->addressing.prefix4,
+			 .prefix6 = n->addressing.prefix6,
+			 .gateway4 = n->addressing.gateway4,
+			 .gateway6 = n->addressing.gateway6 };
+	int rc = nic_allocate(w->r->env.store, w->r->env.clock, t, &q, &n->port, &trouble);
+
+	return rc < 0 ? allocation_failed(w, n, rc, &trouble, err) : 0;
+}
+
+static json_t *interface_status(const InstanceNic *n)
+{
+	json_t *addresses = json_array();
+	char text[IP_TEXT_MAX], mac[MAC_TEXT_MAX], tap[16];
+
+	for (size_t i = 0; i < n->port.n_addresses; i++)
+		json_array_append_new(addresses,
+				      json_string(ip_format(&n->port.addresses[i], text)));
+	network_tap_name(n->port.id, tap);
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s}", "name", n->name, "network", n->network,
+			 "macAddress", mac_format(&n->port.mac, mac), "addresses", addresses,
+			 "portID", (json_int_t)n->port.id, "tap", tap);
+}
+
+static void status_interfaces(InstanceWork *w)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < w->n_nics; i++)
+		if (w->nics[i].allocated)
+			json_array_append_new(list, interface_status(&w->nics[i]));
+	json_object_set_new(w->status, "interfaces", list);
+}
+
+static int reload(InstanceWork *w, Error *err)
+{
+	_cleanup_(object_unrefp) Object *fresh = NULL;
+	int rc = store_get(w->r->env.store, &w->key, &fresh, err);
+
+	if (rc < 0)
+		return rc;
+	object_unref(w->obj);
+	w->obj = TAKE_PTR(fresh);
+	w->uid = object_head(w->obj)->uid;
+	json_decref(w->tree);
+	w->tree = object_decode(w->obj);
+	return 0;
+}
+
+/* Claims everything that is still missing, in the Txn that also writes it into the status. */
+static int step_allocate(InstanceWork *w, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
+		if (w->nics[i].allocated)
+			continue;
+		rc = nic_needs_network(w, &w->nics[i]);
+		if (rc == 0)
+			rc = allocate_nic(w, t, &w->nics[i], err);
+		w->nics[i].allocated = rc == 0;
+	}
+	if (rc != 0)
+		return rc;
+	status_interfaces(w);
+	rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), TAKE_PTR(t),
+			  err);
+	if (rc == 0)
+		rc = reload(w, err);
+	/* Their status says how many ports they have. */
+	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
+		manager_enqueue(w->r->env.manager, object_key(w->nics[i].object));
+	if (rc == 0 && w->n_nics && w->nics[0].port.n_addresses) {
+		char text[IP_TEXT_MAX];
+
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_ADDRESS,
+			       "%s has address %s", w->nics[0].name,
+			       ip_format(&w->nics[0].port.addresses[0], text));
+	}
+	return rc;
+}
+
+/* ---- prepare ---- */
+
+static int prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
+{
+	NetworkStatus st = { 0 };
+	int rc = nic_needs_network(w, n);
+
+	if (rc != 0)
+		return rc;
+	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &st, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "network %s", n->network);
+	if (rc == NETWORK_BUSY || !st.ready) {
+		waits(w, "WaitingForNetwork", "network %s: %s", n->network,
+		      rc == NETWORK_BUSY ? "it is being changed" : st.message);
+		w->wait_for = rc == NETWORK_BUSY ? BUSY_RETRY : USEC_PER_SEC;
+		return STEP_WAITS;
+	}
+	return 0;
+}
+
+/* The digest to make a disk from; STEP_WAITS while the image is not in the cache. */
+static int disk_image(InstanceWork *w, const char *disk, const char *image,
+		      char digest[static IMAGE_DIGEST_MAX], Error *err)
+{
+	_cleanup_(object_unrefp) Object *obj = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(error_done) Error trouble = ERROR_INIT;
+	const char *found, *why;
+	int rc;
+
+	wait_on(w, "image", image);
+	rc = reference_get(w->r, GR_IMAGE, w->key.namespace, image, &obj, &trouble);
+	if (rc == -ERR_NOT_FOUND || rc == -ERR_FORBIDDEN)
+		return waits(w, "WaitingForImage", "disk %s: %s", disk, error_message(&trouble));
+	if (rc < 0)
+		return error_move(err, &trouble);
+	tree = object_decode(obj);
+	found = json_string_at(tree, "status.digest");
+	if (!found || !condition_is_true(json_object_get(tree, "status"), "Ready")) {
+		why = json_string_at(condition_find(json_object_get(tree, "status"), "Ready"),
+				     "message");
+		return waits(w, "WaitingForImage", "disk %s: image %s: %s", disk, image,
+			     why ? why : "not fetched yet");
+	}
+	snprintf(digest, IMAGE_DIGEST_MAX, "%s", found);
+	return 0;
+}
+
+static int prepare_disk(InstanceWork *w, size_t i, bool offline, Error *err)
+{
+	DiskStore *d = w->r->env.disks;
+	const char *name = w->spec->disks[i].name, *image = w->spec->disks[i].image;
+	char digest[IMAGE_DIGEST_MAX] = "";
+	DiskRequest q = { .instance_uid = w->uid, .name = name, .size = w->spec->disks[i].size };
+	int rc = d->ops->inspect(d, w->ctx, w->uid, name, &w->disks[i], NULL);
+
+	/* A disk that is there needs its image no more; a blank one never did. */
+	if (rc == -ERR_NOT_FOUND && image) {
+		rc = disk_image(w, name, image, digest, err);
+		if (rc != 0)
+			return rc;
+		q.digest = digest;
+	}
+	rc = d->ops->ensure(d, w->ctx, &q, offline, &w->disks[i], err);
+	return rc < 0 ? error_wrap_rc(err, rc, "disk %s", name) : 0;
+}
+
+static void status_disks(InstanceWork *w)
+{
+	json_t *list = json_array(), *entry;
+
+	for (size_t i = 0; i < w->spec->n_disks; i++) {
+		entry = json_pack("{s:s, s:I}", "name", w->spec->disks[i].name, "size",
+				  (json_int_t)w->disks[i].virtual_size);
+		if (*w->disks[i].base_digest)
+			json_object_set_new(entry, "imageDigest",
+					    json_string(w->disks[i].base_digest));
+		json_array_append_new(list, entry);
+	}
+	json_object_set_new(w->status, "disks", list);
+}
+
+/* The user-data of the seed: inline, from a Secret, or none. Caller frees *ret. */
+static int seed_user_data(InstanceWork *w, char **ret, Error *err)
+{
+	const char *name = w->spec->cloud_init.user_data_secret_ref.name, *value;
+	const char *member = w->spec->cloud_init.user_data_secret_ref.key;
+	_cleanup_(object_unrefp) Object *secret = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	Key key;
+	int rc;
+
+	*ret = xstrdup(w->spec->cloud_init.user_data);
+	if (*ret || !name)
+		return 0;
+	member = member ? member : "userdata";
+	wait_on(w, "secret", name);
+	key = key_make(GR_SECRET, w->key.namespace, name);
+	rc = store_get(w->r->env.store, &key, &secret, err);
+	if (rc == -ERR_NOT_FOUND) {
+		error_ignore(err);
+		return waits(w, "WaitingForSecret",
+			     "cloudInit: there is no secret \"%s\" in namespace \"%s\"", name,
+			     w->key.namespace);
+	}
+	if (rc < 0)
+		return rc;
+	tree = object_decode(secret);
+	value = json_string_value(json_object_get(json_object_get(tree, "data"), member));
+	if (!value)
+		return waits(w, "WaitingForSecret", "cloudInit: secret \"%s\" has no key \"%s\"",
+			     name, member);
+	rc = base64_decode(value, ret, NULL, err);
+	return rc < 0 ? error_wrap_rc(err, rc, "cloudInit: secret \"%s\", key \"%s\"", name, member)
+		      : 0;
+}
+
+static void seed_nics(const InstanceWork *w, SeedNic *nics)
+{
+	for (size_t i = 0; i < w->n_nics; i++) {
+		const InstanceNic *n = &w->nics[i];
+		bool dhcp = n->spec->dhcp.enabled;
+		SeedNic *s = &nics[i];
+
+		*s = (SeedNic){ .name = n->name,
+				.mac = n->port.mac,
+				.dhcp4 = dhcp && n->addressing.prefix4.address.family,
+				.dhcp6 = dhcp && n->addressing.prefix6.address.family,
+				.search = n->spec->dns.enabled ? n->spec->dns.domain : NULL };
+		if (dhcp)
+			continue;
+		s->gateway4 = n->addressing.gateway4;
+		s->gateway6 = n->addressing.gateway6;
+		for (size_t a = 0; a < n->port.n_addresses && a < ARRAY_SIZE(s->addresses); a++) {
+			s->addresses[a] = n->port.addresses[a];
+			s->prefix_lengths[a] = n->port.addresses[a].family == AF_INET
+						       ? n->addressing.prefix4.length
+						       : n->addressing.prefix6.length;
+			s->n_addresses++;
+		}
+		if (n->spec->dns.enabled && n->addressing.gateway4.family)
+			s->name_servers[s->n_name_servers++] = n->addressing.gateway4;
+	}
+}
+
+static int prepare_seed(InstanceWork *w, Error *err)
+{
+	_cleanup_(xfreep) char *user_data = NULL;
+	_cleanup_(strv_freep) char **keys = NULL;
+	SeedNic nics[DOMAIN_NICS_MAX];
+	SeedWriter *seeds = w->r->env.seeds;
+	SeedConfig c;
+	int rc = seed_user_data(w, &user_data, err);
+
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < w->spec->cloud_init.n_ssh_authorized_keys; i++)
+		keys = strv_append(keys, w->spec->cloud_init.ssh_authorized_keys[i]);
+	seed_nics(w, nics);
+	c = (SeedConfig){ .path = w->seed_path,
+			  .instance_id = w->uid,
+			  .hostname = w->spec->cloud_init.hostname ? w->spec->cloud_init.hostname
+								   : w->key.name,
+			  .domain = w->n_nics && w->nics[0].spec->dns.enabled
+					    ? w->nics[0].spec->dns.domain
+					    : NULL,
+			  .user_data = user_data,
+			  .user_data_len = user_data ? strlen(user_data) : 0,
+			  .ssh_keys = keys,
+			  .nics = nics,
+			  .n_nics = w->n_nics };
+	rc = seeds->ops->ensure(seeds, w->ctx, &c, NULL, err);
+	return rc < 0 ? error_wrap_rc(err, rc, "seed") : 0;
+}
+
+static int prepare_directory(InstanceWork *w, Error *err)
+{
+	char directory[4096];
+	int rc = w->r->env.disks->ops->directory(w->r->env.disks, w->ctx, w->uid, directory, err);
+
+	if (rc < 0)
+		return rc;
+	snprintf(w->seed_path, sizeof(w->seed_path), "%.4000s/seed.iso", directory);
+	snprintf(w->console_path, sizeof(w->console_path), "%.4000s/console.log", directory);
+	return 0;
+}
+
+/* Interfaces that the spec no longer has give up what they held; only while the guest is off. */
+static int release_removed(InstanceWork *w, Error *err)
+{
+	json_t *entry, *list = json_object_get(w->status, "interfaces");
+	size_t i, k;
+	int rc = 0;
+
+	json_array_foreach (list, i, entry) {
+		const char *name = json_string_at(entry, "name");
+		_cleanup_(txn_freep) Txn *t = NULL;
+
+		for (k = 0; name && k < w->n_nics && !streq(w->nics[k].name, name); k++)
+			;
+		if (!name || k < w->n_nics)
+			continue;
+		t = txn_new();
+		rc = nic_release(w->r->env.store, w->r->env.clock, t, w->uid, name, err);
+		if (rc == 0 && !txn_is_empty(t))
+			rc = store_commit(w->r->env.store, w->ctx, t, NULL, err);
+		if (rc < 0)
+			return error_wrap_rc(err, rc, "release interface %s", name);
+	}
+	status_interfaces(w);
+	return 0;
+}
+
+static int step_prepare(InstanceWork *w, Error *err)
+{
+	bool off = w->domain.state == DOMAIN_ABSENT || w->domain.state == DOMAIN_SHUTOFF;
+	int rc = off ? release_removed(w, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
+		rc = prepare_network(w, &w->nics[i], err);
+	for (size_t i = 0; rc == 0 && i < w->spec->n_disks && i < DOMAIN_DISKS_MAX; i++)
+		rc = prepare_disk(w, i, off, err);
+	if (rc == 0)
+		rc = prepare_directory(w, err);
+	/* The seed of a running guest is open in its QEMU: it changes at the next start. */
+	if (rc == 0 && off)
+		rc = prepare_seed(w, err);
+	if (rc != 0)
+		return rc;
+	status_disks(w);
+	w->view.prepared = true;
+	return 0;
+}
+
+/* ---- the domain ---- */
+
+static int step_define(InstanceWork *w, Error *err)
+{
+	bool first = w->domain.state == DOMAIN_ABSENT;
+	Hypervisor *h = w->r->env.hypervisor;
+	DomainConfig config;
+	int rc;
+
+	instance_domain_config(w, &config);
+	rc = h->ops->define(h, w->ctx, &config, err);
+	if (rc == 0)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL,
+			       first ? REASON_INSTANCE_CREATED : REASON_INSTANCE_UPDATED,
+			       "domain %s %s", w->domain_name,
+			       first ? "defined" : "definition updated");
+	return rc;
+}
+
+static int domain_power(InstanceWork *w, DomainPower action, Error *err)
+{
+	Hypervisor *h = w->r->env.hypervisor;
+
+	return h->ops->power(h, w->ctx, w->domain_name, action,
+			     w->view.request_pending ? w->request_id : NULL, err);
+}
+
+static int step_start(InstanceWork *w, Error *err)
+{
+	bool again = w->view.has_run;
+	int rc = domain_power(w, POWER_START, err);
+	char text[TIMESTAMP_MAX];
+
+	if (rc < 0)
+		return rc;
+	json_object_set_new(w->status, "startTime",
+			    json_string(timestamp_format(clock_wall(w->r->env.clock), text)));
+	json_object_del(w->status, "nextRestartTime");
+	if (again)
+		json_object_set_new(w->status, "restarts",
+				    json_integer(json_integer_at(w->status, "restarts", 0) + 1));
+	recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL,
+		       again ? REASON_INSTANCE_RESTARTED : REASON_INSTANCE_STARTED,
+		       "the guest was started");
+	return 0;
+}
+
+static int step_off(InstanceWork *w, bool force, Error *err)
+{
+	StopTimes stop = { 0 };
+	usec_t now = clock_wall(w->r->env.clock);
+	Hypervisor *h = w->r->env.hypervisor;
+	int rc;
+
+	instance_stop_get(w->r, w->uid, &stop);
+	if (!stop.first) {
+		stop.first = now;
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_STOPPING,
+			       "%s", force ? "forcing it off" : "asking the guest to shut down");
+	} else if (force) {
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
+			       REASON_INSTANCE_FORCED_OFF,
+			       "the guest did not shut down in time and is forced off");
+	}
+	stop.last = now;
+	stop.ours = true;
+	instance_stop_set(w->r, w->uid, &stop);
+	/* No request id: a stop is done when the guest is off, a restart when it runs again. */
+	rc = h->ops->power(h, w->ctx, w->domain_name, force ? POWER_DESTROY : POWER_SHUTDOWN, NULL,
+			   err);
+	return rc;
+}
+
+static int step_pause(InstanceWork *w, bool pause, Error *err)
+{
+	int rc = domain_power(w, pause ? POWER_SUSPEND : POWER_RESUME, err);
+
+	if (rc == 0)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL,
+			       pause ? REASON_INSTANCE_PAUSED : REASON_INSTANCE_RESUMED,
+			       "the guest was %s", pause ? "paused" : "resumed");
+	return rc;
+}
+
+static int step_update_live(InstanceWork *w, Error *err)
+{
+	Hypervisor *h = w->r->env.hypervisor;
+	DomainConfig config;
+	int rc = step_prepare(w, err);
+
+	if (rc != 0)
+		return rc;
+	instance_domain_config(w, &config);
+	rc = h->ops->update_live(h, w->ctx, &config, err);
+	if (rc == 0)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_UPDATED,
+			       "the running guest was changed: %u CPUs, %llu bytes of memory",
+			       config.cpus, (unsigned long long)config.memory);
+	return rc;
+}
+
+static int step_remove(InstanceWork *w, Error *err)
+{
+	Hypervisor *h = w->r->env.hypervisor;
+
+	return h->ops->remove(h, w->ctx, w->domain_name, err);
+}
+
+/* Records first (the address may be somebody else's soon), then the taps that follow from them,
+ * then the disks. */
+static int step_release(InstanceWork *w, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	Reconcilers *r = w->r;
+	NetworkStatus st;
+	int rc = nic_release(r->env.store, r->env.clock, t, w->uid, NULL, err);
+
+	if (rc == 0 && !txn_is_empty(t))
+		rc = store_commit(r->env.store, w->ctx, t, NULL, err);
+	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
+		if (!w->nics[i].object || !w->nics[i].vni)
+			continue;
+		rc = network_ensure(r, w->ctx, w->nics[i].object, w->nics[i].spec, w->nics[i].vni,
+				    &st, err);
+		if (rc == NETWORK_BUSY) {
+			w->wait_for = BUSY_RETRY;
+			return waits(w, "Terminating", "network %s is being changed",
+				     w->nics[i].network);
+		}
+		manager_enqueue(r->env.manager, object_key(w->nics[i].object));
+	}
+	if (rc == 0)
+		rc = r->env.disks->ops->remove(r->env.disks, w->ctx, w->uid, err);
+	if (rc < 0)
+		return rc;
+	recorder_event(r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_DELETED,
+		       "the instance and its disks are gone");
+	instance_stop_set(r, w->uid, NULL);
+	return object_release(r, w->ctx, w->obj, NULL, err);
+}
+
+int instance_do(InstanceWork *w, InstanceStep step, Error *err)
+{
+	switch (step) {
+	case STEP_ALLOCATE:
+		return step_allocate(w, err);
+	case STEP_PREPARE:
+		return step_prepare(w, err);
+	case STEP_DEFINE:
+		return step_define(w, err);
+	case STEP_START:
+		return step_start(w, err);
+	case STEP_SHUTDOWN:
+		return step_off(w, false, err);
+	case STEP_DESTROY:
+		return step_off(w, true, err);
+	case STEP_PAUSE:
+		return step_pause(w, true, err);
+	case STEP_RESUME:
+		return step_pause(w, false, err);
+	case STEP_UPDATE_LIVE:
+		return step_update_live(w, err);
+	case STEP_REMOVE:
+		return step_remove(w, err);
+	case STEP_RELEASE:
+		return step_release(w, err);
+	default:
+		return 0;
+	}
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instance reconciler: what is wanted and what is there. Reads the store and inspects the domain;
+ * writes nothing but the working copy of the status. See instance.h.
+ */
+#include "base/memory.h"
+#include "base/sha.h"
+#include "controller/reasons.h"
+#include "reconcile/instance.h"
+
+int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err)
+{
+	int rc;
+
+	*w = (InstanceWork){ .r = r, .ctx = ctx, .key = *key };
+	rc = store_get(r->env.store, key, &w->obj, err);
+	if (rc == -ERR_NOT_FOUND) {
+		error_ignore(err);
+		return INSTANCE_GONE;
+	}
+	if (rc < 0)
+		return rc;
+	w->uid = object_head(w->obj)->uid;
+	w->tree = object_decode(w->obj);
+	w->status = status_begin(w->tree);
+	snprintf(w->domain_name, sizeof(w->domain_name), "%s.%.63s", key->namespace, key->name);
+	snprintf(w->owner, sizeof(w->owner), "%s/%s", key->namespace, key->name);
+	return instance_spec_decode(w->tree, &w->spec, err);
+}
+
+static void nic_done(InstanceNic *n)
+{
+	strv_free(n->addresses);
+	object_unref(n->object);
+	network_spec_free(n->spec);
+	error_done(&n->trouble);
+}
+
+void instance_work_done(InstanceWork *w)
+{
+	for (size_t i = 0; i < w->n_nics; i++)
+		nic_done(&w->nics[i]);
+	instance_spec_free(w->spec);
+	json_decref(w->status);
+	json_decref(w->tree);
+	object_unref(w->obj);
+}
+
+/* Looks the network up; its absence is kept in nic->trouble for the step that needs it. */
+static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	Reconcilers *r = w->r;
+	int rc =
+		reference_get(r, GR_NETWORK, w->key.namespace, n->network, &n->object, &n->trouble);
+
+	if (rc == -ERR_NOT_FOUND || rc == -ERR_FORBIDDEN)
+		return 0;
+	if (rc < 0)
+		return error_move(err, &n->trouble);
+	tree = object_decode(n->object);
+	rc = network_spec_decode(tree, &n->spec, err);
+	if (rc == 0)
+		rc = network_addressing(n->spec, &n->addressing, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "network %s", n->network);
+	n->vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
+	rc = nic_get(r->env.store, object_head(n->object)->uid, w->uid, n->name, &n->port, err);
+	n->allocated = rc == 0;
+	return rc == -ERR_NOT_FOUND ? error_ignore(err) : rc;
+}
+
+static int resolve_nics(InstanceWork *w, Error *err)
+{
+	int rc;
+
+	if (w->n_nics)
+		for (size_t i = 0; i < w->n_nics; i++)
+			nic_done(&w->nics[i]);
+	w->n_nics = 0;
+	for (size_t i = 0; i < w->spec->n_interfaces && i < DOMAIN_NICS_MAX; i++) {
+		InstanceNic *n = &w->nics[w->n_nics++];
+
+		*n = (InstanceNic){ .name = w->spec->interfaces[i].name,
+				    .network = w->spec->interfaces[i].network,
+				    .model = w->spec->interfaces[i].model,
+				    .mac = w->spec->interfaces[i].mac_address };
+		for (size_t a = 0; a < w->spec->interfaces[i].n_addresses; a++)
+			n->addresses =
+				strv_append(n->addresses, w->spec->interfaces[i].addresses[a]);
+		rc = nic_resolve(w, n, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* The newest power request, from its annotation. */
+static void read_request(InstanceWork *w)
+{
+	json_t *annotations = json_at(w->tree, "metadata.annotations");
+	const char *text = json_string_value(json_object_get(annotations, ANNOTATION_POWER));
+	_cleanup_(json_decrefp) json_t *request = NULL;
+	const char *id, *done = json_string_at(w->status, "powerRequest.id");
+
+	w->view.request = POWER_REQUEST_NONE;
+	w->view.request_pending = false;
+	if (!text || json_decode(text, strlen(text), &request, NULL) < 0)
+		return;
+	id = json_string_at(request, "id");
+	if (!id || strlen(id) >= sizeof(w->request_id))
+		return;
+	snprintf(w->request_id, sizeof(w->request_id), "%s", id);
+	w->view.request = power_action_from_string(json_string_at(request, "action"));
+	w->view.force = json_bool_at(request, "force", false);
+	w->view.request_pending = w->view.request != POWER_REQUEST_NONE && !streq_ptr(done, id) &&
+				  !streq(w->domain.request_id, id);
+}
+
+static usec_t status_time(const json_t *status, const char *path)
+{
+	const char *text = json_string_at(status, path);
+	usec_t t;
+
+	return text && timestamp_parse(text, &t) == 0 ? t : 0;
+}
+
+static void set_time(json_t *status, const char *path, usec_t wall)
+{
+	char text[TIMESTAMP_MAX];
+
+	json_set_at(status, path, json_string(timestamp_format(wall, text)));
+}
+
+static bool ended_by_crash(const DomainInfo *d)
+{
+	return d->reason == DOMAIN_REASON_CRASHED || d->reason == DOMAIN_REASON_FAILED;
+}
+
+static void tell_end(InstanceWork *w, bool ours, const char *reason)
+{
+	const char *event = ended_by_crash(&w->domain) ? REASON_INSTANCE_CRASHED
+			    : ours                     ? REASON_INSTANCE_STOPPED
+			    : w->domain.reason == DOMAIN_REASON_SHUTDOWN
+				    ? REASON_INSTANCE_SHUTDOWN
+				    : REASON_INSTANCE_FORCED_OFF;
+
+	recorder_event(w->r->env.recorder, w->obj,
+		       ended_by_crash(&w->domain) ? EVENT_WARNING : EVENT_NORMAL, event,
+		       "the guest has ended: %s", reason);
+}
+
+/*
+ * The status says that it runs and it does not: keeps why, and when it may start again. An end that
+ * we caused is no failure; one of a guest that had run for long starts the back-off over.
+ */
+static void note_end(InstanceWork *w)
+{
+	const char *reason = w->domain.state == DOMAIN_ABSENT
+				     ? "DomainVanished"
+				     : domain_reason_to_string(w->domain.reason);
+	usec_t now = w->view.now, started = status_time(w->status, "startTime");
+	unsigned failures = (unsigned)json_integer_at(w->status, "failures", 0);
+	StopTimes stop = { 0 };
+	bool ours = instance_stop_get(w->r, w->uid, &stop) && stop.ours;
+
+	if (ours)
+		reason = ended_by_crash(&w->domain) ? reason : "Stopped";
+	json_set_at(w->status, "lastTermination.reason", json_string(reason));
+	set_time(w->status, "lastTermination.time", now);
+	json_object_del(w->status, "startTime");
+	failures = ours ? 0 : now >= started + INSTANCE_STABLE ? 1 : failures + 1;
+	json_object_set_new(w->status, "failures", json_integer(failures));
+	if (instance_backoff(failures)) {
+		set_time(w->status, "nextRestartTime", now + instance_backoff(failures));
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING, REASON_INSTANCE_BACKOFF,
+			       "ended %u times in a row; the next start waits %llu s", failures,
+			       (unsigned long long)(instance_backoff(failures) / USEC_PER_SEC));
+	} else {
+		json_object_del(w->status, "nextRestartTime");
+	}
+	tell_end(w, ours, reason);
+}
+
+static bool domain_is_off(const DomainInfo *d)
+{
+	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
+}
+
+static void fill_history(InstanceWork *w)
+{
+	InstanceView *v = &w->view;
+	const char *last;
+	StopTimes stop;
+
+	if (domain_is_off(&w->domain)) {
+		if (!w->domain.foreign && json_string_at(w->status, "startTime"))
+			note_end(w);
+		instance_stop_set(w->r, w->uid, NULL);
+	} else if (!json_string_at(w->status, "startTime")) {
+		set_time(w->status, "startTime",
+			 v->now); /* started by somebody else, or before we could write it down */
+	}
+	last = json_string_at(w->status, "lastTermination.reason");
+	v->has_run = last || json_string_at(w->status, "startTime");
+	v->ended_in_order = streq_ptr(last, "Stopped") ||
+			    streq_ptr(last, domain_reason_to_string(DOMAIN_REASON_SHUTDOWN));
+	v->next_start = status_time(w->status, "nextRestartTime");
+	if (instance_stop_get(w->r, w->uid, &stop)) {
+		v->stop_asked = stop.first;
+		v->stop_asked_last = stop.last;
+	}
+}
+
+static bool all_allocated(const InstanceWork *w)
+{
+	for (size_t i = 0; i < w->n_nics; i++)
+		if (!w->nics[i].allocated)
+			return false;
+	return true;
+}
+
+int instance_observe(InstanceWork *w, Error *err)
+{
+	bool prepared = w->view.prepared, live = false;
+	Hypervisor *h = w->r->env.hypervisor;
+	_cleanup_(json_decrefp) json_t *pending = NULL;
+	InstanceView *v = &w->view;
+	int rc = h->ops->inspect(h, w->ctx, w->domain_name, &w->domain, err);
+
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "inspect domain %s", w->domain_name);
+	/* Another store's or another object's domain is as foreign as one without any mark. */
+	if (w->domain.state != DOMAIN_ABSENT &&
+	    (!streq(w->domain.store_id, store_id(w->r->env.store)) ||
+	     !streq(w->domain.uid, w->uid)))
+		w->domain.foreign = true;
+	rc = resolve_nics(w, err);
+	if (rc < 0)
+		return rc;
+	*v = (InstanceView){ .strategy = w->spec->run_strategy,
+			     .deleting = object_is_deleting(w->obj),
+			     .grace = (usec_t)w->spec->termination_grace_period_seconds *
+				      USEC_PER_SEC,
+			     .domain = &w->domain,
+			     .prepared = prepared,
+			     .host_stopping = w->r->env.host_is_stopping &&
+					      w->r->env.host_is_stopping(w->r->env.host_arg),
+			     .now = clock_wall(w->r->env.clock) };
+	read_request(w);
+	fill_history(w);
+	v->allocated = all_allocated(w);
+	instance_config_hash(w, w->config_hash);
+	v->config_changed = w->domain.state != DOMAIN_ABSENT && *w->config_hash &&
+			    !streq(w->domain.config_hash, w->config_hash);
+	pending = instance_pending_changes(w, &live);
+	v->live_changed = pending && json_array_size(pending) && live;
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the reconcilers share: their environment, who waits for what, which networks are being
+ * changed, and the one way to write a status. Private to pkg/reconcile.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "api/condition.h"
+#include "base/hashmap.h"
+#include "reconcile/reconcile.h"
+#include "json/json.h"
+
+#define FINALIZER_TEARDOWN "shakenfist.io/teardown"
+#define ANNOTATION_POWER   "shakenfist.io/power-request"
+
+/*
+ * Keys that wait for something else ("image/default/debian-12"): a reconcile registers, then
+ * checks; whoever changes the thing wakes them. In memory only: at start every key is reconciled
+ * and registers again. Any thread.
+ */
+typedef struct Waitlist Waitlist;
+Waitlist *waitlist_new(void);
+Waitlist *waitlist_free(Waitlist *w);
+void waitlist_add(Waitlist *w, const char *what, const Key *waiter);
+void waitlist_wake(Waitlist *w, const char *what, Manager *m);
+/* "image/default/debian-12" from the kind's word and a reference as written: "name" or
+ * "namespace/name". */
+char *waitlist_what(const char *word, const char *namespace, const char *name);
+
+/* How many objects of a kind have which one-word state; feeds STATUS= and never the API. Any
+ * thread. */
+typedef struct Census Census;
+Census *census_new(void (*changed)(void *arg), void *arg); /* changed: see ReconcileEnv */
+Census *census_free(Census *c);
+void census_set(Census *c, const char *uid, const char *kind,
+		const char *word); /* word NULL = gone */
+void census_summary(Census *c, char *buf, size_t size);
+
+/*
+ * Networks whose data plane somebody is changing. Two workers must not give a driver two pictures
+ * of one network in the wrong order, and no lock may be held across a driver call: so the second
+ * one comes back a moment later. Any thread.
+ */
+typedef struct BusySet BusySet;
+BusySet *busy_new(void);
+BusySet *busy_free(BusySet *b);
+bool busy_enter(BusySet *b, const char *uid); /* false: somebody else is inside */
+void busy_leave(BusySet *b, const char *uid);
+#define BUSY_RETRY (10 * USEC_PER_MSEC)
+
+struct Reconcilers {
+	ReconcileEnv env;
+	Waitlist *waits;
+	Census *census;
+	BusySet *busy;
+	pthread_mutex_t stops_lock; /* guards stops */
+	Hashmap *stops;             /* instance uid -> StopTimes (instance.h) */
+};
+
+/*
+ * Writes `status` (consumed) if it differs from obj's, together with what `txn` (may be NULL;
+ * consumed) already holds. A status that says the same as before is no write at all.
+ */
+int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree,
+		 json_t *status, Txn *txn, Error *err);
+/* A copy of the tree's status, or a new object. Caller's. */
+json_t *status_begin(const json_t *tree);
+void status_condition(Reconcilers *r, const Object *obj, json_t *status, const char *type,
+		      ConditionStatus value, const char *reason, const char *message);
+/* Removes the teardown finalizer together with what txn holds (consumed, may be NULL). */
+int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Error *err);
+/*
+ * Resolves a reference to an Image or Network: "name" in the object's own namespace,
+ * "namespace/name" elsewhere, which must be shared (-ERR_FORBIDDEN). -ERR_NOT_FOUND with a text for
+ * people.
+ */
+int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_namespace,
+		  const char *reference, Object **ret, Error *err);
+
+/* One controller each. */
+ControllerSpec instance_controller(void);
+ControllerSpec network_controller(void);
+ControllerSpec image_controller(void);
+ControllerSpec node_controller(void);
+ControllerSpec namespace_controller(void);
+ControllerSpec owner_controller(void);
+ControllerSpec event_controller(void);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Node controller: this machine registers itself and says what it has and how it is; and on the
+ * same occasion looks for what carries our mark but has no object any more.
+ *
+ * Guests and disks without an object are only reported (they are somebody's data); networks without
+ * one are collected after a grace period, never while the store is one that was put back. Runs on a
+ * controller worker; calls drivers.
+ */
+#include <stdio.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include "api/quantity.h"
+#include "base/fs.h"
+#include "base/memory.h"
+#include "controller/reasons.h"
+#include "reconcile/orphan.h"
+
+#define NODE_RESYNC (10 * USEC_PER_MIN)
+
+/* PRETTY_NAME of os-release(5), or "Linux". Caller frees. */
+static char *os_image(void)
+{
+	static const char key[] = "PRETTY_NAME=\"";
+	_cleanup_(xfreep) char *text = NULL;
+	const char *at, *end;
+
+	if (fs_read("/etc/os-release", 65536, &text, NULL, NULL) < 0)
+		return xstrdup("Linux");
+	at = strstr(text, key);
+	end = at ? strchr(at + sizeof(key) - 1, '"') : NULL;
+	return end ? xstrndup(at + sizeof(key) - 1, (size_t)(end - at) - sizeof(key) + 1)
+		   : xstrdup("Linux");
+}
+
+static char *machine_id(void)
+{
+	char *text = NULL;
+
+	if (fs_read("/etc/machine-id", 256, &text, NULL, NULL) < 0)
+		return xstrdup("");
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static json_t *node_info(const Reconcilers *r, const HypervisorInfo *h)
+{
+	_cleanup_(xfreep) char *os = os_image(), *machine = machine_id();
+	struct utsname u;
+
+	uname(&u);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "architecture",
+			 r->env.architecture ? r->env.architecture : u.machine, "kernelVersion",
+			 u.release, "osImage", os, "hypervisorVersion", h->version, "virtType",
+			 h->virt_type, "sfdVersion", SF_VERSION, "machineID", machine);
+}
+
+static json_t *node_resources(unsigned cpus, uint64_t memory)
+{
+	char text[QUANTITY_TEXT_MAX];
+
+	return json_pack("{s:o, s:s}", "cpu", json_sprintf("%u", cpus), "memory",
+			 quantity_format(memory, text));
+}
+
+static void node_fill(Reconcilers *r, const Object *node, json_t *status, const HypervisorInfo *h,
+		      const char *trouble)
+{
+	struct sysinfo si;
+	unsigned cpus = h->cpus;
+	uint64_t memory = h->memory, reserve;
+
+	if (!memory && sysinfo(&si) == 0)
+		memory = (uint64_t)si.totalram * si.mem_unit;
+	if (!cpus)
+		cpus = (unsigned)get_nprocs();
+	reserve = MIN(memory / 8, (uint64_t)1 << 30); /* what the host keeps for itself */
+	json_object_set_new(status, "capacity", node_resources(cpus, memory));
+	json_object_set_new(status, "allocatable",
+			    node_resources(cpus, (memory - reserve) & ~(((uint64_t)1 << 20) - 1)));
+	json_object_set_new(status, "nodeInfo", node_info(r, h));
+	json_object_set_new(status, "observedGeneration",
+			    json_integer(object_head(node)->generation));
+	if (trouble)
+		status_condition(r, node, status, "Ready", CONDITION_FALSE, "HypervisorUnavailable",
+				 trouble);
+	else
+		status_condition(r, node, status, "Ready", CONDITION_TRUE, "Ready",
+				 "the hypervisor answers");
+}
+
+/* Creates the Node object of this machine. */
+static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	_cleanup_(json_decrefp) json_t *tree =
+		json_pack("{s:s, s:s, s:{s:s}, s:{}}", "apiVersion", "shakenfist.io/v1alpha1",
+			  "kind", "Node", "metadata", "name", key->name, "spec");
+
+	txn_create(t, key, tree, false);
+	return store_commit(r->env.store, ctx, t, NULL, err);
+}
+
+static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
+{
+	_cleanup_(object_unrefp) Object *node = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(error_done) Error trouble = ERROR_INIT;
+	Reconcilers *r = self;
+	HypervisorInfo h = { 0 };
+	bool was_ready;
+	json_t *status;
+	int rc;
+
+	if (!streq(key->name, r->env.node_name))
+		return 0;
+	rc = store_get(r->env.store, key, &node, err);
+	if (rc == -ERR_NOT_FOUND) {
+		error_ignore(err);
+		ret->requeue_after =
+			1; /* our own key: nothing else would bring us back to fill in the status */
+		return node_register(r, ctx, key, err);
+	}
+	if (rc < 0)
+		return rc;
+	tree = object_decode(node);
+	status = status_begin(tree);
+	was_ready = condition_is_true(status, "Ready");
+	rc = r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble);
+	node_fill(r, node, status, &h, rc < 0 ? error_message(&trouble) : NULL);
+	if (was_ready != condition_is_true(status, "Ready"))
+		recorder_event(r->env.recorder, node, rc < 0 ? EVENT_WARNING : EVENT_NORMAL,
+			       rc < 0 ? REASON_NODE_NOT_READY : REASON_NODE_READY, "%s",
+			       rc < 0 ? error_message(&trouble) : "the hypervisor answers");
+	rc = status_write(r, ctx, node, tree, status, NULL, err);
+	if (rc == 0)
+		orphans_sweep(r, ctx, node);
+	ret->requeue_after = NODE_RESYNC;
+	return rc;
+}
+
+ControllerSpec node_controller(void)
+{
+	static const Trigger triggers[] = { { NULL } };
+
+	return (ControllerSpec){ .name = "node",
+				 .gr = GR_NODE,
+				 .workers = 1,
+				 .triggers = triggers,
+				 .reconcile = node_reconcile };
+}

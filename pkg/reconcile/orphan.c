@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Orphans: what carries our mark but has no object.
+ *
+ * A guest or a disk is reported as Unmanaged and left alone: its object may have been lost with a
+ * store. A network's data plane is collected, but only by a store that is not a restored one, and
+ * only if the list that says so is whole. What a driver could not tell is unknown and nothing
+ * follows from it. The drivers are asked before the store: what they found was made for an object
+ * that the store then either has or has no more. Runs on the node's worker.
+ */
+#include "reconcile/orphan.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "controller/reasons.h"
+
+/* uids of every stored object of a kind; NULL on failure. */
+static Hashmap *uids_of(Reconcilers *r, const GroupResource *gr, Error *err)
+{
+	_cleanup_(object_list_freep) ObjectList *list = NULL;
+	Hashmap *uids;
+
+	if (store_list(r->env.store, &(ListOptions){ .gr = gr }, &list, err) < 0)
+		return NULL;
+	uids = hashmap_new(NULL);
+	for (size_t i = 0; i < list->n; i++)
+		hashmap_put(uids, object_head(list->items[i])->uid, uids);
+	return uids;
+}
+
+static int sweep_domains(Reconcilers *r, Context *ctx, const Object *node, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *known = NULL;
+	_cleanup_(xfreep) DomainEntry *domains = NULL;
+	size_t n = 0;
+	int rc = r->env.hypervisor->ops->list(r->env.hypervisor, ctx, &domains, &n, err);
+
+	if (rc < 0 || !(known = uids_of(r, GR_INSTANCE, err)))
+		return rc < 0 ? rc : error_wrap(err, "list instances");
+
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		if (streq(domains[i].store_id, store_id(r->env.store)) &&
+		    !hashmap_contains(known, domains[i].uid))
+			recorder_event(r->env.recorder, node, EVENT_WARNING,
+				       REASON_INSTANCE_UNMANAGED,
+				       "domain %s (instance %s) has our mark but no object; it is "
+				       "left alone",
+				       domains[i].name, domains[i].uid);
+	return rc;
+}
+
+static int sweep_disks(Reconcilers *r, Context *ctx, const Object *node, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *known = NULL;
+	char(*uids)[UUID_MAX] = NULL;
+	size_t n = 0;
+	int rc = r->env.disks->ops->list(r->env.disks, ctx, &uids, &n, err);
+
+	known = rc < 0 ? NULL : uids_of(r, GR_INSTANCE, err);
+	for (size_t i = 0; known && i < n; i++)
+		if (!hashmap_contains(known, uids[i]))
+			recorder_event(r->env.recorder, node, EVENT_WARNING,
+				       REASON_INSTANCE_UNMANAGED,
+				       "disks of instance %s have no object; they are left alone",
+				       uids[i]);
+	free(uids);
+	return rc < 0 ? rc : known ? 0 : error_wrap(err, "list instances");
+}
+
+static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *known = NULL;
+	_cleanup_(xfreep) NetworkEntry *networks = NULL;
+	size_t n = 0;
+	int rc = r->env.network->ops->list(r->env.network, ctx, store_id(r->env.store), &networks,
+					   &n, err);
+
+	if (rc < 0 || !(known = uids_of(r, GR_NETWORK, err)))
+		return rc < 0 ? rc : error_wrap(err, "list networks");
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		if (hashmap_contains(known, networks[i].uid))
+			continue;
+		log_notice("network %s (VNI %u) has no object any more: removing it",
+			   networks[i].uid, networks[i].vni);
+		rc = r->env.network->ops->remove(r->env.network, ctx, networks[i].uid,
+						 networks[i].vni, err);
+	}
+	return rc;
+}
+
+/* The digests that Image objects name; a disk's own chain is the cache's business. */
+static int evict_images(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(object_list_freep) ObjectList *images = NULL;
+	ImageDigestList keep = { 0 };
+	uint64_t freed = 0;
+	int rc = store_list(r->env.store, &(ListOptions){ .gr = GR_IMAGE }, &images, err);
+
+	if (rc < 0)
+		return rc;
+	keep.digests = xcalloc(images->n, sizeof(*keep.digests));
+	for (size_t i = 0; i < images->n; i++) {
+		_cleanup_(json_decrefp) json_t *tree = object_decode(images->items[i]);
+		const char *digest = json_string_at(tree, "status.digest");
+
+		if (digest)
+			snprintf(keep.digests[keep.n++], IMAGE_DIGEST_MAX, "%s", digest);
+	}
+	rc = r->env.images->ops->evict(r->env.images, ctx, &keep, &freed, err);
+	free(keep.digests);
+	if (rc == 0 && freed)
+		log_info("image cache: %llu bytes freed", (unsigned long long)freed);
+	return rc;
+}
+
+/* A part of the sweep that could not find out is no failure of the node: it is said, and the next
+ * sweep tries again. */
+static void sweep_failed(const char *what, Error *err)
+{
+	log_debug("sweep %s: %s", what, error_message(err));
+	error_ignore(err);
+}
+
+void orphans_sweep(Reconcilers *r, Context *ctx, const Object *node)
+{
+	_cleanup_(error_done) Error trouble = ERROR_INIT;
+
+	if (sweep_domains(r, ctx, node, &trouble) < 0)
+		sweep_failed("domains", &trouble);
+	if (sweep_disks(r, ctx, node, &trouble) < 0)
+		sweep_failed("disks", &trouble);
+	if (!store_is_restored(r->env.store) && sweep_networks(r, ctx, &trouble) < 0)
+		sweep_failed("networks", &trouble);
+	if (evict_images(r, ctx, &trouble) < 0)
+		sweep_failed("images", &trouble);
+}

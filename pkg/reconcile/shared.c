@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the reconcilers share: waiting, counting, taking turns, and writing status. See internal.h.
+ */
+#include "reconcile/internal.h"
+
+#include "base/memory.h"
+
+/* ---- waiting ---- */
+
+typedef struct Waiters {
+	Key *keys;
+	size_t n, cap;
+} Waiters;
+
+struct Waitlist {
+	pthread_mutex_t lock;
+	Hashmap *by_what; /* -> Waiters */
+};
+
+static void waiters_free(void *p)
+{
+	Waiters *w = p;
+
+	free(w->keys);
+	free(w);
+}
+
+Waitlist *waitlist_new(void)
+{
+	Waitlist *w = xnew0(Waitlist, 1);
+
+	pthread_mutex_init(&w->lock, NULL);
+	w->by_what = hashmap_new(waiters_free);
+	return w;
+}
+
+Waitlist *waitlist_free(Waitlist *w)
+{
+	if (!w)
+		return NULL;
+	hashmap_free(w->by_what);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	return NULL;
+}
+
+void waitlist_add(Waitlist *w, const char *what, const Key *waiter)
+{
+	Waiters *list;
+
+	pthread_mutex_lock(&w->lock);
+	list = hashmap_get(w->by_what, what);
+	if (!list) {
+		list = xnew0(Waiters, 1);
+		hashmap_put(w->by_what, what, list);
+	}
+	for (size_t i = 0; i < list->n; i++)
+		if (key_equal(&list->keys[i], waiter))
+			goto out;
+	GROW_ARRAY(list->keys, list->n, list->cap);
+	list->keys[list->n++] = *waiter;
+out:
+	pthread_mutex_unlock(&w->lock);
+}
+
+void waitlist_wake(Waitlist *w, const char *what, Manager *m)
+{
+	Waiters *list;
+
+	pthread_mutex_lock(&w->lock);
+	list = hashmap_take(w->by_what, what);
+	pthread_mutex_unlock(&w->lock);
+	if (!list)
+		return;
+	for (size_t i = 0; i < list->n; i++)
+		manager_enqueue(m, &list->keys[i]);
+	waiters_free(list);
+}
+
+char *waitlist_what(const char *word, const char *namespace, const char *name)
+{
+	return strchr(name, '/') ? xasprintf("%s/%s", word, name)
+				 : xasprintf("%s/%s/%s", word, namespace, name);
+}
+
+/* ---- counting ---- */
+
+typedef struct CensusEntry {
+	char kind[16], word[24];
+} CensusEntry;
+
+struct Census {
+	pthread_mutex_t lock;
+	Hashmap *by_uid; /* -> CensusEntry */
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+Census *census_new(void (*changed)(void *arg), void *arg)
+{
+	Census *c = xnew0(Census, 1);
+
+	pthread_mutex_init(&c->lock, NULL);
+	c->by_uid = hashmap_new(free);
+	c->changed = changed;
+	c->arg = arg;
+	return c;
+}
+
+Census *census_free(Census *c)
+{
+	if (!c)
+		return NULL;
+	hashmap_free(c->by_uid);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+	return NULL;
+}
+
+void census_set(Census *c, const char *uid, const char *kind, const char *word)
+{
+	CensusEntry *e;
+	bool new;
+
+	pthread_mutex_lock(&c->lock);
+	e = hashmap_get(c->by_uid, uid);
+	new = word ? !e || !streq(e->word, word) : e != NULL;
+	if (!word) {
+		hashmap_remove(c->by_uid, uid);
+	} else if (new) {
+		e = xnew0(CensusEntry, 1);
+		snprintf(e->kind, sizeof(e->kind), "%s", kind);
+		snprintf(e->word, sizeof(e->word), "%s", word);
+		hashmap_put(c->by_uid, uid, e);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (new && c->changed)
+		c->changed(c->arg);
+}
+
+static void census_count(Census *c, const char *kind, const char *good, unsigned *ret_good,
+			 unsigned *ret_other)
+{
+	hashmap_foreach (it, c->by_uid) {
+		const CensusEntry *e = it.value;
+
+		if (!streq(e->kind, kind))
+			continue;
+		if (streq(e->word, good))
+			(*ret_good)++;
+		else
+			(*ret_other)++;
+	}
+}
+
+void census_summary(Census *c, char *buf, size_t size)
+{
+	unsigned running = 0, other = 0, networks = 0, networks_bad = 0, images = 0, images_bad = 0;
+	size_t at;
+
+	pthread_mutex_lock(&c->lock);
+	census_count(c, "Instance", "Running", &running, &other);
+	census_count(c, "Network", "Ready", &networks, &networks_bad);
+	census_count(c, "Image", "Ready", &images, &images_bad);
+	pthread_mutex_unlock(&c->lock);
+	at = (size_t)snprintf(
+		buf, size,
+		"%u of %u instances running, %u of %u networks and %u of %u images ready", running,
+		running + other, networks, networks + networks_bad, images, images + images_bad);
+	assert(at < size);
+}
+
+/* ---- taking turns ---- */
+
+struct BusySet {
+	pthread_mutex_t lock;
+	Hashmap *inside;
+};
+
+BusySet *busy_new(void)
+{
+	BusySet *b = xnew0(BusySet, 1);
+
+	pthread_mutex_init(&b->lock, NULL);
+	b->inside = hashmap_new(NULL);
+	return b;
+}
+
+BusySet *busy_free(BusySet *b)
+{
+	if (!b)
+		return NULL;
+	hashmap_free(b->inside);
+	pthread_mutex_destroy(&b->lock);
+	free(b);
+	return NULL;
+}
+
+bool busy_enter(BusySet *b, const char *uid)
+{
+	bool free_now;
+
+	pthread_mutex_lock(&b->lock);
+	free_now = !hashmap_contains(b->inside, uid);
+	if (free_now)
+		hashmap_put(b->inside, uid, b);
+	pthread_mutex_unlock(&b->lock);
+	return free_now;
+}
+
+void busy_leave(BusySet *b, const char *uid)
+{
+	pthread_mutex_lock(&b->lock);
+	hashmap_take(b->inside, uid);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* ---- status ---- */
+
+json_t *status_begin(const json_t *tree)
+{
+	json_t *status = json_object_get(tree, "status");
+
+	return json_is_object(status) ? json_deep_copy(status) : json_object();
+}
+
+void status_condition(Reconcilers *r, const Object *obj, json_t *status, const char *type,
+		      ConditionStatus value, const char *reason, const char *message)
+{
+	condition_set(status, type, value, reason, message, object_head(obj)->generation,
+		      clock_wall(r->env.clock));
+}
+
+int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree,
+		 json_t *status, Txn *txn, Error *err)
+{
+	_cleanup_(json_decrefp) json_t *owned = status;
+	_cleanup_(txn_freep) Txn *t = txn ? txn : txn_new();
+
+	if (!json_same(json_object_get(tree, "status"), status))
+		txn_update_status(t, obj, status);
+	if (txn_is_empty(t))
+		return 0;
+	return store_commit(r->env.store, ctx, t, NULL, err);
+}
+
+int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn ? txn : txn_new();
+
+	if (object_has_finalizer(obj, FINALIZER_TEARDOWN))
+		txn_finalize(t, obj, FINALIZER_TEARDOWN);
+	census_set(r->census, object_head(obj)->uid, "", NULL);
+	if (txn_is_empty(t))
+		return 0;
+	return store_commit(r->env.store, ctx, t, NULL, err);
+}
+
+int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_namespace,
+		  const char *reference, Object **ret, Error *err)
+{
+	const char *slash = strchr(reference, '/'), *name = slash ? slash + 1 : reference;
+	_cleanup_(xfreep) char *ns =
+		slash ? xstrndup(reference, (size_t)(slash - reference)) : xstrdup(own_namespace);
+	const char *word = gr == GR_IMAGE ? "image" : "network";
+	_cleanup_(object_unrefp) Object *obj = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	Key key;
+	int rc;
+
+	if (strlen(ns) >= KEY_NAMESPACE_MAX || strlen(name) >= KEY_NAME_MAX)
+		return error_set(err, ERR_NOT_FOUND, "there is no %s \"%.80s\"", word, reference);
+	key = key_make(gr, ns, name);
+	rc = store_get(r->env.store, &key, &obj, err);
+	if (rc == -ERR_NOT_FOUND)
+		return error_set(err, ERR_NOT_FOUND, "there is no %s \"%s\" in namespace \"%s\"",
+				 word, name, ns);
+	if (rc < 0)
+		return rc;
+	if (!streq(ns, own_namespace)) {
+		tree = object_decode(obj);
+		if (!json_bool_at(tree, "spec.shared", false))
+			return error_set(err, ERR_FORBIDDEN,
+					 "%s \"%s\" of namespace \"%s\" is not shared (its "
+					 "spec.shared is false)",
+					 word, name, ns);
+	}
+	*ret = TAKE_PTR(obj);
+	return 0;
+}

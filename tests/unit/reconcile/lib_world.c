@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole cloud in one process. See lib_world.h.
+ */
+#include "lib_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/schema.h"
+#include "base/memory.h"
+#include "json/json.h"
+
+#define SETTLE_TIMEOUT (20 * USEC_PER_SEC)
+#define START_WALL     (1700000000 * USEC_PER_SEC)
+
+static void must(int rc, const Error *err, const char *what)
+{
+	if (rc < 0)
+		fail_msg("%s: %s", what, error_message(err));
+}
+
+static bool host_stopping(void *arg)
+{
+	World *w = arg;
+
+	return w->host_stopping;
+}
+
+static void make_controllers(World *w)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	ReconcileEnv env = { .store = w->store,
+			     .kinds = w->kinds,
+			     .clock = w->clock,
+			     .hypervisor = w->hypervisor_port,
+			     .network = w->network_port,
+			     .images = w->images_port,
+			     .disks = w->disks_port,
+			     .seeds = w->seeds_port,
+			     .node_name = "node-1",
+			     .architecture = "x86_64",
+			     .host_is_stopping = host_stopping,
+			     .host_arg = w };
+
+	w->recorder = env.recorder = recorder_new(w->store, w->clock, "sfd", "node-1");
+	w->manager = env.manager = manager_new(w->store, w->clock);
+	must(reconcilers_new(&env, "all", &w->reconcilers, &err), &err, "reconcilers");
+}
+
+static void drop_controllers(World *w)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	must(manager_stop(w->manager, SETTLE_TIMEOUT, &err), &err, "stop");
+	w->manager = manager_free(w->manager);
+	w->reconcilers = reconcilers_free(w->reconcilers);
+	w->recorder = recorder_free(w->recorder);
+}
+
+World *world_new(void)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	World *w = xnew0(World, 1);
+
+	w->clock = fake_clock_new(USEC_PER_HOUR, START_WALL);
+	w->kinds = kind_registry_new();
+	w->backend = fault_backend_new(memory_backend_new());
+	must(store_open(w->backend, &(StoreOptions){ .clock = w->clock, .kinds = w->kinds },
+			&w->store, &err),
+	     &err, "store");
+	w->hypervisor = fake_hypervisor_new();
+	w->network = fake_network_new();
+	w->images = fake_image_cache_new(w->clock);
+	w->disks = fake_disk_store_new(w->images, NULL);
+	w->seeds = fake_seed_new();
+	w->hypervisor_port = faulty_hypervisor_new(w->hypervisor, &w->fault);
+	w->network_port = faulty_network_new(w->network, &w->fault);
+	w->images_port = faulty_image_cache_new(w->images, &w->fault);
+	w->disks_port = faulty_disk_store_new(w->disks, &w->fault);
+	w->seeds_port = faulty_seed_new(w->seeds, &w->fault);
+	make_controllers(w);
+	return w;
+}
+
+void world_start(World *w)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	must(manager_start(w->manager, &err), &err, "start");
+	world_settle(w);
+}
+
+void world_restart(World *w)
+{
+	drop_controllers(w);
+	make_controllers(w);
+	world_start(w);
+}
+
+void world_free(World *w)
+{
+	drop_controllers(w);
+	w->hypervisor_port->ops->free(w->hypervisor_port);
+	w->network_port->ops->free(w->network_port);
+	w->disks_port->ops->free(w->disks_port);
+	w->images_port->ops->free(w->images_port);
+	w->seeds_port->ops->free(w->seeds_port);
+	store_free(w->store);
+	kind_registry_free(w->kinds);
+	fake_clock_free(w->clock);
+	free(w);
+}
+
+/* ---- writing ---- */
+
+static json_t *parse(const char *text)
+{
+	_cleanup_(xfreep) char *copy = xstrdup(text);
+	json_error_t error;
+	json_t *tree;
+
+	for (char *p = copy; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	tree = json_loads(copy, 0, &error);
+	if (!tree)
+		fail_msg("%s at %d in %s", error.text, error.column, text);
+	return tree;
+}
+
+static bool has_teardown(const GroupResource *gr)
+{
+	return gr == GR_INSTANCE || gr == GR_NETWORK || gr == GR_IMAGE;
+}
+
+static void commit(World *w, Txn *t, const char *what)
+{
+	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	must(store_commit(w->store, &ctx, t, NULL, &err), &err, what);
+}
+
+void world_create(World *w, const char *text)
+{
+	_cleanup_(json_decrefp) json_t *tree = parse(text);
+	_cleanup_(kind_unrefp) Kind *kind = kind_registry_find_by_kind(
+		w->kinds, json_string_at(tree, "apiVersion"), json_string_at(tree, "kind"));
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	FieldErrors errors = FIELD_ERRORS_INIT;
+	Key key;
+
+	assert_non_null(kind);
+	key = key_make(kind->gr, kind->namespaced ? "default" : "",
+		       json_string_at(tree, "metadata.name"));
+	if (kind->namespaced)
+		json_set_at(tree, "metadata.namespace", json_string("default"));
+	if (has_teardown(kind->gr))
+		json_set_at(tree, "metadata.finalizers",
+			    json_pack("[s]", "shakenfist.io/teardown"));
+	schema_default(kind->schema, tree);
+	object_validate(kind, tree, NULL, &errors);
+	if (errors.n)
+		fail_msg("%s: %s: %s", key.name, errors.items[0].path, errors.items[0].message);
+	txn_create(t, &key, tree, false);
+	commit(w, t, key.name);
+}
+
+static Key default_key(World *w, const char *resource, const char *name)
+{
+	_cleanup_(kind_unrefp) Kind *kind = kind_registry_find_by_word(w->kinds, resource);
+
+	assert_non_null(kind);
+	return key_make(kind->gr, kind->namespaced ? "default" : "", name);
+}
+
+/* Reads, lets `change` edit, writes; again when somebody was faster. */
+static void modify(World *w, const char *resource, const char *name, const json_t *patch)
+{
+	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
+	Key key = default_key(w, resource, name);
+	int rc;
+
+	do {
+		_cleanup_(error_done) Error err = ERROR_INIT;
+		_cleanup_(object_unrefp) Object *o = NULL;
+		_cleanup_(json_decrefp) json_t *tree = NULL, *merged = NULL;
+		_cleanup_(txn_freep) Txn *t = txn_new();
+
+		must(store_get(w->store, &key, &o, &err), &err, name);
+		if (patch) {
+			tree = object_decode(o);
+			merged = json_merge_patch(tree, patch);
+			txn_update(t, o, merged);
+		} else {
+			txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
+		}
+		rc = store_commit(w->store, &ctx, t, NULL, &err);
+		if (rc != -ERR_CONFLICT)
+			must(rc, &err, name);
+	} while (rc == -ERR_CONFLICT);
+}
+
+void world_patch(World *w, const char *resource, const char *name, const char *text)
+{
+	_cleanup_(json_decrefp) json_t *patch = parse(text);
+
+	modify(w, resource, name, patch);
+}
+
+void world_delete(World *w, const char *resource, const char *name)
+{
+	modify(w, resource, name, NULL);
+}
+
+/* ---- waiting and looking ---- */
+
+/* Two workers that met at one network part for a moment: let the moment pass, which is far below a
+ * second. */
+void world_settle(World *w)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	for (int i = 0; i < 3; i++) {
+		must(manager_wait_idle(w->manager, SETTLE_TIMEOUT, &err), &err, "settle");
+		fake_clock_advance(w->clock, 20 * USEC_PER_MSEC);
+	}
+	must(manager_wait_idle(w->manager, SETTLE_TIMEOUT, &err), &err, "settle");
+}
+
+void world_pass(World *w, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i++) {
+		fake_clock_advance(w->clock, USEC_PER_SEC);
+		world_settle(w);
+	}
+}
+
+json_t *world_get(World *w, const char *resource, const char *name)
+{
+	Key key = default_key(w, resource, name);
+	_cleanup_(object_unrefp) Object *o = NULL;
+
+	return store_get(w->store, &key, &o, NULL) < 0 ? NULL : object_decode(o);
+}
+
+bool world_exists(World *w, const char *resource, const char *name)
+{
+	Key key = default_key(w, resource, name);
+
+	return store_exists(w->store, &key);
+}
+
+const char *world_string(World *w, const char *resource, const char *name, const char *path)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, resource, name);
+	const char *value = tree ? json_string_at(tree, path) : NULL;
+	static char text[1024];
+
+	snprintf(text, sizeof(text), "%s", value ? value : "");
+	return text;
+}
+
+static int count_one(void *arg, const Key *key _unused_, const json_t *body _unused_,
+		     int64_t rev _unused_)
+{
+	(*(size_t *)arg)++;
+	return 0;
+}
+
+size_t world_allocations(World *w)
+{
+	size_t n = 0;
+
+	assert_int_equal(store_record_list(w->store, GR_ALLOC, "", count_one, &n, NULL), 0);
+	return n;
+}
+
+void world_create_hello(World *w)
+{
+	fake_image_source_set(w->images, "http://images.test/debian.qcow2",
+			      &(FakeSource){ .content = "debian" });
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Network', 'metadata': "
+			"{'name': 'front'},"
+			" 'spec': {'cidrs': ['10.20.0.0/24'], 'dns': {'domain': 'lab.internal'}}}");
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Image', 'metadata': "
+			"{'name': 'debian'},"
+			" 'spec': {'source': {'url': 'http://images.test/debian.qcow2'}}}");
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Instance', 'metadata': "
+			"{'name': 'web'},"
+			" 'spec': {'memory': '256Mi', 'disks': [{'name': 'root', 'image': "
+			"'debian', 'size': '10Gi'}],"
+			" 'interfaces': [{'name': 'eth0', 'network': 'front'}]}}");
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole cloud in one process for tests: memory store, every controller, and fakes behind every
+ * port, on a fake clock. The test writes objects, waits until nothing moves any more, and looks.
+ * One thread.
+ */
+#pragma once
+
+#include "driver/fake/disk.h"
+#include "driver/fake/hypervisor.h"
+#include "driver/fake/image.h"
+#include "driver/fake/network.h"
+#include "driver/fake/seed.h"
+#include "reconcile/reconcile.h"
+
+typedef struct World {
+	Clock *clock;
+	KindRegistry *kinds;
+	Backend *backend; /* the fault decorator around the memory backend; owned by store */
+	Store *store;
+	Recorder *recorder;
+	Manager *manager;
+	Reconcilers *reconcilers;
+	Hypervisor *hypervisor; /* fakes, for asking and poking */
+	NetworkDriver *network;
+	ImageCache *images;
+	DiskStore *disks;
+	SeedWriter *seeds;
+	Fault fault;                 /* of all ports together */
+	Hypervisor *hypervisor_port; /* what the controllers see: the same behind the fault */
+	NetworkDriver *network_port;
+	ImageCache *images_port;
+	DiskStore *disks_port;
+	SeedWriter *seeds_port;
+	bool host_stopping;
+} World;
+
+/* Everything made but the controllers not running yet. */
+World *world_new(void);
+void world_start(World *w);
+/* Controllers and reconcilers again from nothing, as after kill -9; store and fakes go on. */
+void world_restart(World *w);
+void world_free(World *w);
+
+/* Creates from JSON text ('...' may stand for quotes); defaults and the teardown finalizer are
+ * added. */
+void world_create(World *w, const char *json);
+/* Merges a patch into an object's spec and metadata. */
+void world_patch(World *w, const char *resource, const char *name, const char *json);
+void world_delete(World *w, const char *resource, const char *name);
+/* Until every queue is idle; fails the test after 20 s. */
+void world_settle(World *w);
+/* Advances the fake clock in steps of a second and settles after each. */
+void world_pass(World *w, unsigned seconds);
+
+/* The object's tree (caller's) or NULL. All in namespace "default". */
+json_t *world_get(World *w, const char *resource, const char *name);
+bool world_exists(World *w, const char *resource, const char *name);
+/* A string of it by path; "" if absent. Valid until the next call. */
+const char *world_string(World *w, const char *resource, const char *name, const char *path);
+/* How many allocation records there are. */
+size_t world_allocations(World *w);
+
+/* The usual three: network "front", image "debian", instance "web". */
+void world_create_hello(World *w);

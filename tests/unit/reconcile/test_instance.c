@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reconcile: whole stories of an instance, over the memory store and fakes that keep real state.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/condition.h"
+#include "base/memory.h"
+#include "lib_world.h"
+#include "json/json.h"
+
+#define DOMAIN_WEB "default.web"
+
+static int setup(void **state)
+{
+	World *w = world_new();
+
+	*state = w;
+	world_start(w);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static void assert_status(World *w, const char *word)
+{
+	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"), word);
+}
+
+static char *ready(World *w, const char *member)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", "web");
+	const char *text =
+		json_string_at(condition_find(json_object_get(tree, "status"), "Ready"), member);
+
+	return xstrdup(text ? text : "");
+}
+
+#define assert_ready(w, member, wanted) \
+	do { \
+		_cleanup_(xfreep) char *_text = ready(w, member); \
+		assert_string_equal(_text, wanted); \
+	} while (0)
+
+static void power(World *w, const char *id, const char *action)
+{
+	_cleanup_(xfreep) char *patch =
+		xasprintf("{\"metadata\": {\"annotations\": {\"shakenfist.io/power-request\": "
+			  "\"{\\\"id\\\":\\\"%s\\\",\\\"action\\\":\\\"%s\\\"}\"}}}",
+			  id, action);
+
+	world_patch(w, "instance", "web", patch);
+	world_settle(w);
+}
+
+static void hello_runs(void **state)
+{
+	World *w = *state;
+	const DomainConfig *c;
+
+	world_create_hello(w);
+	world_settle(w);
+	assert_status(w, "Running");
+	assert_ready(w, "status", "True");
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN_WEB), DOMAIN_RUNNING);
+	c = fake_hypervisor_config(w->hypervisor, DOMAIN_WEB, true);
+	assert_int_equal(c->memory, 256u << 20);
+	assert_int_equal(c->n_disks, 2);
+	assert_int_equal(c->n_nics, 1);
+	assert_non_null(c->disks[0].base_path);
+	assert_string_equal(world_string(w, "network", "front", "status.phase"), "Ready");
+	assert_string_equal(world_string(w, "image", "debian", "status.phase"), "Ready");
+	assert_string_equal(world_string(w, "node", "node-1", "status.nodeInfo.virtType"), "qemu");
+}
+
+static void a_second_look_changes_nothing(void **state)
+{
+	World *w = *state;
+	unsigned changes, network;
+	int64_t revision;
+
+	world_create_hello(w);
+	world_settle(w);
+	world_pass(w, 2); /* events are written a moment later */
+	changes = fake_hypervisor_changes(w->hypervisor);
+	network = fake_network_changes(w->network);
+	revision = store_revision(w->store);
+	manager_resync(w->manager, NULL);
+	world_settle(w);
+	assert_int_equal(fake_hypervisor_changes(w->hypervisor), changes);
+	assert_int_equal(fake_network_changes(w->network), network);
+	assert_int_equal(store_revision(w->store), revision);
+}
+
+static void order_does_not_matter(void **state)
+{
+	World *w = *state;
+
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Instance', 'metadata': "
+			"{'name': 'web'},"
+			" 'spec': {'disks': [{'name': 'root', 'image': 'debian', 'size': '10Gi'}],"
+			" 'interfaces': [{'name': 'eth0', 'network': 'front'}]}}");
+	world_settle(w);
+	assert_status(w, "WaitingForNetwork");
+	assert_ready(w, "message",
+		     "interface eth0: there is no network \"front\" in namespace \"default\"");
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Network', 'metadata': "
+			"{'name': 'front'},"
+			" 'spec': {'cidrs': ['10.20.0.0/24'], 'dns': {'domain': 'lab.internal'}}}");
+	world_settle(w);
+	assert_status(w, "WaitingForImage");
+	fake_image_source_set(w->images, "http://images.test/x", &(FakeSource){ .content = "x" });
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Image', 'metadata': "
+			"{'name': 'debian'},"
+			" 'spec': {'source': {'url': 'http://images.test/x'}}}");
+	world_settle(w);
+	assert_status(w, "Running");
+}
+
+static void destroyed_is_healed(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_virsh(w->hypervisor, DOMAIN_WEB, POWER_DESTROY);
+	world_settle(w);
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
+			    "Destroyed");
+}
+
+static void crashes_back_off(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
+	world_settle(w);
+	assert_status(w, "Running"); /* the first time at once */
+	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
+	world_settle(w);
+	assert_status(w, "CrashLoopBackOff");
+	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
+			    "GuestPanicked");
+	world_pass(w, 1);
+	assert_status(w, "CrashLoopBackOff");
+	world_pass(w, 2);
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 3);
+}
+
+static void stop_holds_and_start_ends_it(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	power(w, "r1", "stop");
+	assert_status(w, "Stopped");
+	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
+			    "Done");
+	world_pass(w, 30);
+	assert_status(w, "Stopped");
+	power(w, "r2", "start");
+	assert_status(w, "Running");
+	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.id"), "r2");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+}
+
+static void restart_is_done_once(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	power(w, "r1", "restart");
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+	world_restart(w);
+	world_pass(w, 5);
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+}
+
+static void pause_and_resume(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	power(w, "r1", "pause");
+	assert_status(w, "Paused");
+	power(w, "r2", "resume");
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
+}
+
+static void a_deaf_guest_is_forced_off(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
+	world_patch(w, "instance", "web", "{'spec': {'terminationGracePeriodSeconds': 10}}");
+	world_settle(w);
+	power(w, "r1", "stop");
+	assert_status(w, "Stopping");
+	world_pass(w, 8);
+	assert_status(w, "Stopping");
+	world_pass(w, 4);
+	assert_status(w, "Stopped");
+}
+
+static void delete_leaves_nothing(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	world_delete(w, "instance", "web");
+	world_delete(w, "network", "front"); /* waits for the instance */
+	world_delete(w, "image", "debian");
+	world_settle(w);
+	world_pass(w, 40);
+	assert_false(world_exists(w, "instance", "web"));
+	assert_false(world_exists(w, "network", "front"));
+	assert_false(world_exists(w, "image", "debian"));
+	assert_int_equal(fake_hypervisor_count(w->hypervisor), 0);
+	assert_int_equal(fake_network_count(w->network), 0);
+	assert_int_equal(fake_disk_instances(w->disks), 0);
+	assert_int_equal(world_allocations(w), 0);
+}
+
+static void a_strangers_domain_is_left_alone(void **state)
+{
+	World *w = *state;
+
+	fake_hypervisor_add_foreign(w->hypervisor, DOMAIN_WEB, NULL, true);
+	world_create_hello(w);
+	world_settle(w);
+	assert_status(w, "Failed");
+	assert_ready(w, "reason", "ForeignDomain");
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	assert_false(world_exists(w, "instance", "web"));
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN_WEB), DOMAIN_RUNNING);
+}
+
+static void unknown_is_not_absent(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_set_failure(w->hypervisor, ERR_UNAVAILABLE);
+	manager_resync(w->manager, NULL);
+	world_settle(w);
+	assert_status(w, "Unknown");
+	assert_ready(w, "status", "Unknown");
+	fake_hypervisor_set_failure(w->hypervisor, ERR_NONE);
+	world_pass(w, 5);
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
+}
+
+static void a_restart_of_sfd_touches_no_guest(void **state)
+{
+	World *w = *state;
+	unsigned changes;
+
+	world_create_hello(w);
+	world_settle(w);
+	changes = fake_hypervisor_changes(w->hypervisor);
+	world_restart(w);
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_changes(w->hypervisor), changes);
+}
+
+static void nothing_starts_while_the_host_stops(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	w->host_stopping = true;
+	fake_hypervisor_virsh(w->hypervisor, DOMAIN_WEB, POWER_SHUTDOWN);
+	world_settle(w);
+	world_pass(w, 40);
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN_WEB), DOMAIN_SHUTOFF);
+	w->host_stopping = false;
+	world_pass(w, 40);
+	assert_status(w, "Running");
+}
+
+static void a_taken_address_is_told(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'spec': {'runStrategy': 'Halted'}}");
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Instance', 'metadata': "
+			"{'name': 'two'},"
+			" 'spec': {'disks': [{'name': 'root', 'image': 'debian'}],"
+			" 'interfaces': [{'name': 'eth0', 'network': 'front', 'addresses': "
+			"['10.20.0.2']}]}}");
+	world_settle(w);
+	assert_string_equal(world_string(w, "instance", "two", "status.printableStatus"), "Failed");
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	world_pass(w, 20);
+	assert_string_equal(world_string(w, "instance", "two", "status.printableStatus"),
+			    "Running");
+}
+
+static void addresses_are_stable_and_rest(void **state)
+{
+	World *w = *state;
+	_cleanup_(json_decrefp) json_t *before = NULL, *after = NULL;
+	json_t *interfaces;
+
+	world_create_hello(w);
+	world_settle(w);
+	before = world_get(w, "instance", "web");
+	power(w, "r1", "restart");
+	world_restart(w);
+	after = world_get(w, "instance", "web");
+	assert_true(json_same(json_at(before, "status.interfaces"),
+			      json_at(after, "status.interfaces")));
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	world_create(w, "{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Instance', 'metadata': "
+			"{'name': 'two'},"
+			" 'spec': {'disks': [{'name': 'root', 'image': 'debian'}],"
+			" 'interfaces': [{'name': 'eth0', 'network': 'front'}]}}");
+	world_settle(w);
+	json_decref(after);
+	after = world_get(w, "instance", "two");
+	interfaces = json_at(after, "status.interfaces");
+	assert_string_equal(
+		json_string_value(json_array_get(
+			json_object_get(json_array_get(interfaces, 0), "addresses"), 0)),
+		"10.20.0.3");
+}
+
+static void a_change_that_needs_a_restart_is_pending(void **state)
+{
+	World *w = *state;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	json_t *pending;
+
+	world_create_hello(w);
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'spec': {'cpus': 4}}");
+	world_settle(w);
+	assert_status(w, "Running");
+	tree = world_get(w, "instance", "web");
+	pending = json_array_get(json_at(tree, "status.pendingChanges"), 0);
+	assert_string_equal(json_string_at(pending, "path"), "spec.cpus");
+	assert_string_equal(json_string_at(pending, "needs"), "restart");
+	assert_int_equal(fake_hypervisor_config(w->hypervisor, DOMAIN_WEB, false)->cpus, 4);
+	assert_int_equal(fake_hypervisor_config(w->hypervisor, DOMAIN_WEB, true)->cpus, 1);
+	power(w, "r1", "restart");
+	json_decref(tree);
+	tree = world_get(w, "instance", "web");
+	assert_null(json_at(tree, "status.pendingChanges"));
+	assert_int_equal(fake_hypervisor_config(w->hypervisor, DOMAIN_WEB, true)->cpus, 4);
+}
+
+static void a_namespace_takes_its_content_along(void **state)
+{
+	World *w = *state;
+	Key key = key_make(GR_NAMESPACE, "", "default");
+
+	world_create_hello(w);
+	world_settle(w);
+	world_delete(w, "namespace", "default");
+	world_settle(w);
+	world_pass(w, 60);
+	assert_false(store_exists(w->store, &key));
+	assert_int_equal(fake_hypervisor_count(w->hypervisor), 0);
+}
+
+static void a_broken_network_is_mended(void **state)
+{
+	World *w = *state;
+	char uid[UUID_MAX];
+
+	world_create_hello(w);
+	world_settle(w);
+	snprintf(uid, sizeof(uid), "%s", world_string(w, "network", "front", "metadata.uid"));
+	fake_network_break(w->network, uid, "bridge");
+	world_settle(w);
+	assert_string_equal(world_string(w, "network", "front", "status.phase"), "Ready");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
+}
+
+#define story(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		story(hello_runs),
+		story(a_second_look_changes_nothing),
+		story(order_does_not_matter),
+		story(destroyed_is_healed),
+		story(crashes_back_off),
+		story(stop_holds_and_start_ends_it),
+		story(restart_is_done_once),
+		story(pause_and_resume),
+		story(a_deaf_guest_is_forced_off),
+		story(delete_leaves_nothing),
+		story(a_strangers_domain_is_left_alone),
+		story(unknown_is_not_absent),
+		story(a_restart_of_sfd_touches_no_guest),
+		story(nothing_starts_while_the_host_stops),
+		story(a_taken_address_is_told),
+		story(addresses_are_stable_and_rest),
+		story(a_change_that_needs_a_restart_is_pending),
+		story(a_namespace_takes_its_content_along),
+		story(a_broken_network_is_mended),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
