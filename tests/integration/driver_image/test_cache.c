@@ -77,8 +77,8 @@ static int setup(void **state)
 	e->options.state_dir = e->dir;
 	e->options.allow_loopback = true;
 	e->options.min_free = 0;
-	e->options.backoff_min = USEC_PER_MSEC;
-	e->options.backoff_max = USEC_PER_MSEC;
+	/* Long enough for a poll every 2 ms to see a failure, short enough to wait for a retry. */
+	e->options.backoff_min = e->options.backoff_max = 300 * USEC_PER_MSEC;
 	cache_open(e);
 	*state = e;
 	return 0;
