@@ -355,6 +355,7 @@ int host_check_egress(Host *h, Error *err)
 	_cleanup_(error_done) Error e = ERROR_INIT;
 	uint64_t seen = 0, left = 0, gap;
 	bool policy = false, moved;
+	int bridged = 0;
 	char table[64] = "";
 	int rc;
 
@@ -364,8 +365,9 @@ int host_check_egress(Host *h, Error *err)
 		rc = nft_counter(h->nfnl, "fwd_left", &left, &e);
 	if (rc == -ERR_NOT_FOUND)
 		return 0; /* no table yet */
+	h->bridged = sysctl_read("bridge/bridge-nf-call-iptables", &bridged, NULL) == 0 && bridged;
 	if (rc == 0)
-		rc = nft_forward_blocked(h->nfnl, &policy, table, &e);
+		rc = nft_forward_blocked(h->nfnl, h->bridged, &policy, table, &e);
 	if (rc < 0)
 		return error_move(err, &e);
 	gap = seen > left ? seen - left : 0;

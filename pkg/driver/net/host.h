@@ -43,6 +43,7 @@ typedef struct Host {
 	uint64_t left;
 	bool gap_known, gap_grew;
 	bool egress_blocked;
+	bool bridged; /* br_netfilter shows frames inside our bridges to the host's firewall */
 	char blocker[80];
 } Host;
 

@@ -20,10 +20,11 @@ typedef struct Net {
 	Netlink *rt, *nfnl; /* inside */
 	NftTable table;
 	Dnsmasq dnsmasq;
-	unsigned mtu;  /* what guests are told */
-	bool complete; /* everything of `config` was there at the end of an ensure */
-	bool drifted;  /* and then something was found missing */
-	bool dirty;    /* events came: look again */
+	unsigned mtu;       /* what guests are told */
+	unsigned mtu_fixed; /* decided when it was made, if not asked for */
+	bool complete;      /* everything of `config` was there at the end of an ensure */
+	bool drifted;       /* and then something was found missing */
+	bool dirty;         /* events came: look again */
 	bool no_upstreams;
 	char foreign[IFNAMSIZ]; /* a link in our bridge that is not ours */
 	Hashmap *seen;          /* texts of addresses in use, told to the subscriber */

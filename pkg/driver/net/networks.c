@@ -252,17 +252,32 @@ static void upstreams_find(const Networks *n, Net *net, AddressList *to)
 
 /* ---- one network ---- */
 
-static int mtu_decide(const Networks *n, Net *net, const Links *root)
+/*
+ * What guests are told is fixed when the network is made: they hear of a change only with their
+ * next lease. It is kept in a file, because a bridge's own MTU follows its smallest port.
+ */
+static int mtu_decide(const Networks *n, Net *net, const Change *c, Error *err)
 {
-	const Link *bridge = links_find(root, net->names.bridge);
+	_cleanup_(xfreep) char *path = xasprintf("%s/mtu", net->directory), *text = NULL;
+	char line[16];
+	int v;
 
-	if (net->config.mtu)
+	if (net->config.mtu) {
 		net->mtu = net->config.mtu;
-	else if (bridge && bridge->mtu >= MTU_MIN + MTU_OVERHEAD)
-		net->mtu = bridge->mtu - MTU_OVERHEAD; /* fixed when the network was made */
-	else
-		net->mtu = n->host.uplink_mtu - MTU_OVERHEAD;
-	return 0;
+		return 0;
+	}
+	if (net->mtu_fixed || (fs_read(path, 16, &text, NULL, NULL) == 0 &&
+			       (v = (int)strtol(text, NULL, 10)) >= MTU_MIN && v < 65000)) {
+		net->mtu = net->mtu_fixed ? net->mtu_fixed : (unsigned)v;
+		net->mtu_fixed = net->mtu;
+		return 0;
+	}
+	net->mtu = n->host.uplink_mtu - MTU_OVERHEAD;
+	if (c->look)
+		return 0;
+	net->mtu_fixed = net->mtu;
+	snprintf(line, sizeof(line), "%u\n", net->mtu);
+	return fs_write_atomic(path, line, strlen(line), 0644, false, err);
 }
 
 static int pass_dnsmasq(Pass *p, Error *err)
@@ -331,7 +346,9 @@ static int pass_run(Pass *p, Error *err)
 		rc = host_observe(&p->all->host, &p->root, NULL, err);
 	if (rc < 0)
 		return rc;
-	mtu_decide(p->all, net, &p->root);
+	rc = mtu_decide(p->all, net, p->c, err);
+	if (rc < 0)
+		return rc;
 	upstreams_find(p->all, net, &p->upstreams);
 	for (size_t i = 0; i < net->config.n_ports; i++)
 		nft_elements_for_port(&want, &net->config.ports[i]);

@@ -240,7 +240,14 @@ static void blockers_from(void *arg, const struct nlmsghdr *h)
 	snprintf(b->tables[b->n++], sizeof(b->tables[0]), "%s %.56s", family, table);
 }
 
-int nft_forward_blocked(Netlink *nfnl, bool *ret, char ret_table[static 64], Error *err)
+/* An administrator's rule may name our links one by one or all at once. */
+static bool speaks_of(const char *listing, const char *prefix)
+{
+	return strstr(listing, prefix) || strstr(listing, "\"sf*\"");
+}
+
+int nft_forward_blocked(Netlink *nfnl, bool bridged, bool *ret, char ret_table[static 64],
+			Error *err)
 {
 	_cleanup_(netlink_message_freep) NetlinkMessage *m =
 		nft_message(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
@@ -262,8 +269,8 @@ int nft_forward_blocked(Netlink *nfnl, bool *ret, char ret_table[static 64], Err
 		}
 		if (rc < 0)
 			return rc;
-		if (strstr(output, "\"sfu"))
-			continue; /* it was told about us */
+		if (speaks_of(output, "\"sfu") && (!bridged || speaks_of(output, "\"sfb")))
+			continue;
 		*ret = true;
 		memcpy(ret_table, b.tables[i], 64);
 	}

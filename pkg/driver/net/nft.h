@@ -26,6 +26,10 @@ int nft_elements_list(Netlink *nfnl, NftSet set, NftElements *to, Error *err);
 int nft_set_list(Netlink *nfnl, const char *set, NftElements *to, Error *err);
 /* Packets of a named counter in the host's table. */
 int nft_counter(Netlink *nfnl, const char *name, uint64_t *ret, Error *err);
-/* True if a chain that is not ours drops forwarded packets by policy, and nothing in its table
- * speaks of our transit links. `ret_table` gets "family table". */
-int nft_forward_blocked(Netlink *nfnl, bool *ret, char ret_table[static 64], Error *err);
+/*
+ * True if a chain that is not ours drops forwarded packets by policy, and its table does not speak
+ * of our transit links; nor of our bridges, if `bridged` packets pass such chains too.
+ * `ret_table` gets "family table".
+ */
+int nft_forward_blocked(Netlink *nfnl, bool bridged, bool *ret, char ret_table[static 64],
+			Error *err);

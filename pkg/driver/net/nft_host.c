@@ -140,7 +140,7 @@ static const char host_rules[] =
 	"  ip saddr 240.0.0.0/8 oifname != \"sfu*\" masquerade\n"
 	"  ip6 saddr fd73:6664::/96 oifname != \"sfu*\" masquerade; }\n"
 	" chain leave { type filter hook postrouting priority 300; policy accept;\n"
-	"  iifname \"sfu*\" counter name fwd_left; }\n"
+	"  iifname \"sfu*\" meta pkttype != multicast counter name fwd_left; }\n"
 	"}\n";
 
 /* The head of a table; returns where its revision is to be written. */

@@ -748,8 +748,8 @@ static void test_egress_blocked(void **state)
 	assert_true(ensure(&fx.config[0]).egress_blocked);
 	assert_non_null(strstr(ensure(&fx.config[0]).message, "other"));
 	assert_int_not_equal(ping(g, "192.0.2.1"), 0);
-	host_sh(NULL, "nft 'add rule ip other f iifname \"sfu*\" accept; add rule ip other f "
-		      "oifname \"sfu*\" accept'");
+	host_sh(NULL, "nft 'add rule ip other f iifname { \"sfu*\", \"sfb*\" } accept; "
+		      "add rule ip other f oifname \"sfu*\" accept'");
 	wait_ping(g, "192.0.2.1");
 	WAIT_FOR(!ensure(&fx.config[0]).egress_blocked);
 	host_sh(NULL, "nft delete table ip other");
