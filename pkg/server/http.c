@@ -310,7 +310,7 @@ static enum MHD_Result request_answer(Request *r)
 
 void request_suspend(Request *r)
 {
-	r->state = REQUEST_SUSPENDED;
+	r->state = REQUEST_ASLEEP;
 	conn_set_deadline(r->conn, USEC_INFINITY);
 	MHD_suspend_connection(r->mhd);
 }
@@ -318,13 +318,12 @@ void request_suspend(Request *r)
 /* The last touch: after this the request is the HTTP thread's again. */
 void request_resume(Request *r)
 {
-	r->state = REQUEST_RESUMED;
 	MHD_resume_connection(r->mhd);
 }
 
 static enum MHD_Result request_proceed(Request *r)
 {
-	if (r->state == REQUEST_SUSPENDED)
+	if (r->state == REQUEST_ASLEEP)
 		return MHD_YES;
 	if (!r->reply.code)
 		reply_failure(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalError", NULL,
@@ -371,10 +370,11 @@ static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection 
 		}
 		request_dispatch(r);
 		return request_proceed(r);
-	case REQUEST_RESUMED:
+	case REQUEST_ASLEEP:
+		/* We are only called again after a resume. */
+		r->state = REQUEST_BODY;
 		r->commit.done(r);
 		return request_proceed(r);
-	case REQUEST_SUSPENDED:
 	case REQUEST_ANSWERED:
 		break;
 	}

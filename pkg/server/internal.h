@@ -100,11 +100,12 @@ typedef struct Commit {
 	void (*done)(Request *r);
 } Commit;
 
+/* Only the HTTP thread reads or writes this: a resume may come before the suspending call is back.
+ */
 typedef enum RequestState {
-	REQUEST_HEAD,      /* head not yet looked at */
-	REQUEST_BODY,      /* head accepted, body comes in */
-	REQUEST_SUSPENDED, /* somebody else has it */
-	REQUEST_RESUMED,
+	REQUEST_HEAD, /* head not yet looked at */
+	REQUEST_BODY, /* head accepted, body comes in or the handler runs */
+	REQUEST_ASLEEP,
 	REQUEST_ANSWERED,
 } RequestState;
 

@@ -15,9 +15,10 @@
 #include "base/log.h"
 #include "server/internal.h"
 
-#define OPEN_TIMEOUT  (10 * USEC_PER_SEC)
-#define SESSION_STACK (256u * 1024)
-#define COPY_BUFFER   (16u * 1024)
+#define OPEN_TIMEOUT        (10 * USEC_PER_SEC)
+#define SESSION_STACK       (256u * 1024)
+#define COPY_BUFFER         (16u * 1024)
+#define HALF_CLOSED_IDLE_MS 60000
 
 Session *session_new(Request *r, SessionOpenFn open, void (*done)(Request *r))
 {
@@ -96,8 +97,12 @@ static short wanted(const Pipe *in, const Pipe *out)
 	return events;
 }
 
-/* Until both directions ended: a half-closed side is told so, as TCP would. */
-static void session_copy(int sock, int port, const char *extra, size_t n_extra)
+/*
+ * Until it is over: at once when the guest's side ends, or the client is gone for good. A client
+ * that only closed its sending half still gets what comes back, where that makes sense (a forwarded
+ * port, not a console), for as long as something does.
+ */
+static void session_copy(int sock, int port, const char *extra, size_t n_extra, bool half_close)
 {
 	_cleanup_(xfreep) Pipe *up = xnew0(Pipe, 1);
 	_cleanup_(xfreep) Pipe *down = xnew0(Pipe, 1);
@@ -109,26 +114,28 @@ static void session_copy(int sock, int port, const char *extra, size_t n_extra)
 		memcpy(up->buf, extra, up->len);
 	set_nonblocking(sock);
 	set_nonblocking(port);
-	while (!up->ended || !down->ended) {
+	for (;;) {
 		struct pollfd fds[2] = {
 			{.fd = sock,  .events = wanted(up,   down)},
 			{ .fd = port, .events = wanted(down, up)  }
 		};
+		int n;
 
-		/* A side from which nothing more is wanted would only spin on its hang-up. */
-		for (size_t i = 0; i < 2; i++)
-			if (!fds[i].events)
-				fds[i].fd = -1;
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (!fds[1].events)
+			fds[1].fd = -1; /* its hang-up can wait, and would make us spin */
+		n = poll(fds, 2, up->ended ? HALF_CLOSED_IDLE_MS : -1);
+		if (n == 0 || (n < 0 && errno != EINTR))
 			return;
 		if (!up->ended && !pipe_step(up, fds[0].revents, fds[1].revents)) {
 			up->ended = true;
+			if (!half_close)
+				return;
 			(void)shutdown(port, SHUT_WR);
 		}
-		if (!down->ended && !pipe_step(down, fds[1].revents, fds[0].revents)) {
-			/* The guest's side is over: nobody is left to type to. */
+		if (!pipe_step(down, fds[1].revents, fds[0].revents))
 			return;
-		}
+		if (up->ended && (fds[0].revents & (POLLHUP | POLLERR)))
+			return;
 	}
 }
 
@@ -198,7 +205,7 @@ static void *session_run(void *arg)
 	request_resume(s->request);
 	/* From here on the request is not ours; it gives us a socket or lets us go. */
 	if (session_await_socket(s)) {
-		session_copy(s->sock, s->fd, s->extra, s->n_extra);
+		session_copy(s->sock, s->fd, s->extra, s->n_extra, s->port != 0);
 		session_hand_back(s);
 	}
 	session_unlist(s);

@@ -34,18 +34,6 @@ typedef struct Fixture {
 	Server *server;
 } Fixture;
 
-static inline void fixture_namespace(Fixture *f, const char *name)
-{
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	json_t *tree = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
-				 "metadata", "name", name);
-	Key key = key_make(GR_NAMESPACE, "", name);
-
-	txn_create(t, &key, tree, false);
-	json_decref(tree);
-	assert_int_equal(store_commit(f->store, &CONTEXT_BACKGROUND, t, NULL, NULL), 0);
-}
-
 static inline int fixture_setup(void **state)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -61,7 +49,6 @@ static inline int fixture_setup(void **state)
 	if (store_open(memory_backend_new(), &(StoreOptions){ .kinds = f->kinds }, &f->store,
 		       &err) < 0)
 		fail_msg("%s", error_message(&err));
-	fixture_namespace(f, "default");
 	f->console = fake_console_new();
 	f->network = fake_network_new();
 	options = (ServerOptions){ .store = f->store,

@@ -27,22 +27,22 @@ static void test_life(void **state)
 	_cleanup_(json_decrefp) json_t *less = NULL, *conflict = NULL, *forced = NULL;
 
 	assert_true(json_same(made, same)); /* no write at all */
-	less = apply(f, 200, "m", "{\"cpus\":3," DISKS ",\"firmware\":\"UEFI\"}");
+	less = apply(f, 200, "m", "{\"cpus\":3," DISKS ",\"terminationGracePeriodSeconds\":5}");
 	assert_int_equal(json_integer_at(less, "metadata.generation", 0), 2);
 	conflict = apply(f, 409, "other", "{\"cpus\":4," DISKS "}");
 	expect_text(conflict, "reason", "Conflict");
 	expect_text(conflict, "message",
-		      "Apply failed with 1 conflict: conflict with \"m\": .spec.cpus");
+		    "Apply failed with 1 conflict: conflict with \"m\": .spec.cpus");
 	expect_text(json_array_get(json_at(conflict, "details.causes"), 0), "reason",
-		      "FieldManagerConflict");
-	expect_text(json_array_get(json_at(conflict, "details.causes"), 0), "field",
-		      ".spec.cpus");
+		    "FieldManagerConflict");
+	expect_text(json_array_get(json_at(conflict, "details.causes"), 0), "field", ".spec.cpus");
 	forced = apply(f, 200, "other&force=true", "{\"cpus\":4," DISKS "}");
 	assert_int_equal(json_integer_at(forced, "spec.cpus", 0), 4);
 	json_decref(less);
 	less = apply(f, 200, "m", "{" DISKS "}");
 	assert_int_equal(json_integer_at(less, "spec.cpus", 0), 4); /* the other's now */
-	expect_text(less, "spec.firmware", "BIOS");               /* gone, and defaulted again */
+	/* Gone, and defaulted again. */
+	assert_int_equal(json_integer_at(less, "spec.terminationGracePeriodSeconds", 0), 60);
 }
 
 static void test_finalizer_survives_apply(void **state)

@@ -143,7 +143,7 @@ static void test_update(void **state)
 	same = call(f, 200, "PUT", SECRETS "/u", NULL,
 		    "{\"metadata\":{\"labels\":{\"x\":\"y\"}},\"type\":\"Opaque\"}");
 	expect_text(same, "metadata.resourceVersion",
-		      json_string_at(new, "metadata.resourceVersion"));
+		    json_string_at(new, "metadata.resourceVersion"));
 	call_fails(f, 404, "NotFound", "PUT", SECRETS "/none", NULL, "{}");
 	call_fails(f, 400, "BadRequest", "PUT", SECRETS "/u", NULL,
 		   "{\"metadata\":{\"name\":\"v\"}}");
@@ -201,7 +201,7 @@ static void test_patches(void **state)
 		   "[{\"op\":\"test\",\"path\":\"/metadata/labels/b\",\"value\":\"2\"}]");
 	nothing = call(f, 200, "PATCH", SECRETS "/p", "application/merge-patch+json", "{}");
 	expect_text(nothing, "metadata.resourceVersion",
-		      json_string_at(patched, "metadata.resourceVersion"));
+		    json_string_at(patched, "metadata.resourceVersion"));
 	call_fails(f, 409, "Conflict", "PATCH", SECRETS "/p", "application/merge-patch+json",
 		   "{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"z\":\"z\"}}}");
 	call_fails(f, 400, "BadRequest", "PATCH", SECRETS "/p", "application/merge-patch+json",
@@ -237,7 +237,7 @@ static void test_delete(void **state)
 	assert_non_null(json_string_at(marked, "metadata.deletionTimestamp"));
 	again = call(f, 200, "DELETE", INSTANCES "/d", NULL, NULL);
 	expect_text(again, "metadata.resourceVersion",
-		      json_string_at(marked, "metadata.resourceVersion"));
+		    json_string_at(marked, "metadata.resourceVersion"));
 	call_done(f, 200, "PATCH", INSTANCES "/d", "application/merge-patch+json",
 		  "{\"metadata\":{\"finalizers\":null}}");
 	call_fails(f, 404, "NotFound", "GET", INSTANCES "/d", NULL, NULL);
@@ -341,7 +341,7 @@ static void test_address_admission(void **state)
 
 		if (cases[i].code == 422)
 			expect_text(json_array_get(json_at(answer, "details.causes"), 0), "field",
-				      "spec.interfaces[0].addresses[0]");
+				    "spec.interfaces[0].addresses[0]");
 	}
 }
 

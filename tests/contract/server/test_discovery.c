@@ -132,7 +132,7 @@ static void test_tables(void **state)
 	expect_text(a.json, "apiVersion", "meta.k8s.io/v1");
 	assert_non_null(json_string_at(a.json, "metadata.resourceVersion"));
 	expect_text(json_array_get(json_object_get(a.json, "columnDefinitions"), 0), "name",
-		      "Name");
+		    "Name");
 	row = json_array_get(json_object_get(a.json, "rows"), 0);
 	assert_int_equal(json_array_size(json_object_get(row, "cells")),
 			 json_array_size(json_object_get(a.json, "columnDefinitions")));

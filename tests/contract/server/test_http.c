@@ -95,7 +95,7 @@ static void test_chunked_body(void **state)
 
 	assert_int_equal(raw(f, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n"
 					  "10;ext=1\r\n{\"metadata\":{\"na\r\n"
-					  "c\r\nme\":\"chunk\"}}\r\n0\r\n\r\n"),
+					  "d\r\nme\":\"chunk\"}}\r\n0\r\n\r\n"),
 			 201);
 }
 

@@ -202,8 +202,7 @@ static void test_table_events(void **state)
 	first = next_event(c, "ADDED", "");
 	expect_text(first, "object.kind", "Table");
 	assert_true(json_array_size(json_at(first, "object.columnDefinitions")) > 0);
-	expect_text(json_array_get(json_at(first, "object.rows"), 0), "object.metadata.name",
-		      "a");
+	expect_text(json_array_get(json_at(first, "object.rows"), 0), "object.metadata.name", "a");
 	json_decref(make_secret(f, "b", NULL));
 	second = next_event(c, "ADDED", "");
 	assert_true(json_is_null(json_at(second, "object.columnDefinitions")));
