@@ -104,7 +104,7 @@ static int drain(struct burn_source *source, StrBuf *out, Error *err)
 	unsigned char block[BLOCK];
 	int n;
 
-	while ((n = source->read(source, block, sizeof(block))) > 0)
+	while ((n = source->read_xt(source, block, sizeof(block))) > 0)
 		strbuf_add(out, block, (size_t)n);
 	if (n < 0 || out->overflow)
 		return error_set(err, ERR_INTERNAL, "image is cut off at %zu bytes", out->len);
