@@ -12,12 +12,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "../../lib/netguest.h"
+#include "../../lib/network_contract.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/spawn.h"
@@ -774,10 +776,101 @@ static void test_list(void **state)
 	free(entries);
 }
 
-static int role(void)
+static void test_contract(void **state)
+{
+	(void)state;
+	network_contract(fx.driver);
+}
+
+/* What anybody who gets at the socket can send: refused, and the role goes on. */
+static void test_hostile_client(void **state)
+{
+	static const char *const requests[] = {
+		"{}",
+		"[]",
+		"{\"id\":1}",
+		"{\"id\":1,\"op\":\"reboot\"}",
+		"{\"id\":1,\"op\":\"ensure\"}",
+		"{\"id\":1,\"op\":\"ensure\",\"config\":{}}",
+		"{\"id\":1,\"op\":\"ensure\",\"config\":[[[[[[[[]]]]]]]]}",
+		"{\"id\":1,\"op\":\"remove\",\"uid\":\"../../../../../etc\",\"vni\":7}",
+		"{\"id\":1,\"op\":\"remove\",\"uid\":\"" NET_A "\",\"vni\":0}",
+		"{\"id\":1,\"op\":\"list\",\"store\":\"x\"}",
+		"{\"id\":1,\"op\":\"seen\",\"uid\":\"" NET_A "\",\"address\":\"x; y\"}",
+		"{\"id\":1,\"op\":\"dial\",\"uid\":\"" NET_A
+		"\",\"address\":\"10.20.0.1\",\"port\":70000}",
+		"{\"id\":\"x\",\"op\":\"list\"}",
+		"{\"id\":1,\"id\":2}",
+		"no json",
+	};
+
+	(void)state;
+	ensure(&fx.config[0]);
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		unsigned char head[4] = { 0, 0, (unsigned char)(strlen(requests[i]) >> 8),
+					  (unsigned char)strlen(requests[i]) };
+		struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = SOCKET };
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		char answer[4096];
+		ssize_t n;
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+		assert_int_equal(write(fd, head, 4), 4);
+		assert_int_equal(write(fd, requests[i], strlen(requests[i])),
+				 (ssize_t)strlen(requests[i]));
+		n = read(fd, answer, sizeof(answer) - 1);
+		answer[n > 0 ? n : 0] = '\0';
+		print_message("%s -> %s\n", requests[i], n > 4 ? answer + 4 : "closed");
+		assert_true(n <= 0 || strstr(answer + 4, "\"error\""));
+		fd_close(fd);
+	}
+	assert_int_equal(ensure(&fx.config[0]).changes, 0);
+	assert_int_equal(counter(&fx.n_connects), 1);
+}
+
+/* As sfd runs it where there is no systemd: the role hangs on a socket pair and ends with it. */
+static void test_socket_pair(void **state)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	NetRoleOptions o = { .socket_path = SOCKET, .state_dir = STATE_DIR };
+	NetSpawn spawn = { .exe = "/proc/self/exe", .runtime_dir = "/run/sfd" };
+	NetworkDriver *driver = fx.driver;
+	unsigned connects = counter(&fx.n_connects);
+	pid_t first;
+
+	(void)state;
+	/* Two roles at once would mend each other's work. */
+	driver->ops->free(driver);
+	role_end(SIGTERM);
+	assert_int_equal(network_client_new(
+				 &(NetClientOptions){ .connect = net_spawn, .connect_arg = &spawn },
+				 &fx.driver, &err),
+			 0);
+	fx.driver->ops->subscribe(fx.driver, on_event, &fx);
+	assert_true(ensure(&fx.config[0]).ready);
+	WAIT_FOR(counter(&fx.n_connects) > connects);
+	first = spawn.pid;
+	kill(first, SIGKILL);
+	WAIT_FOR(counter(&fx.n_connects) > connects + 1);
+	assert_int_equal(ensure(&fx.config[0]).changes, 0);
+	assert_int_not_equal(spawn.pid, first);
+	remove_net(&fx.config[0]);
+	fx.driver->ops->free(fx.driver);
+	net_spawn_done(&spawn);
+	role_start();
+	assert_int_equal(
+		network_client_new(&(NetClientOptions){ .socket_path = SOCKET }, &fx.driver, &err),
+		0);
+}
+
+static int role(int connection_fd)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	NetRoleOptions o = { .state_dir = STATE_DIR };
+
+	if (connection_fd)
+		o.connection_fd = connection_fd;
+	else
+		o.socket_path = SOCKET;
 
 	if (net_role_main(&o, &err) == 0)
 		return 0;
@@ -800,10 +893,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_egress_blocked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_contract, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_socket_pair, setup, teardown),
 	};
 
 	if (argc > 1 && streq(argv[1], "role"))
-		return role();
+		return role(0);
+	/* The options of sfd. */
+	if (argc > 3 && streq(argv[1], "--role=net"))
+		return role((int)strtol(argv[3], NULL, 10));
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
