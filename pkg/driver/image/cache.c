@@ -26,7 +26,7 @@ void image_cache_options_init(ImageCacheOptions *o)
 {
 	*o = (ImageCacheOptions){
 		.max_size = 64 * GIB,
-		.min_free = GIB,
+		.min_free = GIB / 4,
 		.max_fetches = 3,
 		.max_converts = 1,
 		.connect_seconds = 30,

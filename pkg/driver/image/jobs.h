@@ -78,5 +78,12 @@ void job_remove_files(const Cache *c, const char *name);
 /* What a job answers for content that is there. Locked. */
 void job_state_ready(Job *j, const Content *content, const ContentSource *source);
 
+/* How a role ended (outcome.c). job_publish() moves the converted file to its content address and
+ * waits for the disk: without the lock. */
+void job_failed(Cache *c, Job *j, Error *err);
+void job_fetched(Cache *c, Job *j);
+int job_publish(const Cache *c, const Job *j, Error *err);
+void job_converted(Cache *c, Job *j);
+
 void cache_wake(Cache *c);
 void *cache_thread(void *arg);
