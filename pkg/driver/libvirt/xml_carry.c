@@ -90,14 +90,16 @@ static void carry_cpu(xmlNode *domain, const xmlNode *old)
 	xmlFreeNode(cpu);
 }
 
+/* USB comes and goes with the disks that need it; of other kinds whatever there is will do. */
 static bool controller_is_same(const xmlNode *a, const xmlNode *b)
 {
 	char x[32], y[32];
 
 	if (!streq(xml_attr(a, "type", x, sizeof(x)), xml_attr(b, "type", y, sizeof(y))))
 		return false;
-	/* A PCI port is as good as another; of the rest there is one each. */
-	return true;
+	if (!streq(x, "usb"))
+		return true;
+	return streq(xml_attr(a, "model", x, sizeof(x)), xml_attr(b, "model", y, sizeof(y)));
 }
 
 static bool has_same(const xmlNode *devices, const xmlNode *controller)
@@ -108,26 +110,35 @@ static bool has_same(const xmlNode *devices, const xmlNode *controller)
 	return false;
 }
 
-/* All old ones, and those new ones whose kind there was none of. */
+static bool controller_stays(const xmlNode *devices, const xmlNode *old_controller)
+{
+	char type[32];
+
+	return !streq(xml_attr(old_controller, "type", type, sizeof(type)), "usb") ||
+	       has_same(devices, old_controller);
+}
+
+/* All old ones, in their order, and behind them those new ones of whose kind there was none. */
 static void carry_controllers(xmlNode *devices, const xmlNode *old)
 {
-	xmlNode *next;
+	xmlNode *first = devices->children, *next;
 
-	for (xmlNode *n = xml_child(devices, "controller"); n; n = next) {
-		char type[32];
+	assert(first);
+	for (xmlNode *n = xml_child(old, "controller"); n; n = xml_next(n)) {
+		xmlNode *copy;
 
-		next = xml_next(n);
-		/* USB goes from none to a controller and back with the disks that need it. */
-		if (has_same(old, n) && !streq(xml_attr(n, "type", type, sizeof(type)), "usb")) {
+		if (!controller_stays(devices, n))
+			continue;
+		copy = xmlDocCopyNode(n, devices->doc, 1);
+		assert(copy);
+		xmlAddPrevSibling(first, copy);
+	}
+	for (xmlNode *n = first; n; n = next) {
+		next = n->next;
+		if (streq((const char *)n->name, "controller") && has_same(old, n)) {
 			xmlUnlinkNode(n);
 			xmlFreeNode(n);
 		}
-	}
-	for (xmlNode *n = xml_child(old, "controller"); n; n = xml_next(n)) {
-		char type[32];
-
-		if (!streq(xml_attr(n, "type", type, sizeof(type)), "usb"))
-			copy_under(devices, n);
 	}
 }
 

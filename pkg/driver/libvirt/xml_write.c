@@ -321,6 +321,8 @@ static void write_controllers(xmlNode *devices, const DomainConfig *c)
 
 	for (size_t i = 0; i < c->n_disks; i++)
 		ports += streq(c->disks[i].bus, "virtio");
+	if (machine_is_pcie(c))
+		controller_add(devices, "pci", "pcie-root");
 	for (size_t i = 0; machine_is_pcie(c) && i < ports; i++)
 		controller_add(devices, "pci", "pcie-root-port");
 	controller_add(devices, "usb", usb ? "qemu-xhci" : "none");
