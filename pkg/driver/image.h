@@ -28,12 +28,13 @@ typedef enum ImagePhase {
 const char *image_phase_to_string(ImagePhase p);
 
 typedef struct ImageRequest {
-	const char *uid;          /* of the Image object; names the partial file */
+	const char *uid;          /* of the Image object */
 	const char *url;          /* http or https */
 	const char *checksum;     /* "sha256:hex", "sha512:hex" or NULL */
 	const char *checksum_url; /* a SHA256SUMS-like file, or NULL */
-	bool revalidate;          /* ask the source whether it changed (pullPolicy Always) */
-	const char *etag;         /* what the cached copy came with; NULL = unknown */
+	bool revalidate;  /* ask the source whether it changed (pullPolicy Always), unless it
+			     was asked minutes ago; meanwhile `digest` names the cached copy */
+	const char *etag; /* what the cached copy came with; NULL = unknown */
 	const char *last_modified;
 	const char *digest; /* what this object has now; NULL = nothing */
 	uint64_t max_size;  /* bytes of download and of virtual size; 0 = the driver's default */

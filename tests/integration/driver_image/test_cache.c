@@ -268,6 +268,48 @@ static void test_changed_in_the_middle(void **state)
 	assert_string_equal(s.source_checksum + 7, sha_hex_of(SHA_256, e->disk, DISK, hex));
 }
 
+/* Fetched, not yet converted, when sfd ends: the bytes are there and nobody is asked again. */
+static void test_restart_before_conversion(void **state)
+{
+	Env *e = *state;
+	_cleanup_(xfreep) char *url = hostile_http_url(e->http, "/file/d");
+	usec_t until = clock_now(clock_system()) + WAIT;
+
+	cache_close(e);
+	e->options.max_converts = 0;
+	cache_open(e);
+	hostile_http_put(e->http, "d", e->disk, DISK, NULL);
+	while (ensure(e, UID_A, url).phase != IMAGE_CONVERTING)
+		assert_true(clock_now(clock_system()) < until);
+	cache_close(e);
+	e->options.max_converts = 1;
+	cache_open(e);
+	hostile_http_remove(e->http, "d");
+	settle_ready(e, UID_A, url);
+	assert_int_equal(hostile_http_count(e->http, "/file/d"), 1);
+}
+
+static void test_old_leftovers(void **state)
+{
+	static const char name[] =
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+	Env *e = *state;
+	_cleanup_(xfreep) char *aged = xasprintf("%s/incoming/%s.part", e->dir, name);
+	_cleanup_(xfreep) char *fresh = xasprintf("%s/incoming/%s.json", e->dir, name);
+	_cleanup_(xfreep) char *half = xasprintf("%s/incoming/%s.qcow2", e->dir, name);
+	off_t size;
+
+	assert_int_equal(fs_write_atomic(aged, "x", 1, 0600, false, NULL), 0);
+	assert_int_equal(fs_write_atomic(fresh, "x", 1, 0600, false, NULL), 0);
+	assert_int_equal(fs_write_atomic(half, "x", 1, 0600, false, NULL), 0);
+	assert_int_equal(utimensat(AT_FDCWD, aged, old, 0), 0);
+	cache_close(e);
+	cache_open(e);
+	assert_int_equal(incoming(e, &size), 1);
+	assert_true(fs_exists(fresh));
+}
+
 static void test_forget_in_the_middle(void **state)
 {
 	Env *e = *state;
@@ -573,6 +615,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_role_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart_in_the_middle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_in_the_middle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart_before_conversion, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_leftovers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget_in_the_middle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_images, setup, teardown),
