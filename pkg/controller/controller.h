@@ -20,7 +20,8 @@ typedef struct Result {
 } Result;
 
 typedef struct Trigger {
-	const GroupResource *(*gr)(void); /* of the kind that is watched; what returns NULL: every kind */
+	const GroupResource *(*gr)(
+		void); /* of the kind that is watched; what returns NULL: every kind */
 	bool (*when)(const WatchEvent *event);
 	void (*map)(const WatchEvent *event, Workqueue *q, void *self);
 } Trigger;

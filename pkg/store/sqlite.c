@@ -417,7 +417,7 @@ static int append_txn(SqliteBackend *s, BackendTxn *t, int64_t rev,
 		r->create_rev = head.live ? head.create_rev : rev;
 		if (s->low_space && !head.live) {
 			t->rc = error_set(
-				err, ERR_EXHAUSTED,
+				&t->err, ERR_EXHAUSTED,
 				"no space left on the file system of %s: delete "
 				"something; creating is possible again once there is room",
 				s->path);

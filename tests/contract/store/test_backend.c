@@ -112,7 +112,8 @@ static int see(void *arg, const Record *r)
 	snprintf(s->text + n, sizeof(s->text) - n, "%s%s=%.*s@%lld/%lld", r->deleted ? "-" : "",
 		 r->key.name, (int)r->body_len, r->body, (long long)r->rev,
 		 (long long)r->create_rev);
-	strncat(s->text, " ", sizeof(s->text) - strlen(s->text) - 1);
+	n = strlen(s->text);
+	snprintf(s->text + n, sizeof(s->text) - n, " ");
 	return 0;
 }
 

@@ -38,8 +38,8 @@ static int reconcile(void *self, Context *ctx, const Key *key, Result *ret, Erro
 	int rc;
 
 	pthread_mutex_lock(&p->lock);
-	strncat(p->seen, key->name, 32);
-	strncat(p->seen, " ", 2);
+	text_add(p->seen, sizeof(p->seen), key->name);
+	text_add(p->seen, sizeof(p->seen), " ");
 	p->runs++;
 	pthread_cond_broadcast(&p->cond);
 	while (p->block && !context_is_canceled(ctx))
@@ -262,10 +262,10 @@ static void sink(void *arg, LogLevel level, const char *message_id, const char *
 	snprintf(l->id, sizeof(l->id), "%s", message_id ? message_id : "");
 	*l->fields = '\0';
 	for (size_t i = 0; i < n_fields; i++) {
-		strncat(l->fields, fields[i].name, 64);
-		strncat(l->fields, "=", 2);
-		strncat(l->fields, fields[i].value, 64);
-		strncat(l->fields, " ", 2);
+		text_add(l->fields, sizeof(l->fields), fields[i].name);
+		text_add(l->fields, sizeof(l->fields), "=");
+		text_add(l->fields, sizeof(l->fields), fields[i].value);
+		text_add(l->fields, sizeof(l->fields), " ");
 	}
 	pthread_mutex_unlock(&l->lock);
 }

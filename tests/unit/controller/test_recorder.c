@@ -200,10 +200,10 @@ static void sink(void *arg, LogLevel level, const char *message_id, const char *
 	snprintf(l->text, sizeof(l->text), "%s", text);
 	snprintf(l->id, sizeof(l->id), "%s", message_id ? message_id : "");
 	for (size_t i = 0; i < n_fields; i++) {
-		strncat(l->fields, fields[i].name, 64);
-		strncat(l->fields, "=", 2);
-		strncat(l->fields, fields[i].value, 64);
-		strncat(l->fields, " ", 2);
+		text_add(l->fields, sizeof(l->fields), fields[i].name);
+		text_add(l->fields, sizeof(l->fields), "=");
+		text_add(l->fields, sizeof(l->fields), fields[i].value);
+		text_add(l->fields, sizeof(l->fields), " ");
 	}
 }
 

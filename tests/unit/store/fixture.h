@@ -19,6 +19,15 @@
 #include "store/store.h"
 #include "json/json.h"
 
+/* Appends to a fixed buffer that must have room. */
+static inline void text_add(char *to, size_t size, const char *s)
+{
+	size_t at = strlen(to), n = strlen(s);
+
+	assert_true(at + n < size);
+	memcpy(to + at, s, n + 1);
+}
+
 typedef struct Fixture {
 	KindRegistry *kinds;
 	Clock *clock;

@@ -127,8 +127,8 @@ static void write_events(void *arg, const WatchEvent *e)
 {
 	char *text = arg;
 
-	strncat(text, e->type == WATCH_ADDED ? "+" : e->type == WATCH_MODIFIED ? "~" : "-", 2);
-	strncat(text, object_key(e->object)->name, 32);
+	text_add(text, 256, e->type == WATCH_ADDED ? "+" : e->type == WATCH_MODIFIED ? "~" : "-");
+	text_add(text, 256, object_key(e->object)->name);
 }
 
 /* A client that watches from before the restart misses nothing. */

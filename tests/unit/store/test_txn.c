@@ -458,8 +458,8 @@ static int collect_names(void *arg, const Key *key, const json_t *body, int64_t 
 	char *names = arg;
 
 	assert_true(json_is_object(body) && rev > 0);
-	strncat(names, key->name, 64);
-	strncat(names, " ", 2);
+	text_add(names, 512, key->name);
+	text_add(names, 512, " ");
 	return 0;
 }
 

@@ -194,8 +194,8 @@ static void expect_names(const ObjectList *l, const char *want)
 	char names[1024] = "";
 
 	for (size_t i = 0; i < l->n; i++) {
-		strncat(names, object_key(l->items[i])->name, 64);
-		strncat(names, " ", 2);
+		text_add(names, sizeof(names), object_key(l->items[i])->name);
+		text_add(names, sizeof(names), " ");
 	}
 	assert_string_equal(names, want);
 }
