@@ -144,6 +144,33 @@ static inline int delete_config(Store *s, const char *name)
 	return delete_key(s, &key);
 }
 
+static inline Key instance_key(const char *name)
+{
+	return key_make(GR_INSTANCE, "default", name);
+}
+
+static inline json_t *instance_tree(const char *name)
+{
+	return json_pack("{s:s, s:s, s:{s:s}, s:{s:i}, s:{s:s}}", "apiVersion",
+			 "shakenfist.io/v1alpha1", "kind", "Instance", "metadata", "name", name,
+			 "spec", "cpus", 1, "status", "printableStatus", "Lies");
+}
+
+static inline Object *make_instance(Store *s, const char *name, const char *finalizer)
+{
+	Key key = instance_key(name);
+	json_t *tree = instance_tree(name), *list = json_array();
+
+	if (finalizer) {
+		json_array_append_new(list, json_string(finalizer));
+		json_set_at(tree, "metadata.finalizers", list);
+	} else {
+		json_decref(list);
+	}
+	assert_int_equal(create_tree(s, &key, tree, NULL), 0);
+	return get(s, &key);
+}
+
 /* A string field of a stored object; the tree is kept alive by *ret_tree. */
 static inline const char *field(const Object *o, const char *path, json_t **ret_tree)
 {
