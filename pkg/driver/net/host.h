@@ -44,7 +44,7 @@ typedef struct Host {
 	bool gap_known, gap_grew;
 	bool egress_blocked;
 	bool bridged; /* br_netfilter shows frames inside our bridges to the host's firewall */
-	char blocker[80];
+	char blocker[96];
 } Host;
 
 int host_init(Host *h, const char *state_dir, Error *err);

@@ -84,5 +84,9 @@ int pass_observe(Pass *p, Error *err);
 bool pass_is_port(const Net *net, const Link *l);
 /* Elements of every network, and what the host has to be. */
 int networks_converge_host(Networks *n, const char *store, Change *c, Error *err);
+/* Fills `to` and net->no_upstreams. */
+void upstreams_find(const Networks *n, Net *net, AddressList *to);
+/* What a caller may take for "never" becomes "try again": its request was right. */
+int networks_soften(int rc, Error *err);
 int net_open_inside(Net *net, Error *err);
 void net_close_inside(Net *net);

@@ -8,9 +8,7 @@
  */
 #include "driver/net/network.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -18,9 +16,6 @@
 #include "driver/net/netns.h"
 #include "driver/net/proto.h"
 #include "json/json.h"
-
-#define RESOLV_MAX    65536
-#define UPSTREAMS_MAX 3
 
 static void net_free(void *p)
 {
@@ -201,55 +196,6 @@ int networks_converge_host(Networks *n, const char *store, Change *c, Error *err
 	return rc;
 }
 
-/* ---- name servers ---- */
-
-static bool upstream_usable(const Networks *n, const Net *net, const IpAddress *a)
-{
-	if (a->family == AF_INET && (a->bytes[0] == 127 || a->bytes[0] == 0))
-		return false;
-	if (a->family == AF_INET6 && (!net->config.prefix6.address.family ||
-				      (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80) ||
-				      (!a->bytes[0] && !a->bytes[1])))
-		return false;
-	/* The host's own addresses are closed to its guests, and to their routers. */
-	return !address_list_contains(&n->host.addresses, a);
-}
-
-static void upstreams_from(const Networks *n, const Net *net, const char *path, AddressList *to)
-{
-	_cleanup_(xfreep) char *text = NULL;
-	_cleanup_(strv_freep) char **lines = NULL;
-
-	if (fs_read(path, RESOLV_MAX, &text, NULL, NULL) < 0)
-		return;
-	lines = strv_split(text, '\n');
-	strv_foreach (line, lines) {
-		char word[IP_TEXT_MAX];
-		IpAddress a;
-
-		if (to->n < UPSTREAMS_MAX && sscanf(*line, " nameserver %63s", word) == 1 &&
-		    ip_parse(word, &a, NULL) == 0 && upstream_usable(n, net, &a))
-			address_list_add(to, &a);
-	}
-}
-
-static void upstreams_find(const Networks *n, Net *net, AddressList *to)
-{
-	const NetworkConfig *c = &net->config;
-
-	net->no_upstreams = false;
-	if (!c->dns || c->egress == EGRESS_NONE)
-		return;
-	for (size_t i = 0; i < c->n_upstreams; i++)
-		if (upstream_usable(n, net, &c->upstreams[i]))
-			address_list_add(to, &c->upstreams[i]);
-	if (!c->n_upstreams)
-		upstreams_from(n, net, "/run/systemd/resolve/resolv.conf", to);
-	if (!c->n_upstreams && !to->n)
-		upstreams_from(n, net, "/etc/resolv.conf", to);
-	net->no_upstreams = !to->n;
-}
-
 /* ---- one network ---- */
 
 /*
@@ -260,16 +206,18 @@ static int mtu_decide(const Networks *n, Net *net, const Change *c, Error *err)
 {
 	_cleanup_(xfreep) char *path = xasprintf("%s/mtu", net->directory), *text = NULL;
 	char line[16];
-	int v;
 
 	if (net->config.mtu) {
 		net->mtu = net->config.mtu;
 		return 0;
 	}
-	if (net->mtu_fixed || (fs_read(path, 16, &text, NULL, NULL) == 0 &&
-			       (v = (int)strtol(text, NULL, 10)) >= MTU_MIN && v < 65000)) {
-		net->mtu = net->mtu_fixed ? net->mtu_fixed : (unsigned)v;
-		net->mtu_fixed = net->mtu;
+	if (!net->mtu_fixed && fs_read(path, 16, &text, NULL, NULL) == 0) {
+		long v = strtol(text, NULL, 10);
+
+		net->mtu_fixed = v >= MTU_MIN && v <= 65000 ? (unsigned)v : 0;
+	}
+	if (net->mtu_fixed) {
+		net->mtu = net->mtu_fixed;
 		return 0;
 	}
 	net->mtu = n->host.uplink_mtu - MTU_OVERHEAD;
@@ -436,7 +384,7 @@ static void status_fill(const Networks *n, const Net *net, const Change *c, bool
 }
 
 /* The kernel's "invalid" means that something is odd here, not that asking again is pointless. */
-static int soften(int rc, Error *err)
+int networks_soften(int rc, Error *err)
 {
 	if (rc == -ERR_CONFLICT || rc == -ERR_EXHAUSTED || rc == -ERR_TIMEOUT || rc >= 0)
 		return rc;
@@ -456,7 +404,7 @@ static int ensure_known(Networks *n, Net *net, bool was_complete, NetworkStatus 
 		status_fill(n, net, &c, c.n && was_complete, ret);
 	net->complete = rc == 0;
 	change_done(&c);
-	return soften(rc, err);
+	return networks_soften(rc, err);
 }
 
 int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret, Error *err)
@@ -600,124 +548,10 @@ int networks_remove(Networks *n, const char *uid, uint32_t vni, Error *err)
 	memcpy(store, net->config.store_id, sizeof(store));
 	rc = remove_pieces(n, net, err);
 	if (rc < 0)
-		return soften(error_wrap_rc(err, rc, "remove network %s", net->names.bridge), err);
+		return networks_soften(
+			error_wrap_rc(err, rc, "remove network %s", net->names.bridge), err);
 	hashmap_remove(n->nets, uid);
 	if (hashmap_size(n->nets) == 0)
-		return soften(host_clear(&n->host, err), err);
-	return 0;
-}
-
-/* ---- questions ---- */
-
-static void entries_add(NetworkEntry **entries, size_t *n, size_t *cap, const char *store,
-			const char *uid, uint32_t vni)
-{
-	for (size_t i = 0; i < *n; i++)
-		if (streq((*entries)[i].uid, uid))
-			return;
-	GROW_ARRAY(*entries, *n, *cap);
-	(*entries)[*n].vni = vni;
-	memcpy((*entries)[*n].store_id, store, UUID_MAX);
-	memcpy((*entries)[(*n)++].uid, uid, UUID_MAX);
-}
-
-int networks_list(Networks *n, const char *store_id, NetworkEntry **ret, size_t *ret_n, Error *err)
-{
-	NetworkEntry *entries = NULL;
-	size_t count = 0, cap = 0;
-	Links links = { 0 };
-	int rc = links_list(n->host.rt, &links, err);
-
-	if (rc < 0)
-		return rc;
-	hashmap_foreach (it, n->nets) {
-		const NetworkConfig *c = &((Net *)it.value)->config;
-
-		if (streq(c->store_id, store_id))
-			entries_add(&entries, &count, &cap, store_id, it.key, c->vni);
-	}
-	for (size_t i = 0; i < links.n; i++) {
-		char store[UUID_MAX], uid[UUID_MAX], role[16];
-		uint32_t vni = name_vni(links.links[i].name);
-
-		if (vni && alias_parse(links.links[i].alias, store, uid, role) &&
-		    streq(store, store_id))
-			entries_add(&entries, &count, &cap, store, uid, vni);
-	}
-	links_done(&links);
-	*ret = entries ? entries : xnew0(NetworkEntry, 1);
-	*ret_n = count;
-	return 0;
-}
-
-/* Which port of the network has that address. */
-static const NetworkPort *port_of(const Net *net, const IpAddress *a)
-{
-	for (size_t i = 0; i < net->config.n_ports; i++)
-		for (size_t j = 0; j < net->ports[i].n_addresses; j++)
-			if (ip_equal(&net->ports[i].addresses[j], a))
-				return &net->ports[i];
-	return NULL;
-}
-
-int networks_address_seen(Networks *n, const char *uid, const IpAddress *a, bool *ret, Error *err)
-{
-	static const char *const sets4[] = { "seen4", "acked", NULL };
-	static const char *const sets6[] = { "seennd", NULL };
-	Net *net = networks_get(n, uid);
-	const NetworkPort *port = net ? port_of(net, a) : NULL;
-	NftElements found = { 0 };
-	bool seen = false;
-	char tap[16];
-	int rc = 0;
-
-	if (!net)
-		return error_set(err, ERR_NOT_FOUND, "network %s is not set up", uid);
-	if (!port) {
-		*ret = false;
-		return 0;
-	}
-	network_tap_name(port->id, tap);
-	for (const char *const *s = a->family == AF_INET ? sets4 : sets6; *s && rc == 0; s++)
-		rc = nft_set_list(n->host.nfnl, *s, &found, err);
-	for (size_t i = 0; i < found.n && rc == 0; i++)
-		seen |= streq(found.elements[i].link, tap) &&
-			memcmp(found.elements[i].value, a->bytes, a->family == AF_INET ? 4 : 16) ==
-				0;
-	nft_elements_done(&found);
-	if (rc < 0)
-		return soften(rc, err);
-	*ret = seen;
-	return 0;
-}
-
-int networks_dial(Networks *n, const char *uid, const IpAddress *a, uint16_t port, int *ret_fd,
-		  Error *err)
-{
-	Net *net = networks_get(n, uid);
-	struct sockaddr_in to4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	_cleanup_(fd_closep) int fd = -1;
-	NetnsSaved saved;
-	int rc;
-
-	if (!net || net->netns_fd < 0)
-		return error_set(err, ERR_NOT_FOUND, "network %s is not set up", uid);
-	if (!port_of(net, a))
-		return error_set(err, ERR_NOT_FOUND, "no guest has that address");
-	rc = netns_enter(net->netns_fd, &saved, err);
-	if (rc < 0)
-		return rc;
-	fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	netns_leave(&saved);
-	if (fd < 0)
-		return error_set_errno(err, errno, "socket");
-	memcpy(&to4.sin_addr, a->bytes, 4);
-	memcpy(&to6.sin6_addr, a->bytes, 16);
-	if (connect(fd, a->family == AF_INET ? (void *)&to4 : (void *)&to6,
-		    a->family == AF_INET ? sizeof(to4) : sizeof(to6)) < 0 &&
-	    errno != EINPROGRESS)
-		return error_set_errno(err, errno, "connect");
-	*ret_fd = TAKE_FD(fd);
+		return networks_soften(host_clear(&n->host, err), err);
 	return 0;
 }

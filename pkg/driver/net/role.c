@@ -26,6 +26,7 @@
 #include "driver/net/events.h"
 #include "driver/net/net.h"
 #include "driver/net/proto.h"
+#include "driver/net/request.h"
 
 #define LOOK_DELAY    (20 * USEC_PER_MSEC)  /* after the last event */
 #define LOOK_LATEST   (200 * USEC_PER_MSEC) /* after the first */
@@ -273,143 +274,14 @@ static void on_event(Role *r, Source *s)
 		seen_soon(r);
 }
 
-/* ---- requests ---- */
-
-typedef struct Reply {
-	json_t *result;
-	int fd;
-} Reply;
-
-static int do_ensure(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	_cleanup_(xfreep) NetworkPort *ports = NULL;
-	NetworkConfig c;
-	NetworkStatus s;
-	json_t *config;
-	int rc;
-
-	if (json_unpack(request, "{s:I, s:s, s:o !}", "id", &(json_int_t){ 0 }, "op",
-			&(const char *){ NULL }, "config", &config) < 0)
-		return error_set(err, ERR_INVALID, "net protocol: bad ensure");
-	rc = proto_config_decode(config, &c, &ports, err);
-	if (rc == 0)
-		rc = networks_ensure(&r->networks, &c, &s, err);
-	if (rc < 0)
-		return rc;
-	reply->result = proto_status_encode(&s);
-	seen_soon(r);
-	return 0;
-}
-
-static int check_uid(const char *uid, Error *err)
-{
-	return uuid_is_valid(uid) ? 0 : error_set(err, ERR_INVALID, "net protocol: bad uid");
-}
-
-static int do_remove(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	const char *uid;
-	json_int_t vni;
-	int rc;
-
-	if (json_unpack(request, "{s:I, s:s, s:s, s:I !}", "id", &(json_int_t){ 0 }, "op",
-			&(const char *){ NULL }, "uid", &uid, "vni", &vni) < 0 ||
-	    vni < 1 || vni > 0xffffff)
-		return error_set(err, ERR_INVALID, "net protocol: bad remove");
-	rc = check_uid(uid, err);
-	if (rc == 0)
-		rc = networks_remove(&r->networks, uid, (uint32_t)vni, err);
-	reply->result = json_null();
-	return rc;
-}
-
-static int do_list(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	NetworkEntry *entries;
-	const char *store;
-	size_t n;
-	int rc;
-
-	if (json_unpack(request, "{s:I, s:s, s:s !}", "id", &(json_int_t){ 0 }, "op",
-			&(const char *){ NULL }, "store", &store) < 0)
-		return error_set(err, ERR_INVALID, "net protocol: bad list");
-	rc = check_uid(store, err);
-	if (rc == 0)
-		rc = networks_list(&r->networks, store, &entries, &n, err);
-	if (rc < 0)
-		return rc;
-	reply->result = proto_entries_encode(entries, n);
-	free(entries);
-	return 0;
-}
-
-static int do_seen(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	const char *uid, *address;
-	bool seen = false;
-	IpAddress a;
-	int rc;
-
-	if (json_unpack(request, "{s:I, s:s, s:s, s:s !}", "id", &(json_int_t){ 0 }, "op",
-			&(const char *){ NULL }, "uid", &uid, "address", &address) < 0)
-		return error_set(err, ERR_INVALID, "net protocol: bad seen");
-	rc = check_uid(uid, err);
-	if (rc == 0)
-		rc = ip_parse(address, &a, err);
-	if (rc == 0)
-		rc = networks_address_seen(&r->networks, uid, &a, &seen, err);
-	reply->result = json_boolean(seen);
-	return rc;
-}
-
-static int do_dial(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	const char *uid, *address;
-	json_int_t port;
-	IpAddress a;
-	int rc;
-
-	if (json_unpack(request, "{s:I, s:s, s:s, s:s, s:I !}", "id", &(json_int_t){ 0 }, "op",
-			&(const char *){ NULL }, "uid", &uid, "address", &address, "port",
-			&port) < 0 ||
-	    port < 1 || port > 65535)
-		return error_set(err, ERR_INVALID, "net protocol: bad dial");
-	rc = check_uid(uid, err);
-	if (rc == 0)
-		rc = ip_parse(address, &a, err);
-	if (rc == 0)
-		rc = networks_dial(&r->networks, uid, &a, (uint16_t)port, &reply->fd, err);
-	reply->result = json_null();
-	return rc;
-}
-
-static const struct {
-	const char *name;
-	int (*fn)(Role *r, json_t *request, Reply *reply, Error *err);
-} operations[] = {
-	{"ensure",  do_ensure},
-        { "remove", do_remove},
-        { "list",   do_list  },
-	{ "seen",   do_seen  },
-        { "dial",   do_dial  },
-};
-
-static int serve(Role *r, json_t *request, Reply *reply, Error *err)
-{
-	const char *op = json_string_value(json_object_get(request, "op"));
-
-	for (size_t i = 0; op && i < ARRAY_SIZE(operations); i++)
-		if (streq(op, operations[i].name))
-			return operations[i].fn(r, request, reply, err);
-	return error_set(err, ERR_UNSUPPORTED, "net protocol: unknown request");
-}
+/* ---- clients' requests ---- */
 
 /* False if the client has gone. */
 static bool client_serve(Role *r, Client *c, json_t *request)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	json_t *id = json_object_get(request, "id"), *answer;
-	Reply reply = { .fd = -1 };
+	RequestReply reply = { .fd = -1 };
 	bool alive;
 	int rc;
 
@@ -417,10 +289,12 @@ static bool client_serve(Role *r, Client *c, json_t *request)
 		client_drop(r, c);
 		return false;
 	}
-	rc = serve(r, request, &reply, &err);
+	rc = request_serve(&r->networks, request, &reply, &err);
 	if (rc < 0)
 		log_debug("net: %s", error_message(&err));
 	watch_processes(r);
+	if (streq_ptr(json_string_value(json_object_get(request, "op")), "ensure"))
+		seen_soon(r); /* a new port's guest may start now */
 	if (rc < 0) {
 		json_decref(reply.result);
 		answer = json_pack("{s:O, s:o}", "id", id, "error", proto_error_encode(&err, rc));
