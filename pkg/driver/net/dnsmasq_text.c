@@ -93,6 +93,20 @@ void dnsmasq_render_options(const DnsmasqConfig *c, StrBuf *out)
 	}
 }
 
+/*
+ * Names that guests' software trusts by themselves: web proxy discovery and IPv6 tunnels. A guest
+ * of such a name gets its address, but the name leads nowhere.
+ */
+static bool name_is_reserved(const char *name)
+{
+	static const char *const names[] = { "wpad", "isatap", "localhost" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (streq(name, names[i]))
+			return true;
+	return false;
+}
+
 void dnsmasq_render_dhcp(const NetworkPort *p, StrBuf *out)
 {
 	char text[IP_TEXT_MAX];
@@ -101,14 +115,17 @@ void dnsmasq_render_dhcp(const NetworkPort *p, StrBuf *out)
 	for (size_t i = 0; i < p->n_addresses; i++)
 		strbuf_addf(out, p->addresses[i].family == AF_INET ? ",%s" : ",[%s]",
 			    ip_format(&p->addresses[i], text));
-	strbuf_addf(out, ",%s\n", p->hostname);
+	if (name_is_reserved(p->hostname))
+		strbuf_addc(out, '\n');
+	else
+		strbuf_addf(out, ",%s\n", p->hostname);
 }
 
 void dnsmasq_render_hosts(const NetworkPort *p, const char *domain, StrBuf *out)
 {
 	char text[IP_TEXT_MAX];
 
-	for (size_t i = 0; i < p->n_addresses; i++)
+	for (size_t i = 0; i < p->n_addresses && !name_is_reserved(p->hostname); i++)
 		strbuf_addf(out, "%s %s.%s %s\n", ip_format(&p->addresses[i], text), p->hostname,
 			    domain, p->hostname);
 }

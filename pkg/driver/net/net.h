@@ -53,11 +53,10 @@ typedef struct NetRoleOptions {
 	const char *socket_path; /* bind and listen here; NULL = no */
 	const int *listen_fds;   /* or listen on these (socket activation) */
 	size_t n_listen_fds;
-	int connection_fd;      /* or serve this connected socket only, and end with it; 0 = none */
-	const char *state_dir;  /* absolute, e.g. /run/sfd/net; every directory above must be
-				 * searchable for dnsmasq's user */
-	uid_t client_uid;       /* may connect besides root; owns the socket file */
-	bool keep_capabilities; /* for tests only */
+	int connection_fd;     /* or serve this connected socket only, and end with it; 0 = none */
+	const char *state_dir; /* absolute, e.g. /run/sfd/net; every directory above must be
+				* searchable for dnsmasq's user */
+	uid_t client_uid;      /* may connect besides root; owns the socket file */
 	void (*ready)(void *arg); /* everything is known, requests are served; may be NULL */
 	void *ready_arg;
 } NetRoleOptions;

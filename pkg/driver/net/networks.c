@@ -48,6 +48,11 @@ static void net_configure(Net *net, const NetworkConfig *c)
 	net->ports = ports;
 	net->config = *c;
 	net->config.ports = ports;
+	if (!c->store_id[0]) /* of one that is being removed only the name is known */
+		return;
+	alias_format(net->alias_bridge, c->store_id, c->uid, "bridge");
+	alias_format(net->alias_port, c->store_id, c->uid, "port");
+	alias_format(net->alias_router, c->store_id, c->uid, "router");
 }
 
 static Net *net_new(const char *state_dir, const NetworkConfig *c)
@@ -63,9 +68,6 @@ static Net *net_new(const char *state_dir, const NetworkConfig *c)
 	net->table.table = "inet " TABLE_NAME;
 	net->table.elements = true;
 	net->table.file = xasprintf("%s/router.sum", net->directory);
-	alias_format(net->alias_bridge, c->store_id, c->uid, "bridge");
-	alias_format(net->alias_port, c->store_id, c->uid, "port");
-	alias_format(net->alias_router, c->store_id, c->uid, "router");
 	net_configure(net, c);
 	return net;
 }

@@ -467,7 +467,7 @@ static int role_start(Role *r, const NetRoleOptions *o, Error *err)
 		rc = source_add(r, &r->names, r->events.names, on_event, err);
 	if (rc == 0)
 		rc = open_sockets(r, o, err);
-	if (rc == 0 && !o->keep_capabilities)
+	if (rc == 0)
 		rc = drop_capabilities(err);
 	return rc;
 }

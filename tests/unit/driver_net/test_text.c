@@ -171,6 +171,21 @@ static void test_dnsmasq(void **state)
 	address_list_done(&upstreams);
 }
 
+/* Names that software of guests trusts by themselves are not given out. */
+static void test_reserved(void **state)
+{
+	NetworkPort p = port;
+	StrBuf b = STRBUF_INIT;
+
+	(void)state;
+	snprintf(p.hostname, sizeof(p.hostname), "wpad");
+	dnsmasq_render_hosts(&p, "lab.internal", &b);
+	assert_string_equal(strbuf_str(&b), "");
+	dnsmasq_render_dhcp(&p, &b);
+	assert_string_equal(strbuf_str(&b), "52:54:00:12:34:56,10.20.0.10,[fd00:20::10]\n");
+	strbuf_done(&b);
+}
+
 static void test_names(void **state)
 {
 	char alias[ALIAS_MAX], store[UUID_MAX], uid[UUID_MAX], role[16], text[IP_TEXT_MAX];
@@ -208,9 +223,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nft),
-		cmocka_unit_test(test_elements),
-		cmocka_unit_test(test_dnsmasq),
+		cmocka_unit_test(test_nft),     cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_dnsmasq), cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_names),
 	};
 
