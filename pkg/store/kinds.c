@@ -7,6 +7,54 @@
 #include "base/memory.h"
 #include "store/store_internal.h"
 
+/* FNV-1a: stored beside every head, so it must be the same in every process. */
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		h = (h ^ *p) * 0x100000001b3ULL;
+	return (h ^ 0xff) * 0x100000001b3ULL;
+}
+
+uint64_t kind_columns_hash(const Kind *k)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; k && i < k->n_columns; i++)
+		h = hash_text(hash_text(h, k->columns[i].json_path), k->columns[i].name) +
+		    (uint64_t)k->columns[i].type;
+	return h;
+}
+
+/* Columns have changed: the cells that objects in memory carry are made anew. No event. */
+static void refresh_cells(Store *s, const Kind *k)
+{
+	Table *t = image_table(s->image, k->gr);
+
+	for (size_t i = 0; t && i < t->n; i++) {
+		Object *old = t->slots[i].object, *o;
+		json_t *tree = object_decode(old);
+
+		o = object_new(object_key(old), k, tree, object_create_revision(old),
+			       object_revision(old));
+		json_decref(tree);
+		pthread_mutex_lock(&s->lock);
+		t->slots[i].object = o;
+		pthread_mutex_unlock(&s->lock);
+		object_unref(old);
+	}
+}
+
+static void define(Store *s, Kind *k, Error *err, const char *name)
+{
+	_cleanup_(kind_unrefp) Kind *before = kind_registry_find(s->kinds, k->gr);
+
+	if (kind_registry_add(s->kinds, k, err) < 0)
+		log_warning("definition %s is stored but not in force: %s", name,
+			    error_message(err));
+	else if (before && kind_columns_hash(before) != kind_columns_hash(k))
+		refresh_cells(s, k);
+}
+
 int kinds_check(Store *s, Change *c, Error *err)
 {
 	_cleanup_(kind_unrefp) Kind *known = NULL, *k = NULL;
@@ -46,9 +94,8 @@ void kinds_apply(Store *s, const Change *c)
 	if (!s->kinds)
 		return;
 	if (c->outcome != OUTCOME_REMOVED) {
-		if (c->defines && kind_registry_add(s->kinds, c->defines, &err) < 0)
-			log_warning("definition %s is stored but not in force: %s", c->key.name,
-				    error_message(&err));
+		if (c->defines)
+			define(s, c->defines, &err, c->key.name);
 		return;
 	}
 	if (!dot)
@@ -69,8 +116,8 @@ void kinds_load(Store *s)
 
 		json_decref(tree);
 		if (rc == 0)
-			rc = kind_registry_add(s->kinds, k, &err);
-		if (rc < 0)
+			define(s, k, &err, object_key(t->slots[i].object)->name);
+		else
 			log_warning("stored definition %s is not in force: %s",
 				    object_key(t->slots[i].object)->name, error_message(&err));
 	}

@@ -36,6 +36,12 @@ static int load_record(void *arg, const Record *r)
 	return 0;
 }
 
+/* Definitions come first: with their kinds the heads of all others can be read. */
+static int load_definition(void *arg, const Record *r)
+{
+	return r->key.gr == GR_CRD ? load_record(arg, r) : 0;
+}
+
 typedef struct Replay {
 	Store *store;
 	Image *past; /* the state before, of keys that changed since */
@@ -83,11 +89,13 @@ static int load(Store *s, Error *err)
 	const BackendOps *ops = s->backend->ops;
 	int rc;
 
-	rc = ops->load(s->backend, load_record, s, &s->revision, &s->compacted, err);
-	if (rc == 0)
-		rc = ops->replay(s->backend, s->compacted, replay_record, &rp, err);
+	rc = ops->load(s->backend, load_definition, s, &s->revision, &s->compacted, err);
 	if (rc == 0)
 		kinds_load(s);
+	if (rc == 0)
+		rc = ops->load(s->backend, load_record, s, &s->revision, &s->compacted, err);
+	if (rc == 0)
+		rc = ops->replay(s->backend, s->compacted, replay_record, &rp, err);
 	/* A record that cannot be read stops the load without a text of the backend's. */
 	if (rc < 0 && err && err->code == ERR_NONE)
 		error_set(err, ERR_INTERNAL, "a stored record cannot be read");

@@ -163,3 +163,5 @@ bool watches_need(const Store *s, int64_t rev);
 int kinds_check(Store *s, Change *c, Error *err); /* of a definition about to be stored */
 void kinds_apply(Store *s, const Change *c);      /* after its commit */
 void kinds_load(Store *s);
+/* Of what makes an object's cells: stored with each head, which is made anew when it differs. */
+uint64_t kind_columns_hash(const Kind *k);

@@ -149,6 +149,22 @@ static void job_encode_records(Store *s, Job *job, BackendTxn *t)
 			   .n_preconditions = n };
 }
 
+/* What is stored as a head: the hash of the columns that its cells were made by, then the blob. */
+static void *head_encode(const Object *o, const Kind *kind, size_t *ret_len)
+{
+	uint64_t hash = kind_columns_hash(kind);
+	_cleanup_(xfreep) void *blob = NULL;
+	char *head;
+	size_t len;
+
+	object_head_encode(o, &blob, &len);
+	head = xmalloc(sizeof(hash) + len);
+	memcpy(head, &hash, sizeof(hash));
+	memcpy(head + sizeof(hash), blob, len);
+	*ret_len = sizeof(hash) + len;
+	return head;
+}
+
 typedef struct Batch {
 	Job *jobs[BATCH_MAX]; /* those that are appended */
 	BackendTxn txns[BATCH_MAX];
@@ -175,7 +191,7 @@ static void prepare(void *arg, BackendTxn *t)
 		object_unref(c->next);
 		c->next = o;
 		free(job->heads[i]);
-		object_head_encode(o, &job->heads[i], &r->head_len);
+		job->heads[i] = head_encode(o, c->kind, &r->head_len);
 		r->head = job->heads[i];
 		r->body = object_text(o, &r->body_len);
 	}
@@ -324,21 +340,25 @@ typedef struct Recovery {
 
 int store_object_from_record(Store *s, const Record *r, Object **ret, Error *err)
 {
-	_cleanup_(kind_unrefp) Kind *kind = NULL;
+	_cleanup_(kind_unrefp) Kind *kind =
+		s->kinds ? kind_registry_find(s->kinds, r->key.gr) : NULL;
+	uint64_t hash;
 	json_t *tree;
+	char buf[900];
 	int rc;
 
-	if (r->head && object_new_from_parts(&r->key, r->create_rev, r->rev, r->head, r->head_len,
-					     r->body, r->body_len, ret, NULL) == 0)
-		return 0;
+	if (r->head_len > sizeof(hash)) {
+		memcpy(&hash, r->head, sizeof(hash));
+		if (hash == kind_columns_hash(kind) &&
+		    object_new_from_parts(
+			    &r->key, r->create_rev, r->rev, (const char *)r->head + sizeof(hash),
+			    r->head_len - sizeof(hash), r->body, r->body_len, ret, NULL) == 0)
+			return 0;
+	}
 	/* A head of another version of the program, or none: the body has everything. */
 	rc = json_decode(r->body, r->body_len, &tree, err);
-	if (rc < 0) {
-		char buf[900];
-
+	if (rc < 0)
 		return error_wrap_rc(err, rc, "stored %s", key_format(&r->key, buf, sizeof(buf)));
-	}
-	kind = s->kinds ? kind_registry_find(s->kinds, r->key.gr) : NULL;
 	*ret = object_new(&r->key, kind, tree, r->create_rev, r->rev);
 	json_decref(tree);
 	return 0;

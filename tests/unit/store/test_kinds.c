@@ -88,6 +88,37 @@ static void test_bad_definitions_are_not_stored(void **state)
 	assert_int_equal(store_count(f->s, GR_CRD, NULL), 0);
 }
 
+/* Other columns: what is in memory gets other cells, without a write and without an event. */
+static void test_columns_change(void **state)
+{
+	Fixture *f = *state;
+	Key crd = crd_key("things.example.com");
+	Key thing = key_make(things(), "default", "a");
+	_cleanup_(object_unrefp) Object *definition = NULL, *before = NULL, *after = NULL;
+	json_t *t = NULL;
+	Txn *txn = txn_new();
+
+	create_tree(f->s, &crd, crd_tree("things", "example.com", "Thing"), NULL);
+	create_tree(f->s, &thing,
+		    json_pack("{s:s, s:s, s:{s:s}, s:{s:i}}", "apiVersion", "example.com/v1",
+			      "kind", "Thing", "metadata", "name", "a", "spec", "size", 7),
+		    NULL);
+	before = get(f->s, &thing);
+	assert_null(strchr(object_head(before)->cells, '7'));
+	definition = get(f->s, &crd);
+	t = object_decode(definition);
+	json_object_set_new(json_array_get(json_at(t, "spec.versions"), 0),
+			    "additionalPrinterColumns",
+			    json_pack("[{s:s, s:s, s:s}]", "name", "Size", "type", "integer",
+				      "jsonPath", ".spec.size"));
+	txn_update(txn, definition, t);
+	json_decref(t);
+	assert_int_equal(commit(f->s, txn, NULL, NULL), 0);
+	after = get(f->s, &thing);
+	assert_string_equal(object_head(after)->cells, "[7]");
+	assert_int_equal(object_revision(after), object_revision(before));
+}
+
 /* The commit's answer was lost: the definition that was stored is in force all the same. */
 static void test_definition_after_a_lost_answer(void **state)
 {
@@ -105,9 +136,8 @@ static void test_definition_after_a_lost_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_life_of_a_definition),
-		TEST(test_ours_cannot_be_replaced),
-		TEST(test_bad_definitions_are_not_stored),
+		TEST(test_life_of_a_definition),           TEST(test_ours_cannot_be_replaced),
+		TEST(test_bad_definitions_are_not_stored), TEST(test_columns_change),
 		TEST(test_definition_after_a_lost_answer),
 	};
 
