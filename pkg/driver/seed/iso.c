@@ -85,6 +85,8 @@ static int add_files(IsoImage *image, const SeedConfig *c, Error *err)
 static void set_options(IsoWriteOpts *o)
 {
 	iso_write_opts_set_iso_level(o, 3);
+	/* The label as it is, in lower case. */
+	iso_write_opts_set_relaxed_vol_atts(o, 1);
 	iso_write_opts_set_rockridge(o, 1);
 	iso_write_opts_set_joliet(o, 1);
 	iso_write_opts_set_replace_timestamps(o, 2);
@@ -125,6 +127,8 @@ static int write_image(IsoImage *image, StrBuf *out, Error *err)
 	if (rc < 0)
 		return iso_failed(rc, "image", err);
 	rc = drain(source, out, err);
+	/* Also at the end of the image: it waits for the thread that made it. */
+	source->cancel(source);
 	source->free_data(source);
 	free(source);
 	return rc;

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls that hang: deadlines, slots, the limit of abandoned ones, and what comes back late.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+
+#include "base/memory.h"
+#include "driver/libvirt/call.h"
+
+#define SHORT (20 * USEC_PER_MSEC)
+#define LONG  (30 * USEC_PER_SEC)
+
+/* Hanging calls wait here until the test lets them go. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+static atomic_uint released, returned, abandoned, ran;
+
+typedef struct TestCall {
+	Call call;
+	bool hang;
+	int answer;
+} TestCall;
+
+static int test_run(Call *c, Error *err)
+{
+	TestCall *t = CONTAINER_OF(c, TestCall, call);
+
+	pthread_mutex_lock(&gate_lock);
+	while (t->hang && !gate_open)
+		pthread_cond_wait(&gate_cond, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	atomic_fetch_add(&ran, 1);
+	t->answer = 42;
+	return t->hang ? error_set(err, ERR_CONFLICT, "too late") : 0;
+}
+
+static void test_release(Call *c)
+{
+	atomic_fetch_add(&released, 1);
+	free(CONTAINER_OF(c, TestCall, call));
+}
+
+static void on_abandoned(Call *c _unused_)
+{
+	atomic_fetch_add(&abandoned, 1);
+}
+
+static void on_returned(Call *c _unused_)
+{
+	atomic_fetch_add(&returned, 1);
+}
+
+static TestCall *call_new(bool hang, const char *slot)
+{
+	TestCall *t = xnew0(TestCall, 1);
+
+	t->call = (Call){ .run = test_run,
+			  .release = test_release,
+			  .abandoned = on_abandoned,
+			  .returned = on_returned,
+			  .slot = xstrdup(slot),
+			  .refs = 1 };
+	t->hang = hang;
+	return t;
+}
+
+static int run(Calls *calls, bool hang, const char *slot, usec_t timeout)
+{
+	Context background = CONTEXT_BACKGROUND, ctx = context_with_timeout(&background, timeout);
+	TestCall *t = call_new(hang, slot);
+	int rc = calls_run(calls, &ctx, &t->call, NULL);
+
+	if (rc == 0)
+		assert_int_equal(t->answer, 42);
+	call_unref(calls, &t->call);
+	return rc;
+}
+
+static void gate(bool open)
+{
+	pthread_mutex_lock(&gate_lock);
+	gate_open = open;
+	pthread_cond_broadcast(&gate_cond);
+	pthread_mutex_unlock(&gate_lock);
+}
+
+static int setup(void **state)
+{
+	released = returned = abandoned = ran = 0;
+	gate_open = false;
+	*state = calls_new(clock_system());
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	gate(true);
+	calls_free(*state, LONG);
+	return 0;
+}
+
+static void wait_for(atomic_uint *counter, unsigned value)
+{
+	usec_t until = clock_now(clock_system()) + LONG;
+
+	while (atomic_load(counter) < value) {
+		struct timespec ts = { .tv_nsec = 1000000 };
+
+		assert_true(clock_now(clock_system()) < until);
+		nanosleep(&ts, NULL);
+	}
+}
+
+static void test_plain(void **state)
+{
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(run(*state, false, i % 2 ? "a" : NULL, LONG), 0);
+	wait_for(&released, 100);
+	assert_int_equal(abandoned, 0);
+}
+
+static void test_hanging_slot(void **state)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	assert_int_equal(run(*state, true, "a", SHORT), -ERR_TIMEOUT);
+	assert_int_equal(calls_abandoned(*state), 1);
+	assert_int_equal(run(*state, false, "a", LONG), -ERR_UNAVAILABLE);
+	assert_int_equal(run(*state, false, "b", LONG), 0);
+	assert_int_equal(run(*state, false, NULL, LONG), 0);
+	gate(true);
+	wait_for(&returned, 1);
+	assert_int_equal(calls_abandoned(*state), 0);
+	assert_int_equal(run(*state, false, "a", LONG), 0);
+}
+
+static void test_limit(void **state)
+{
+	char slot[16] = "a";
+
+	for (unsigned i = 0; i < CALLS_ABANDONED_MAX; i++, slot[0]++)
+		assert_int_equal(run(*state, true, slot, SHORT), -ERR_TIMEOUT);
+	assert_int_equal(run(*state, false, "other", LONG), -ERR_UNAVAILABLE);
+	assert_int_equal(run(*state, false, NULL, LONG), -ERR_UNAVAILABLE);
+	gate(true);
+	wait_for(&returned, CALLS_ABANDONED_MAX);
+	assert_int_equal(run(*state, false, "other", LONG), 0);
+	assert_int_equal(abandoned, CALLS_ABANDONED_MAX);
+}
+
+static void test_cancel(void **state)
+{
+	atomic_bool canceled = true;
+	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY, .canceled = &canceled };
+	TestCall *t = call_new(false, NULL);
+
+	assert_int_equal(calls_run(*state, &ctx, &t->call, NULL), -ERR_CANCELED);
+	call_unref(*state, &t->call);
+	assert_int_equal(ran, 0);
+	assert_int_equal(released, 1);
+}
+
+static void *slot_worker(void *arg)
+{
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(run(arg, false, "same", LONG), 0);
+	return NULL;
+}
+
+static void test_many_threads_one_slot(void **state)
+{
+	pthread_t threads[4];
+
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, slot_worker, *state), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	wait_for(&released, 800);
+}
+
+/* Freed while a call hangs: whoever comes back last cleans up. */
+static void test_free_while_hanging(void **state _unused_)
+{
+	Calls *calls = calls_new(clock_system());
+	unsigned before = released;
+
+	assert_int_equal(run(calls, true, "a", SHORT), -ERR_TIMEOUT);
+	calls_free(calls, SHORT);
+	assert_int_equal(released, before);
+	gate(true);
+	wait_for(&released, before + 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hanging_slot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_threads_one_slot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_free_while_hanging, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
