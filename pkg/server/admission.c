@@ -138,6 +138,19 @@ int admission_identity(Request *r, json_t *tree, const char *name)
 
 /* ---- unknown fields ---- */
 
+/* What else is wrong with a whole object, so that one answer names it all. A patch or an apply to
+ * something stored is not whole. */
+static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors)
+{
+	_cleanup_(json_decrefp) json_t *copy = NULL;
+
+	if (r->method == METHOD_PATCH && r->base)
+		return;
+	copy = json_deep_copy(tree);
+	schema_default(r->kind->schema, copy);
+	object_validate(r->kind, copy, NULL, errors);
+}
+
 int admission_fields(Request *r, json_t *tree)
 {
 	const char *mode = target_query(&r->target, "fieldValidation");
@@ -154,6 +167,7 @@ int admission_fields(Request *r, json_t *tree)
 	}
 	schema_prune(r->kind->schema, tree, &unknown);
 	if (unknown.n && (str_is_empty(mode) || streq(mode, "Strict"))) {
+		add_other_errors(r, tree, &unknown);
 		reply_strict(r, &unknown);
 		rc = -ERR_INVALID;
 	} else if (unknown.n && streq(mode, "Warn") && !r->attempts) {

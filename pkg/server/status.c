@@ -172,6 +172,10 @@ static void unknown_field(StrBuf *out, const FieldError *e)
 {
 	const char *hint = strstr(e->message, "did you mean");
 
+	if (e->type != FIELD_UNKNOWN) {
+		strbuf_addf(out, "%s: %s", e->path, e->message);
+		return;
+	}
 	strbuf_addf(out, "unknown field \"%s\"", e->path);
 	if (hint)
 		strbuf_addf(out, ", %s", hint);
@@ -205,8 +209,9 @@ void reply_error(Request *r, int rc, const Error *err, const char *name)
 	case ERR_CONFLICT:
 		reply_conflict(r, name ? name : "", NULL);
 		return;
-	case ERR_FORBIDDEN:
-		reply_forbidden(r, name, error_message(err));
+	case ERR_FORBIDDEN: /* the store words it as Kubernetes does */
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", status_details(r, name, NULL),
+			      "%s", error_message(err));
 		return;
 	case ERR_GONE:
 		reply_expired(r, error_message(err));

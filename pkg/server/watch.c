@@ -12,7 +12,8 @@
 
 #include "server/internal.h"
 
-#define CUT_AFTER (10 * USEC_PER_SEC) /* what a client has to read its last line */
+#define CUT_AFTER   (10 * USEC_PER_SEC) /* what a client has to read its last line */
+#define WATCH_BLOCK (8u * 1024)         /* each open watch holds one */
 
 typedef struct QueuedEvent {
 	WatchType type;
@@ -463,6 +464,6 @@ void handle_watch(Request *r)
 	conn_attach(r->conn, watch_poke, w);
 	r->reply.code = MHD_HTTP_OK;
 	r->reply.content_type = "application/json";
-	r->reply.response =
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 * 1024, watch_read, w, NULL);
+	r->reply.response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, WATCH_BLOCK,
+							      watch_read, w, NULL);
 }

@@ -145,6 +145,56 @@ static void test_console_client_leaves(void **state)
 	}
 }
 
+/* A network that is set up, with one address seen on it. */
+static void make_reachable(Fixture *f, const char *address)
+{
+	_cleanup_(json_decrefp) json_t *network =
+		call(f, 201, "POST", NETWORKS, NULL,
+		     "{\"metadata\":{\"name\":\"front\"},\"spec\":{\"cidrs\":[\"10.20.0.0/24\"]}}");
+	const char *uid = json_string_at(network, "metadata.uid");
+	NetworkConfig config = { .vni = 7 };
+	NetworkStatus status;
+	IpAddress a;
+
+	snprintf(config.uid, sizeof(config.uid), "%s", uid);
+	snprintf(config.store_id, sizeof(config.store_id), "%s", store_id(f->store));
+	assert_int_equal(ip_prefix_parse("10.20.0.0/24", &config.prefix4, NULL), 0);
+	assert_int_equal(ip_parse("10.20.0.1", &config.gateway4, NULL), 0);
+	assert_int_equal(ip_parse(address, &a, NULL), 0);
+	assert_int_equal(
+		f->network->ops->ensure(f->network, &CONTEXT_BACKGROUND, &config, &status, NULL),
+		0);
+	fake_network_see(f->network, uid, &a);
+}
+
+static void test_portforward(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	char buf[16] = "";
+	HttpClient *c;
+	int guest;
+
+	make_reachable(f, "10.20.0.10");
+	call_done(f, 200, "PATCH", INSTANCES "/vm/status", "application/merge-patch+json",
+		  "{\"status\":{\"interfaces\":[{\"name\":\"eth0\",\"network\":\"front\","
+		  "\"addresses\":[\"10.20.0.10\"]}]}}");
+	c = upgrade(f, INSTANCES "/vm/portforward?port=80&interface=eth0");
+	guest = fake_network_accept(f->network);
+	assert_true(guest >= 0);
+	http_sendf(c, "ping");
+	assert_int_equal(recv(guest, buf, 4, MSG_WAITALL), 4);
+	assert_memory_equal(buf, "ping", 4);
+	/* The client is done sending, and still gets its answer. */
+	assert_int_equal(shutdown(c->fd, SHUT_WR), 0);
+	assert_int_equal(recv(guest, buf, 1, 0), 0);
+	assert_int_equal(send(guest, "pong", 4, 0), 4);
+	read_text(c, "pong");
+	fd_close(guest);
+	assert_int_equal(http_read_raw(c, buf, 1, 5000), 0);
+	http_close(c);
+}
+
 static void test_stream_refusals(void **state)
 {
 	Fixture *f = *state;
@@ -192,6 +242,7 @@ int main(void)
 		TEST(test_log_follow),
 		TEST(test_console),
 		TEST(test_console_client_leaves),
+		TEST(test_portforward),
 		TEST(test_stream_refusals),
 		TEST(test_stop_with_console_open),
 	};

@@ -101,6 +101,20 @@ static void test_field_validation(void **state)
 	assert_null(json_at(ignored, "spec.cpuz"));
 }
 
+/* An unknown field does not hide what else is wrong. */
+static void test_strict_tells_all(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *status =
+		call(f, 400, "POST", INSTANCES, NULL,
+		     "{\"metadata\":{\"name\":\"x\"},\"spec\":{\"cpus\":0,\"cpuz\":1,\"memory\":"
+		     "\"-1\"}}");
+	const json_t *causes = json_at(status, "details.causes");
+
+	assert_true(json_array_size(causes) >= 3);
+	expect_text(json_array_get(causes, 0), "field", "spec.cpuz");
+}
+
 static void test_generate_name(void **state)
 {
 	Fixture *f = *state;
@@ -427,6 +441,7 @@ int main(void)
 		TEST(test_create_refusals),
 		TEST(test_validation_tells_all),
 		TEST(test_field_validation),
+		TEST(test_strict_tells_all),
 		TEST(test_generate_name),
 		TEST(test_dry_run_stores_nothing),
 		TEST(test_update),
