@@ -65,6 +65,7 @@ typedef struct SqliteBackend {
 	int lock_fd;
 	sqlite3 *db; /* NULL = broken: load() opens it again */
 	sqlite3_stmt *statements[_ST_MAX];
+	const GroupResource *last_gr; /* of the row before: rows of a kind come together */
 	int64_t rev, compacted;
 	bool checkpoint_first; /* the last failure was not about space */
 	bool low_space;        /* the ballast is given up: no creates */
@@ -225,8 +226,11 @@ static int record_read(SqliteBackend *s, sqlite3_stmt *st, Record *ret, Error *e
 				 "damaged record in %s: run PRAGMA "
 				 "integrity_check, restore a backup",
 				 s->path);
+	if (!s->last_gr || !streq(s->last_gr->resource, resource) ||
+	    !streq(s->last_gr->group, group))
+		s->last_gr = group_resource(group, resource);
 	*ret = (Record){
-		.key = key_make(group_resource(group, resource), namespace, name),
+		.key = key_make(s->last_gr, namespace, name),
 		.rev = REV(sqlite3_column_int64(st, 0)),
 		.create_rev = sqlite3_column_int64(st, 1),
 		.deleted = sqlite3_column_int(st, 2) != 0,

@@ -36,10 +36,17 @@ static int load_record(void *arg, const Record *r)
 	return 0;
 }
 
+typedef struct Definitions {
+	Store *store;
+	const GroupResource *gr;
+} Definitions;
+
 /* Definitions come first: with their kinds the heads of all others can be read. */
 static int load_definition(void *arg, const Record *r)
 {
-	return r->key.gr == GR_CRD ? load_record(arg, r) : 0;
+	Definitions *d = arg;
+
+	return r->key.gr == d->gr ? load_record(d->store, r) : 0;
 }
 
 typedef struct Replay {
@@ -86,10 +93,11 @@ static int load(Store *s, Error *err)
 {
 	_cleanup_(image_freep) Image *past = image_new();
 	Replay rp = { .store = s, .past = past };
+	Definitions definitions = { .store = s, .gr = GR_CRD };
 	const BackendOps *ops = s->backend->ops;
 	int rc;
 
-	rc = ops->load(s->backend, load_definition, s, &s->revision, &s->compacted, err);
+	rc = ops->load(s->backend, load_definition, &definitions, &s->revision, &s->compacted, err);
 	if (rc == 0)
 		kinds_load(s);
 	if (rc == 0)
