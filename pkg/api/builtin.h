@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CRDs of manifests/crds as JSON inside the binary; the .c file is generated at build time. Private to pkg/api.
+ * The CRDs of manifests/crds as JSON inside the binary; the .c file is generated at build time.
+ * Private to pkg/api.
  */
 #pragma once
 

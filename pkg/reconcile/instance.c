@@ -47,6 +47,19 @@ static bool plan_is_final(const InstanceWork *w)
 	       w->plan.step == STEP_FOREIGN;
 }
 
+/* Asked to stop and then to run after all: what was asked before counts no more, whether the guest
+ * heard it or not. */
+static void forget_stop(InstanceWork *w)
+{
+	bool restarting = w->view.request_pending && w->view.request == POWER_REQUEST_RESTART;
+
+	if (!w->view.stop_asked || w->view.deleting || restarting ||
+	    !instance_wants_running(&w->view))
+		return;
+	instance_stop_set(w->r, w->uid, NULL);
+	w->view.stop_asked = w->view.stop_asked_last = 0;
+}
+
 /* 0 = as far as it goes now, 1 = the object is released, or an error. */
 static int instance_steps(InstanceWork *w, Error *err)
 {
@@ -56,6 +69,7 @@ static int instance_steps(InstanceWork *w, Error *err)
 		rc = instance_observe(w, err);
 		if (rc < 0)
 			return rc;
+		forget_stop(w);
 		w->plan = instance_plan(&w->view);
 		if (plan_is_final(w))
 			return 0;

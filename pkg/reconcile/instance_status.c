@@ -52,6 +52,38 @@ static const char *printable(const InstanceWork *w)
 	}
 }
 
+/* What a word of printableStatus means, as a sentence; for words that no condition explains better.
+ */
+static const struct {
+	const char *word, *message;
+} word_messages[] = {
+	{"Stopped",           "the guest is off, as spec or the last power request asks"},
+	{ "Stopping",         "the guest was asked to shut down"                        },
+	{ "Terminating",      "the guest, its disks and its addresses are being removed"},
+	{ "Starting",         "the guest is being started"                              },
+	{ "Provisioning",     "addresses, disks and network are being prepared"         },
+	{ "CrashLoopBackOff",
+         "the guest keeps ending; the next start waits until status.nextRestartTime"    },
+};
+
+static const char *word_message(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(word_messages); i++)
+		if (streq(word_messages[i].word, word))
+			return word_messages[i].message;
+	return word;
+}
+
+static void report_paused(InstanceWork *w)
+{
+	bool io_error = w->domain.reason == DOMAIN_REASON_IO_ERROR;
+
+	status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE,
+			 domain_reason_to_string(w->domain.reason),
+			 io_error ? "the guest is paused: its disk is full or broken"
+				  : "the guest is paused");
+}
+
 static void report_ready(InstanceWork *w, const char *word)
 {
 	char text[300];
@@ -70,14 +102,10 @@ static void report_ready(InstanceWork *w, const char *word)
 		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, w->wait_reason,
 				 w->wait_message);
 	} else if (w->domain.state == DOMAIN_PAUSED) {
-		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE,
-				 domain_reason_to_string(w->domain.reason),
-				 w->domain.reason == DOMAIN_REASON_IO_ERROR
-					 ? "the guest is paused: its disk is full or broken"
-					 : "the guest is paused");
+		report_paused(w);
 	} else {
 		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, w->plan.reason,
-				 word);
+				 word_message(word));
 	}
 }
 

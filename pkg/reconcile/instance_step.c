@@ -433,9 +433,8 @@ static int step_start(InstanceWork *w, Error *err)
 	json_object_set_new(w->status, "startTime",
 			    json_string(timestamp_format(clock_wall(w->r->env.clock), text)));
 	json_object_del(w->status, "nextRestartTime");
-	if (again)
-		json_object_set_new(w->status, "restarts",
-				    json_integer(json_integer_at(w->status, "restarts", 0) + 1));
+	json_object_set_new(w->status, "restarts",
+			    json_integer(json_integer_at(w->status, "restarts", 0) + again));
 	recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL,
 		       again ? REASON_INSTANCE_RESTARTED : REASON_INSTANCE_STARTED,
 		       "the guest was started");

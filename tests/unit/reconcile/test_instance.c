@@ -223,6 +223,22 @@ static void a_deaf_guest_is_forced_off(void **state)
 	assert_status(w, "Stopped");
 }
 
+static void a_start_takes_back_a_stop(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
+	power(w, "r1", "stop");
+	assert_status(w, "Stopping");
+	power(w, "r2", "start");
+	assert_status(w, "Running");
+	world_pass(w, 70);
+	assert_status(w, "Running");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
+}
+
 static void delete_leaves_nothing(void **state)
 {
 	World *w = *state;
@@ -421,6 +437,7 @@ int main(void)
 		story(restart_is_done_once),
 		story(pause_and_resume),
 		story(a_deaf_guest_is_forced_off),
+		story(a_start_takes_back_a_stop),
 		story(delete_leaves_nothing),
 		story(a_strangers_domain_is_left_alone),
 		story(unknown_is_not_absent),
