@@ -165,10 +165,11 @@ typedef void (*WatchFn)(void *arg, const WatchEvent *event);
 typedef struct Watch Watch;
 
 /*
- * Calls fn for each change with revision > from (in order, exactly once), history first. gr NULL =
- * every kind. -ERR_GONE if from is older than the kept history. History events are delivered on the
- * calling thread before it returns or on the writer's, never interleaved. The filter of namespace
- * and name is the caller's.
+ * Calls fn for each change with revision > from, in order, exactly once, history first; always on
+ * the writer thread and without a lock of the store: fn may read, enqueue, post, close its own
+ * watch and store_commit_async(). *ret is set before the first call. gr NULL = every kind.
+ * -ERR_GONE if from is older than the kept history, or newer than the store. The filter of
+ * namespace and name is the caller's.
  */
 int store_watch(Store *s, const GroupResource *gr, int64_t from, WatchFn fn, void *arg, Watch **ret,
 		Error *err);
