@@ -145,7 +145,7 @@ int store_commit(Store *s, Context *ctx, Txn *t, TxnResult *ret, Error *err);
  * block. */
 typedef void (*CommitFn)(void *arg, int rc, const TxnResult *result, const Error *err);
 void store_commit_async(Store *s, Txn *t, CommitFn done, void *arg);
-/* The same checks and results without appending (dry run): resourceVersion stays the base's, or ""
+/* The same checks and results without appending (dry run): resourceVersion stays the base's, or "0"
  * for a create. */
 int store_dry_run(Store *s, Txn *t, TxnResult *ret, Error *err);
 
