@@ -63,6 +63,9 @@ static void report_ready(Reconcilers *r, const Object *obj, json_t *status, cons
 	} else if (st->phase == IMAGE_READY) {
 		status_condition(r, obj, status, "Ready", CONDITION_TRUE, "Cached",
 				 "the image is in the cache");
+	} else if (st->phase != IMAGE_FAILED && st->digest[0]) {
+		status_condition(r, obj, status, "Ready", CONDITION_TRUE, "Revalidating",
+				 "cached; the source is asked whether it has changed");
 	} else if (st->phase == IMAGE_FAILED && st->digest[0]) {
 		/* What is cached stays good for disks while its source cannot be had again. */
 		text = xasprintf("cached; fetching it again failed: %s", error);
@@ -78,11 +81,14 @@ static void report_ready(Reconcilers *r, const Object *obj, json_t *status, cons
 }
 
 /* The events that a change of phase is worth. */
-static void tell(Reconcilers *r, const Object *obj, const char *before, const ImageState *st)
+static void tell(Reconcilers *r, const Object *obj, const char *before, bool same_digest,
+		 const ImageState *st)
 {
 	const char *now = image_phase_to_string(st->phase);
 
-	if (streq_ptr(before, now))
+	/* Asking again about something that is cached is no news, whatever phase it goes through.
+	 */
+	if (streq_ptr(before, now) || (st->digest[0] && st->phase != IMAGE_FAILED && same_digest))
 		return;
 	if (st->phase == IMAGE_READY)
 		recorder_event(r->env.recorder, obj, EVENT_NORMAL, REASON_IMAGE_FETCHED,
@@ -122,7 +128,7 @@ static int image_report(Reconcilers *r, Context *ctx, const Object *obj, const j
 		report_content(status, st);
 	json_object_set_new(status, "nodes", node_entry(r, st));
 	report_ready(r, obj, status, st);
-	tell(r, obj, before, st);
+	tell(r, obj, before, streq_ptr(json_string_at(tree, "status.digest"), st->digest), st);
 	rc = status_write(r, ctx, obj, tree, status, NULL, err);
 	if (rc == 0 && (st->phase == IMAGE_READY || st->phase == IMAGE_FAILED))
 		waitlist_wake(r->waits, what, r->env.manager);
