@@ -74,7 +74,11 @@ static int run(Cli *cli, const void *values _unused_, const Parsed *parsed, Erro
 	}
 	fflush(cli->out);
 	if (rc == 0)
-		rc = relay_run(STDIN_FILENO, STDOUT_FILENO, fd, terminal ? ESCAPE_BYTE : -1, err);
+		rc = relay_run(&(RelayOptions){ .in_fd = STDIN_FILENO,
+						.out_fd = STDOUT_FILENO,
+						.escape = terminal ? ESCAPE_BYTE : -1,
+						.end_with_input = true },
+			       fd, err);
 	restore_terminal();
 	if (terminal && rc >= 0)
 		fprintf(cli->err,

@@ -135,7 +135,7 @@ static int read_changes(const Edit *e, const char *text, json_t **ret_patch, Err
 	const json_t *tree;
 	int rc;
 
-	rc = yaml_parse(text, strlen(text), "edited", &docs, err);
+	rc = yaml_parse(text, strlen(text), "line", &docs, err);
 	if (rc < 0)
 		return rc;
 	if (docs->n == 0)
@@ -203,7 +203,7 @@ static int try_once(Edit *e, char **text, char **errors, Error *err)
 		rc = fs_read(e->file, YAML_BYTES_MAX, text, NULL, err);
 	if (rc < 0)
 		return rc;
-	rc = read_changes(e, skip_comments(*text), &patch, err);
+	rc = read_changes(e, *text, &patch, err); /* whole: lines are counted as they are seen */
 	if (rc == 0 && !patch) {
 		fprintf(e->cli->out, "%s unchanged\n", e->name);
 		return 1;

@@ -133,15 +133,17 @@ static void read_folder(Walk *w, const char *path, const struct stat *self)
 	w->chain[w->depth].dev = self->st_dev;
 	w->chain[w->depth++].ino = self->st_ino;
 	for (int i = 0; i < n; i++) {
-		_cleanup_(xfreep) char *child = xasprintf("%s/%s", path, entries[i]->d_name);
+		const char *name = entries[i]->d_name;
+		_cleanup_(xfreep) char *child =
+			streq(path, ".") ? xstrdup(name) : xasprintf("%s/%s", path, name);
 		struct stat st;
 
 		if (stat(child, &st) < 0) {
-			if (has_ending(entries[i]->d_name))
+			if (has_ending(name))
 				walk_fail(w, error_set_errno(&err, errno, "%s", child), &err);
 		} else if (S_ISDIR(st.st_mode)) {
 			read_folder(w, child, &st);
-		} else if (has_ending(entries[i]->d_name)) {
+		} else if (has_ending(name)) {
 			read_file(w, child, false);
 		}
 		free(entries[i]);

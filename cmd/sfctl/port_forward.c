@@ -91,7 +91,8 @@ static void *serve_connection(void *arg)
 	if (rc == 0)
 		rc = client_upgrade(client, &ctx, c->forward->path, "sfd-stream", &remote, &err);
 	if (rc == 0)
-		rc = relay_run(c->fd, c->fd, remote, -1, &err);
+		rc = relay_run(&(RelayOptions){ .in_fd = c->fd, .out_fd = c->fd, .escape = -1 },
+			       remote, &err);
 	if (rc < 0)
 		fprintf(c->forward->err, "error: port %u: %s\n", c->forward->remote,
 			error_message(&err));
@@ -239,7 +240,10 @@ static int forward_stdio(Cli *cli, const ForwardOptions *o, const Resource *r, c
 	if (rc == 0)
 		rc = client_upgrade(client, &ctx, path, "sfd-stream", &fd, err);
 	if (rc == 0)
-		rc = relay_run(STDIN_FILENO, STDOUT_FILENO, fd, -1, err);
+		rc = relay_run(&(RelayOptions){ .in_fd = STDIN_FILENO,
+						.out_fd = STDOUT_FILENO,
+						.escape = -1 },
+			       fd, err);
 	return MIN(rc, 0);
 }
 

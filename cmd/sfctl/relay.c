@@ -80,9 +80,9 @@ static int step(Direction *d, short readable, short writable, Error *err)
 	return rc;
 }
 
-int relay_run(int in_fd, int out_fd, int sock, int escape, Error *err)
+int relay_run(const RelayOptions *o, int sock, Error *err)
 {
-	Direction up = { .from = in_fd, .to = sock }, down = { .from = sock, .to = out_fd };
+	Direction up = { .from = o->in_fd, .to = sock }, down = { .from = sock, .to = o->out_fd };
 	Direction *const all[] = { &up, &down };
 	struct pollfd p[4];
 	bool fresh;
@@ -104,9 +104,10 @@ int relay_run(int in_fd, int out_fd, int sock, int escape, Error *err)
 		rc = step(&up, p[0].revents, p[1].revents, err);
 		if (rc == 0)
 			rc = step(&down, p[2].revents, p[3].revents, err);
-		hit = fresh && escape >= 0 ? memchr(up.buf + up.start, escape, up.end - up.start)
-					   : NULL;
-		if (hit)
+		hit = fresh && o->escape >= 0
+			      ? memchr(up.buf + up.start, o->escape, up.end - up.start)
+			      : NULL;
+		if (rc == 0 && (hit || (up.closed && o->end_with_input)))
 			return 1;
 	}
 	return rc;

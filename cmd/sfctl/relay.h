@@ -7,9 +7,14 @@
 
 #include "base/error.h"
 
+typedef struct RelayOptions {
+	int in_fd, out_fd;   /* may be the same socket */
+	int escape;          /* a byte of input that ends it; -1 = none */
+	bool end_with_input; /* else the end of the input is passed on as a half-close */
+} RelayOptions;
+
 /*
- * What in_fd gives goes to sock, what sock gives to out_fd. in_fd and out_fd may be the same
- * socket. escape: a byte of input that ends it (1 is returned), -1 = none. The end of the input is
- * passed on as a half-close; the end of sock, once all of it is written, ends the relay (0).
+ * What in_fd gives goes to sock, what sock gives to out_fd. Ends with sock, once all of it is
+ * written (0), or by its options (1).
  */
-int relay_run(int in_fd, int out_fd, int sock, int escape, Error *err);
+int relay_run(const RelayOptions *options, int sock, Error *err);

@@ -179,8 +179,8 @@ static int power_met(const Waiter *w, const json_t *object)
 	if (streq_ptr(state, "Refused") || streq_ptr(state, "Failed")) {
 		_cleanup_(xfreep) char *how = object_state(object);
 
-		return error_set(w->err, ERR_CONFLICT, "%s: %s was refused; it is %s", w->name,
-				 w->what->text, how);
+		return error_set(w->err, ERR_CONFLICT, "%s: %s was refused; the instance is %s",
+				 w->name, w->what->text, how);
 	}
 	return streq_ptr(state, "Done");
 }
@@ -333,7 +333,7 @@ int wait_object(Cli *cli, const Target *t, const WaitFor *what, usec_t deadline,
 	rc = wait_loop(&w, &ctx, strbuf_str(&path));
 	progress_clear(progress);
 	if (rc == -ERR_TIMEOUT && w.state)
-		rc = error_set(err, ERR_TIMEOUT, "timed out waiting for %s of %s; it is %s",
+		rc = error_set(err, ERR_TIMEOUT, "timed out waiting for %s of %s, which is: %s",
 			       what->text, w.name, w.state);
 	free(w.name);
 	free(w.uid);

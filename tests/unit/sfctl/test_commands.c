@@ -607,8 +607,8 @@ static void test_wait_fails(void **state _unused_)
 
 	expect(&late, EXIT_TIMEOUT, "",
 	       "instance.shakenfist.io/web-1: Stopped: m\n"
-	       "error: timed out waiting for condition=Ready of instance.shakenfist.io/web-1; it "
-	       "is Stopped: m\n");
+	       "error: timed out waiting for condition=Ready of instance.shakenfist.io/web-1, "
+	       "which is: Stopped: m\n");
 	expect(&none, EXIT_NOT_FOUND, "", "error: instance.shakenfist.io/none does not exist\n");
 	http_fake_stop(f);
 }
