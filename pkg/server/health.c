@@ -33,7 +33,7 @@ void handle_version(Request *r)
 			     "platform", platform));
 }
 
-/* /livez and /healthz: workers make progress. /readyz: and the store is readable and ours. */
+/* All three ask the same: do the workers make progress. A server without a store does not start. */
 void handle_health(Request *r)
 {
 	Server *s = r->server;
