@@ -41,8 +41,20 @@ typedef struct Session {
 	bool ending;           /* takes no more clients; gone in a moment */
 	char input[INPUT_MAX]; /* on its way to the guest */
 	size_t n_input;
-	atomic_uint refs; /* the thread's and the stream callback's */
+	atomic_uint refs; /* the thread's, and a running callback's */
+	uintptr_t id;
+	struct Session *next;
 } Session;
+
+/*
+ * What stream callbacks find their session by: libvirt calls no free function for them over a
+ * socket, and one may still run when it was removed. Its lock is taken last.
+ */
+static struct {
+	pthread_mutex_t lock;
+	Session *first;
+	uintptr_t last_id;
+} live = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct LibvirtConsole {
 	Console console;
@@ -62,10 +74,8 @@ static LibvirtConsole *console_of(Console *c)
 
 /* ---- a session ---- */
 
-static void session_unref(void *p)
+static void session_unref(Session *s)
 {
-	Session *s = p;
-
 	if (atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
 	fd_close(s->wake);
@@ -80,14 +90,51 @@ static void session_wake(Session *s)
 	(void)!write(s->wake, &one, sizeof(one));
 }
 
+static void live_add(Session *s)
+{
+	pthread_mutex_lock(&live.lock);
+	s->id = ++live.last_id;
+	s->next = live.first;
+	live.first = s;
+	pthread_mutex_unlock(&live.lock);
+}
+
+static void live_remove(Session *s)
+{
+	pthread_mutex_lock(&live.lock);
+	for (Session **at = &live.first; *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	pthread_mutex_unlock(&live.lock);
+}
+
+/* With a reference; NULL if it ended. */
+static Session *live_get(uintptr_t id)
+{
+	Session *s;
+
+	pthread_mutex_lock(&live.lock);
+	for (s = live.first; s && s->id != id; s = s->next)
+		;
+	if (s)
+		atomic_fetch_add(&s->refs, 1);
+	pthread_mutex_unlock(&live.lock);
+	return s;
+}
+
 /* On libvirt's event loop. Events are level-triggered, so they are off until the thread is done. */
 static void on_stream(virStreamPtr stream, int events, void *opaque)
 {
-	Session *s = opaque;
+	Session *s = live_get((uintptr_t)opaque);
 
 	virStreamEventUpdateCallback(stream, 0);
+	if (!s)
+		return;
 	atomic_fetch_or(&s->events, events);
 	session_wake(s);
+	session_unref(s);
 }
 
 /* All clients in one snapshot; their descriptors are closed by the thread alone. */
@@ -229,6 +276,7 @@ static void session_end(Session *s)
 	pthread_mutex_unlock(&c->lock);
 	for (size_t i = 0; i < n; i++)
 		fd_close(fds[i]);
+	live_remove(s);
 	virStreamEventRemoveCallback(s->stream);
 	virStreamAbort(s->stream);
 	virStreamFree(s->stream);
@@ -278,14 +326,15 @@ static int session_start(LibvirtConsole *c, const char *domain, virStreamPtr str
 	s->domain = xstrdup(domain);
 	s->stream = stream;
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	s->refs = 2;
+	s->refs = 1;
+	live_add(s);
 	s->clients[s->n_clients++] = client;
 	if (s->wake < 0)
 		rc = error_set_errno(err, errno, "eventfd");
-	else if (virStreamEventAddCallback(stream, 0, on_stream, s, session_unref) < 0)
+	else if (virStreamEventAddCallback(stream, 0, on_stream, (void *)s->id, NULL) < 0)
 		rc = libvirt_error(err, "listen to the console");
 	if (rc < 0) {
-		session_unref(s);
+		live_remove(s);
 		session_unref(s);
 		return rc;
 	}
@@ -293,6 +342,7 @@ static int session_start(LibvirtConsole *c, const char *domain, virStreamPtr str
 	rc = session_thread(c, s, err);
 	if (rc < 0) {
 		hashmap_take(c->sessions, domain);
+		live_remove(s);
 		virStreamEventRemoveCallback(stream);
 		session_unref(s);
 	}
