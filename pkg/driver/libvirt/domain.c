@@ -163,7 +163,8 @@ int domain_power(Libvirt *lv, virConnectPtr conn, const char *name, DomainPower 
 	}
 	if (rc == 0)
 		rc = domain_get_state(lv, dom, &state, &reason, err);
-	if (rc == 0 && first && state == DOMAIN_SHUTOFF)
+	if (rc == 0 && state == DOMAIN_SHUTOFF && action != POWER_START &&
+	    !power_is_done(state, action))
 		rc = error_set(err, ERR_CONFLICT, "it does not run");
 	if (rc == 0 && request_id && first)
 		rc = set_request(dom, request_id, err);
