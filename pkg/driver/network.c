@@ -37,7 +37,7 @@ static bool domain_is_valid(const char *s)
 }
 
 static int prefix_check(const IpPrefix *p, const IpAddress *gateway, int family,
-			unsigned max_length, Error *err)
+			unsigned min_length, unsigned max_length, Error *err)
 {
 	char a[IP_TEXT_MAX], b[IP_TEXT_MAX];
 	IpAddress last;
@@ -50,9 +50,9 @@ static int prefix_check(const IpPrefix *p, const IpAddress *gateway, int family,
 	}
 	if (p->address.family != family)
 		return error_set(err, ERR_INVALID, "prefix of the wrong address family");
-	if (p->length < 8 || p->length > max_length)
-		return error_set(err, ERR_INVALID, "%s: the prefix length must be 8 to %u",
-				 ip_prefix_format(p, a), max_length);
+	if (p->length < min_length || p->length > max_length)
+		return error_set(err, ERR_INVALID, "%s: the prefix length must be %u to %u",
+				 ip_prefix_format(p, a), min_length, max_length);
 	last = ip_prefix_last(p);
 	if (!ip_prefix_contains(p, &p->address))
 		return error_set(err, ERR_INVALID, "%s has host bits set", ip_prefix_format(p, a));
@@ -161,10 +161,11 @@ int network_config_validate(const NetworkConfig *c, Error *err)
 		return error_set(err, ERR_INVALID, "VNI %u is not between 1 and 16777215", c->vni);
 	if (!c->prefix4.address.family && !c->prefix6.address.family)
 		return error_set(err, ERR_INVALID, "network without a prefix");
-	rc = prefix_check(&c->prefix4, &c->gateway4, AF_INET, 29, err);
+	rc = prefix_check(&c->prefix4, &c->gateway4, AF_INET, 8, 29, err);
 	if (rc < 0)
 		return rc;
-	rc = prefix_check(&c->prefix6, &c->gateway6, AF_INET6, 125, err);
+	/* Router advertisements and DHCPv6 know no wider link. */
+	rc = prefix_check(&c->prefix6, &c->gateway6, AF_INET6, 64, 125, err);
 	if (rc < 0)
 		return rc;
 	if (c->mtu && (c->mtu < 1280 || c->mtu > 65000))

@@ -166,11 +166,16 @@ int dnsmasq_adopt(Dnsmasq *d, const char *directory, int netns_fd, Error *err)
 static int start_failure(const char *conf, Error *err)
 {
 	const char *const argv[] = { DNSMASQ_PATH, "--test", conf, NULL };
+	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT_MAX(1024);
+	_cleanup_(error_done) Error e = ERROR_INIT;
 	Context ctx = CONTEXT_BACKGROUND;
 	Context bounded = context_with_timeout(&ctx, START_TIMEOUT);
-	int rc = spawn_run(&bounded, argv, NULL, NULL, err);
+	const char *line;
 
-	return rc < 0 ? rc : error_set(err, ERR_UNAVAILABLE, "dnsmasq ended at once");
+	if (spawn_run(&bounded, argv, NULL, &text, &e) == 0)
+		return error_set(err, ERR_UNAVAILABLE, "dnsmasq ended at once");
+	line = strbuf_str(&text) + strspn(strbuf_str(&text), "\n");
+	return error_set(err, ERR_UNAVAILABLE, "%.*s", (int)strcspn(line, "\n"), line);
 }
 
 /* The pid file is written once every socket is bound. */

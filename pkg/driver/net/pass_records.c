@@ -56,49 +56,58 @@ static unsigned host_length(const IpAddress *a)
 	return a->family == AF_INET ? 32 : 128;
 }
 
-static void want_lan(const Net *net, unsigned lan, Records *want)
+static void want_lan(const Net *net, unsigned lan, Records *addresses, Records *rest)
 {
 	const NetworkConfig *c = &net->config;
 
 	if (c->prefix4.address.family)
-		add_address(want, lan, &c->gateway4, c->prefix4.length);
+		add_address(addresses, lan, &c->gateway4, c->prefix4.length);
 	if (c->prefix6.address.family) {
-		add_address(want, lan, &c->gateway6, c->prefix6.length);
-		add_address(want, lan, &LINK_LOCAL_GATEWAY, 64);
+		add_address(addresses, lan, &c->gateway6, c->prefix6.length);
+		add_address(addresses, lan, &LINK_LOCAL_GATEWAY, 64);
 	}
 	for (size_t i = 0; i < c->n_ports; i++)
 		for (size_t j = 0; j < c->ports[i].n_addresses; j++)
-			add_neighbour(want, lan, &c->ports[i].addresses[j], &c->ports[i].mac);
+			add_neighbour(rest, lan, &c->ports[i].addresses[j], &c->ports[i].mac);
 }
 
 /* The host's end has no IPv4 address and needs none: both sides know each other's MAC. */
-static void want_up0(const Net *net, unsigned up, Records *want)
+static void want_up0(const Net *net, unsigned up, Records *addresses, Records *rest)
 {
 	const IpPrefix default4 = { .address = { .family = AF_INET } };
 	const IpPrefix default6 = { .address = { .family = AF_INET6 } };
 
-	add_address(want, up, &net->names.transit4, 32);
-	add_neighbour(want, up, &TRANSIT_GATEWAY4, &TRANSIT_HOST_MAC);
-	add_route(want, up, &default4, &TRANSIT_GATEWAY4);
+	add_address(addresses, up, &net->names.transit4, 32);
+	add_neighbour(rest, up, &TRANSIT_GATEWAY4, &TRANSIT_HOST_MAC);
+	add_route(rest, up, &default4, &TRANSIT_GATEWAY4);
 	if (!net->config.prefix6.address.family)
 		return;
-	add_address(want, up, &net->names.transit6, 128);
-	add_neighbour(want, up, &LINK_LOCAL_GATEWAY, &TRANSIT_HOST_MAC);
-	add_route(want, up, &default6, &LINK_LOCAL_GATEWAY);
+	add_address(addresses, up, &net->names.transit6, 128);
+	add_neighbour(rest, up, &LINK_LOCAL_GATEWAY, &TRANSIT_HOST_MAC);
+	add_route(rest, up, &default6, &LINK_LOCAL_GATEWAY);
 }
 
-static int converge_all(Netlink *nl, const unsigned *indexes, size_t n, bool addresses,
-			Records *want, const char *where, Change *c, Error *err)
+static int converge_rest(Netlink *nl, const unsigned *indexes, size_t n, Records *want,
+			 const char *where, Change *c, Error *err)
 {
 	Records have = { 0 };
-	int rc = 0;
+	int rc = records_list_neighbours(nl, indexes, n, &have, err);
 
-	if (addresses)
-		rc = records_list_addresses(nl, indexes, n, &have, err);
-	if (rc == 0)
-		rc = records_list_neighbours(nl, indexes, n, &have, err);
 	if (rc == 0)
 		rc = records_list_routes(nl, indexes, n, &have, err);
+	if (rc == 0)
+		rc = records_converge(nl, &have, want, where, c, err);
+	records_done(&have);
+	return rc;
+}
+
+/* Addresses by themselves and first: the kernel takes neighbours and routes away with them. */
+static int converge_addresses(Netlink *nl, const unsigned *indexes, size_t n, Records *want,
+			      const char *where, Change *c, Error *err)
+{
+	Records have = { 0 };
+	int rc = records_list_addresses(nl, indexes, n, &have, err);
+
 	if (rc == 0)
 		rc = records_converge(nl, &have, want, where, c, err);
 	records_done(&have);
@@ -108,21 +117,24 @@ static int converge_all(Netlink *nl, const unsigned *indexes, size_t n, bool add
 static int pass_router_records(Pass *p, Error *err)
 {
 	const Link *lan = links_find(&p->inside, LAN_NAME), *up = links_find(&p->inside, UP_NAME);
-	Records want = { 0 };
+	Records addresses = { 0 }, rest = { 0 };
 	unsigned indexes[2];
 	size_t n = 0;
 	int rc;
 
 	if (lan) {
 		indexes[n++] = lan->index;
-		want_lan(p->net, lan->index, &want);
+		want_lan(p->net, lan->index, &addresses, &rest);
 	}
 	if (up && p->net->config.egress != EGRESS_NONE) {
 		indexes[n++] = up->index;
-		want_up0(p->net, up->index, &want);
+		want_up0(p->net, up->index, &addresses, &rest);
 	}
-	rc = converge_all(p->net->rt, indexes, n, true, &want, p->net->names.netns, p->c, err);
-	records_done(&want);
+	rc = converge_addresses(p->net->rt, indexes, n, &addresses, p->net->names.netns, p->c, err);
+	if (rc == 0)
+		rc = converge_rest(p->net->rt, indexes, n, &rest, p->net->names.netns, p->c, err);
+	records_done(&addresses);
+	records_done(&rest);
 	return rc;
 }
 
@@ -154,7 +166,7 @@ static int pass_host_records(Pass *p, Error *err)
 		return 0;
 	want_transit(p->net, l->index, &want);
 	/* Addresses are left alone: the kernel may give the link a link-local one. */
-	rc = converge_all(p->all->host.rt, &l->index, 1, false, &want, "the host", p->c, err);
+	rc = converge_rest(p->all->host.rt, &l->index, 1, &want, "the host", p->c, err);
 	records_done(&want);
 	return rc;
 }
@@ -203,8 +215,9 @@ static int pass_forwarding(Pass *p, Error *err)
 {
 	const bool egress = p->net->config.egress != EGRESS_NONE;
 	const SysctlWant want[] = {
-		{"ipv4/ip_forward",           egress, false},
-		{ "ipv6/conf/all/forwarding", egress, true },
+		{"ipv4/ip_forward",                 egress, false},
+		{ "ipv6/conf/all/forwarding",       egress, true },
+		{ "ipv4/conf/all/accept_redirects", 0,      false}, /* ip_forward sets it */
 	};
 	const SysctlWant lan = { "ipv6/conf/" LAN_NAME "/forwarding", 1, true };
 	int rc = sysctl_converge(p->net->netns_fd, want, ARRAY_SIZE(want), p->net->names.netns,

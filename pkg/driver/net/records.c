@@ -322,27 +322,38 @@ static int converge_one(Netlink *nl, const Record *r, bool remove, const char *w
 	return 0;
 }
 
-int records_converge(Netlink *nl, Records *have, Records *want, const char *where, Change *c,
-		     Error *err)
+/* One walk: either the removals or the settings. */
+static int converge_walk(Netlink *nl, const Records *have, const Records *want, bool remove,
+			 const char *where, Change *c, Error *err)
 {
 	size_t i = 0, j = 0;
 	int rc = 0;
 
-	if (have->n)
-		qsort(have->records, have->n, sizeof(Record), record_compare);
-	if (want->n)
-		qsort(want->records, want->n, sizeof(Record), record_compare);
 	while (rc == 0 && (i < have->n || j < want->n)) {
 		const Record *h = i < have->n ? &have->records[i] : NULL;
 		const Record *w = j < want->n ? &want->records[j] : NULL;
 		int d = !h ? 1 : !w ? -1 : key_compare(h, w);
 
-		if (d < 0)
+		if (remove && d < 0)
 			rc = converge_one(nl, h, true, where, c, err);
-		else if (d > 0 || !value_equal(h, w))
+		else if (!remove && (d > 0 || (d == 0 && !value_equal(h, w))))
 			rc = converge_one(nl, w, false, where, c, err);
 		i += d <= 0;
 		j += d >= 0;
 	}
 	return rc;
+}
+
+/* Removals first: the kernel takes an IPv6 address of another length for the same address. */
+int records_converge(Netlink *nl, Records *have, Records *want, const char *where, Change *c,
+		     Error *err)
+{
+	int rc;
+
+	if (have->n)
+		qsort(have->records, have->n, sizeof(Record), record_compare);
+	if (want->n)
+		qsort(want->records, want->n, sizeof(Record), record_compare);
+	rc = converge_walk(nl, have, want, true, where, c, err);
+	return rc < 0 ? rc : converge_walk(nl, have, want, false, where, c, err);
 }

@@ -219,6 +219,61 @@ static void test_list(void **state)
 	free(entries);
 }
 
+/* Every shape that validation lets through is one that nft and dnsmasq take. */
+static void test_shapes(void **state)
+{
+	static const struct {
+		const char *prefix4, *gateway4, *prefix6, *gateway6;
+		bool dhcp, dns;
+		NetworkEgress egress;
+		unsigned mtu;
+	} shapes[] = {
+		{"10.1.2.8/29",    "10.1.2.9",       NULL,             NULL,         true,  true,  EGRESS_NAT,    0   },
+		{ "10.0.0.0/8",    "10.0.0.1",       NULL,             NULL,         true,  true,  EGRESS_NAT,    1280},
+		{ "172.16.0.0/12", "172.31.255.254", "fd00::/64",      "fd00::1",    true,  true,
+                 EGRESS_ROUTED,										   1400},
+		{ NULL,            NULL,             "fd00:20::/64",   "fd00:20::1", true,  true,  EGRESS_NAT,    1450},
+		{ NULL,            NULL,             "fd00:20::8/125", "fd00:20::9", true,  true,  EGRESS_NONE,   8950},
+		{ "10.20.0.0/23",  "10.20.1.1",      "fd00:20::/80",   "fd00:20::1", false, true,
+                 EGRESS_NAT,										      0   },
+		{ "10.20.0.0/24",  "10.20.0.1",      "fd00:20::/64",   "fd00:20::1", true,  false,
+                 EGRESS_NONE,										     0   },
+		{ "10.20.0.0/24",  "10.20.0.1",      NULL,             NULL,         false, false, EGRESS_ROUTED, 0   },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		NetworkConfig *c = &fx.config[0];
+		NetworkStatus s;
+
+		configure(0, NET_A, 7);
+		c->prefix4 = c->prefix6 = (IpPrefix){ 0 };
+		c->gateway4 = c->gateway6 = (IpAddress){ 0 };
+		if (shapes[i].prefix4) {
+			assert_int_equal(ip_prefix_parse(shapes[i].prefix4, &c->prefix4, NULL), 0);
+			ip_parse(shapes[i].gateway4, &c->gateway4, NULL);
+		}
+		if (shapes[i].prefix6) {
+			assert_int_equal(ip_prefix_parse(shapes[i].prefix6, &c->prefix6, NULL), 0);
+			ip_parse(shapes[i].gateway6, &c->gateway6, NULL);
+		}
+		c->dhcp = shapes[i].dhcp;
+		c->dns = shapes[i].dns;
+		c->egress = shapes[i].egress;
+		c->mtu = shapes[i].mtu;
+		print_message("%s %s\n", shapes[i].prefix4 ? shapes[i].prefix4 : "-",
+			      shapes[i].prefix6 ? shapes[i].prefix6 : "-");
+		s = ensure(c); /* each turns the one before into itself */
+		assert_true(s.changes > 0);
+		assert_false(s.repaired);
+		assert_int_equal(!!s.dnsmasq_pid, c->dhcp || c->dns);
+		assert_int_equal(s.mtu, shapes[i].mtu ? shapes[i].mtu : 1450);
+		s = ensure(c);
+		if (s.changes)
+			fail_msg("not still: %s", s.message);
+	}
+}
+
 static void test_contract(void **state)
 {
 	(void)state;
@@ -313,6 +368,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_contract, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_pair, setup, teardown),
