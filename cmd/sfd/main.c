@@ -4,6 +4,7 @@
  * (service.c), the net role, or one of the two short-lived image roles. Exit codes: 0 done, 1
  * failed, 2 wrong usage, 78 (EX_CONFIG) the configuration or the store cannot be used.
  */
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/memory.h"
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_set_level(o.log_level);
+	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of its write, not our end */
 	if (o.check)
 		return check_host(&o);
 	if (journal_available())

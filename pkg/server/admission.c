@@ -207,6 +207,31 @@ static void add_teardown(json_t *tree)
 	json_array_append_new(list, json_string(FINALIZER_TEARDOWN));
 }
 
+/* stringData is for writing only: its values go into data, and win over those that are there. */
+static void encode_string_data(json_t *tree)
+{
+	json_t *texts = json_object_get(tree, "stringData"), *data = json_object_get(tree, "data"),
+	       *v;
+	const char *name;
+
+	if (!json_is_object(texts))
+		return;
+	if (!json_is_object(data)) {
+		data = json_object();
+		json_object_set_new(tree, "data", data);
+	}
+	json_object_foreach (texts, name, v) {
+		_cleanup_(xfreep) char *encoded = NULL;
+
+		/* What is no string stays where it is, for the schema to refuse. */
+		if (!json_is_string(v))
+			return;
+		encoded = base64_encode(json_string_value(v), json_string_length(v));
+		json_object_set_new(data, name, json_string(encoded));
+	}
+	json_object_del(tree, "stringData");
+}
+
 static void fill_in(Request *r, json_t *tree, bool create)
 {
 	json_t *spec = json_object_get(tree, "spec");
@@ -219,6 +244,8 @@ static void fill_in(Request *r, json_t *tree, bool create)
 	    str_is_empty(json_string_value(json_object_get(spec, "nodeName"))) &&
 	    *r->server->node_name)
 		json_object_set_new(spec, "nodeName", json_string(r->server->node_name));
+	if (is_kind(r, "", "Secret"))
+		encode_string_data(tree);
 }
 
 /* A user's definition must compile, and must not take the place of a compiled-in kind. */

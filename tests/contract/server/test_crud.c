@@ -30,6 +30,23 @@ static void test_create_get_list(void **state)
 	assert_true(json_same(json_array_get(json_object_get(all, "items"), 0), made));
 }
 
+static void test_secret_text_is_encoded(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *made =
+		call(f, 201, "POST", SECRETS, NULL,
+		     "{\"metadata\":{\"name\":\"s\"},\"data\":{\"a\":\"eA==\",\"b\":\"eA==\"},"
+		     "\"stringData\":{\"a\":\"hello\"}}");
+
+	expect_text(made, "data.a", "aGVsbG8=");
+	expect_text(made, "data.b", "eA==");
+	assert_null(json_object_get(made, "stringData"));
+	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL,
+		   "{\"metadata\":{\"name\":\"t\"},\"stringData\":{\"a\":1}}");
+	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL,
+		   "{\"metadata\":{\"name\":\"t\"},\"data\":{\"a\":\"not base64!\"}}");
+}
+
 static void test_create_refusals(void **state)
 {
 	Fixture *f = *state;
@@ -438,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_create_get_list),
+		TEST(test_secret_text_is_encoded),
 		TEST(test_create_refusals),
 		TEST(test_validation_tells_all),
 		TEST(test_field_validation),
