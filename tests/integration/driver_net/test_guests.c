@@ -30,7 +30,8 @@ static void test_hello(void **state)
 	g = guest_1();
 	/* DHCP gives the address that was asked for, the MTU, the router, the name server. */
 	WAIT_FOR(netguest_sh(g, (strbuf_reset(&out), &out),
-			     "udhcpc -f -q -n -t 3 -T 1 -i eth0 -O mtu -O search -s /run/dhcp.sh "
+			     "busybox udhcpc -f -q -n -t 3 -T 1 -i eth0 -O mtu -O search -s "
+			     "/run/dhcp.sh "
 			     "2>/dev/null") == 0);
 	assert_string_equal(strbuf_str(&out),
 			    "10.20.0.10 24 router=10.20.0.1 dns=10.20.0.1 mtu=1450 "
