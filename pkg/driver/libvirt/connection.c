@@ -135,10 +135,9 @@ static Connection *connection_open(Libvirt *lv, Error *err)
 		libvirt_error(err, "connect to %s", lv->uri);
 		return NULL;
 	}
-	/* Drivers inside this process (test:///) have neither and need neither. */
-	if (virConnectSetKeepAlive(conn, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT) < 0)
-		log_debug("libvirt: no keepalive on %s", lv->uri);
 	c = xnew0(Connection, 1);
+	/* Drivers inside this process (test:///) have no keepalive and cannot be lost. */
+	c->remote = virConnectSetKeepAlive(conn, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT) == 0;
 	c->libvirt = lv;
 	c->conn = conn;
 	c->refs = 1;

@@ -28,6 +28,7 @@ typedef struct Connection {
 	virConnectPtr conn;
 	unsigned refs, abandoned;
 	bool dead;
+	bool remote;   /* a libvirtd is behind it */
 	int lifecycle; /* callback id, -1 = none */
 	bool close_registered;
 	/* Found out once per connection; "" and false until env_known. */

@@ -126,6 +126,8 @@ int events_register(Connection *c, Error *err)
 		listener_free(l);
 		return libvirt_error(err, "listen for events");
 	}
+	if (!c->remote)
+		return 0;
 	l = listener_new(c);
 	c->close_registered =
 		virConnectRegisterCloseCallback(c->conn, on_close, l, listener_free) == 0;
