@@ -3,54 +3,10 @@
  * The fake Hypervisor's state machine. One lock guards everything; what is to be emitted is
  * remembered under it and delivered after it. See hypervisor.h.
  */
-#include "driver/fake/hypervisor.h"
-
-#include <pthread.h>
 #include <stdio.h>
 
-#include "base/hashmap.h"
 #include "base/memory.h"
-#include "driver/domain_config.h"
-
-typedef struct FakeDomain {
-	DomainState state; /* never ABSENT */
-	DomainReason reason;
-	bool foreign;
-	char foreign_store[UUID_MAX];
-	DomainConfig *persistent, *live; /* NULL = none; a foreign one has neither */
-	bool persistent_foreign;         /* stands for the persistent config of a foreign one */
-	char request_id[64];
-	pid_t pid;
-} FakeDomain;
-
-/* What a test told about a name; outlives the domain. */
-typedef struct FakeScript {
-	FakeGuest guest;
-	bool guest_set;
-	bool hung, hang_seen;
-	char *start_failure;
-	unsigned starts;
-} FakeScript;
-
-typedef struct FakeHypervisor {
-	Hypervisor hypervisor;
-	pthread_mutex_t lock;
-	Hashmap *domains; /* name -> FakeDomain */
-	Hashmap *scripts; /* name -> FakeScript */
-	FakeGuest guest;
-	ErrorCode failure;
-	bool mute;
-	HypervisorInfo host;
-	unsigned calls, changes;
-	pid_t next_pid;
-	DomainEventFn event;
-	void *event_arg;
-} FakeHypervisor;
-
-static FakeHypervisor *fake_of(Hypervisor *h)
-{
-	return CONTAINER_OF(h, FakeHypervisor, hypervisor);
-}
+#include "driver/fake/hypervisor_internal.h"
 
 static void domain_release(void *p)
 {
@@ -69,7 +25,7 @@ static void script_release(void *p)
 	free(s);
 }
 
-static FakeScript *script_of(FakeHypervisor *f, const char *name)
+FakeScript *fake_domain_script(FakeHypervisor *f, const char *name)
 {
 	FakeScript *s = hashmap_get(f->scripts, name);
 
@@ -78,11 +34,6 @@ static FakeScript *script_of(FakeHypervisor *f, const char *name)
 		hashmap_put(f->scripts, name, s);
 	}
 	return s;
-}
-
-static bool domain_is_on(const FakeDomain *d)
-{
-	return d->state != DOMAIN_SHUTOFF;
 }
 
 /* Takes the lock; every port function starts with it and ends with fake_leave(). */
@@ -104,7 +55,7 @@ static int fake_leave(FakeHypervisor *f, int rc)
 	return rc;
 }
 
-static void fake_emit(FakeHypervisor *f, const char *domain)
+void fake_domain_emit(FakeHypervisor *f, const char *domain)
 {
 	DomainEventFn fn;
 	void *arg;
@@ -118,7 +69,7 @@ static void fake_emit(FakeHypervisor *f, const char *domain)
 }
 
 /* Ends what runs; a transient domain is gone with it (then *d is no longer valid). */
-static void domain_ends(FakeHypervisor *f, const char *name, FakeDomain *d, DomainReason reason)
+void fake_domain_ends(FakeHypervisor *f, const char *name, FakeDomain *d, DomainReason reason)
 {
 	d->state = DOMAIN_SHUTOFF;
 	d->reason = reason;
@@ -135,7 +86,7 @@ static void domain_starts(FakeHypervisor *f, const char *name, FakeDomain *d)
 	d->pid = f->next_pid++;
 	if (d->persistent)
 		d->live = domain_config_copy(d->persistent);
-	script_of(f, name)->starts++;
+	fake_domain_script(f, name)->starts++;
 }
 
 /* ---- the port ---- */
@@ -283,7 +234,7 @@ static int fake_define(Hypervisor *self, Context *ctx, const DomainConfig *confi
 		rc = define_locked(f, config, err);
 	fake_leave(f, rc);
 	if (rc == 0)
-		fake_emit(f, config->name);
+		fake_domain_emit(f, config->name);
 	return rc;
 }
 
@@ -296,9 +247,9 @@ static FakeGuest guest_behaviour(FakeHypervisor *f, const char *name)
 
 static int power_start(FakeHypervisor *f, const char *name, FakeDomain *d, Error *err)
 {
-	FakeScript *s = script_of(f, name);
+	FakeScript *s = fake_domain_script(f, name);
 
-	if (domain_is_on(d))
+	if (fake_domain_is_on(d))
 		return 0;
 	if (s->start_failure) {
 		d->reason = DOMAIN_REASON_FAILED;
@@ -312,7 +263,7 @@ static void power_shutdown(FakeHypervisor *f, const char *name, FakeDomain *d)
 {
 	switch (guest_behaviour(f, name)) {
 	case FAKE_GUEST_OBEYS:
-		domain_ends(f, name, d, DOMAIN_REASON_SHUTDOWN);
+		fake_domain_ends(f, name, d, DOMAIN_REASON_SHUTDOWN);
 		break;
 	case FAKE_GUEST_SLOW:
 		d->state = DOMAIN_STOPPING;
@@ -323,12 +274,12 @@ static void power_shutdown(FakeHypervisor *f, const char *name, FakeDomain *d)
 }
 
 /* 1 = done, 0 = there was nothing to do. */
-static int power_apply(FakeHypervisor *f, const char *name, FakeDomain *d, DomainPower action,
-		       Error *err)
+int fake_domain_power(FakeHypervisor *f, const char *name, FakeDomain *d, DomainPower action,
+		      Error *err)
 {
 	if (action == POWER_START)
 		return power_start(f, name, d, err);
-	if (!domain_is_on(d)) {
+	if (!fake_domain_is_on(d)) {
 		if (action == POWER_SHUTDOWN || action == POWER_DESTROY)
 			return 0;
 		return error_set(err, ERR_CONFLICT, "domain %s does not run", name);
@@ -340,7 +291,7 @@ static int power_apply(FakeHypervisor *f, const char *name, FakeDomain *d, Domai
 			power_shutdown(f, name, d);
 		return 1;
 	case POWER_DESTROY:
-		domain_ends(f, name, d, DOMAIN_REASON_DESTROYED);
+		fake_domain_ends(f, name, d, DOMAIN_REASON_DESTROYED);
 		return 1;
 	case POWER_SUSPEND:
 		if (d->state == DOMAIN_PAUSED)
@@ -372,11 +323,12 @@ static int power_locked(FakeHypervisor *f, const char *name, DomainPower action,
 			return 0;
 		return error_set(err, ERR_NOT_FOUND, "domain %s does not exist", name);
 	}
-	if (action != POWER_DESTROY && domain_is_on(d) && (rc = domain_answers(f, name, err)) < 0)
+	if (action != POWER_DESTROY && fake_domain_is_on(d) &&
+	    (rc = domain_answers(f, name, err)) < 0)
 		return rc;
 	if (request_id)
 		snprintf(d->request_id, sizeof(d->request_id), "%s", request_id);
-	rc = power_apply(f, name, d, action, err);
+	rc = fake_domain_power(f, name, d, action, err);
 	if (rc > 0)
 		f->changes++;
 	return rc;
@@ -393,7 +345,7 @@ static int fake_power(Hypervisor *self, Context *ctx, const char *domain, Domain
 	fake_leave(f, rc);
 	/* A start that failed is heard of too. */
 	if (rc > 0 || rc == -ERR_INTERNAL)
-		fake_emit(f, domain);
+		fake_domain_emit(f, domain);
 	return MIN(rc, 0);
 }
 
@@ -458,7 +410,7 @@ static int fake_remove(Hypervisor *self, Context *ctx, const char *domain, Error
 		rc = remove_locked(f, domain, &changed, err);
 	fake_leave(f, rc);
 	if (changed)
-		fake_emit(f, domain);
+		fake_domain_emit(f, domain);
 	return rc;
 }
 
@@ -524,230 +476,4 @@ Hypervisor *fake_hypervisor_new(void)
 				    .version = "fake 1.0",
 				    .connected = true };
 	return &f->hypervisor;
-}
-
-/* ---- what a test may ask ---- */
-
-size_t fake_hypervisor_count(Hypervisor *h)
-{
-	FakeHypervisor *f = fake_of(h);
-	size_t n;
-
-	pthread_mutex_lock(&f->lock);
-	n = hashmap_size(f->domains);
-	pthread_mutex_unlock(&f->lock);
-	return n;
-}
-
-DomainState fake_hypervisor_state(Hypervisor *h, const char *domain)
-{
-	FakeHypervisor *f = fake_of(h);
-	FakeDomain *d;
-	DomainState state;
-
-	pthread_mutex_lock(&f->lock);
-	d = hashmap_get(f->domains, domain);
-	state = d ? d->state : DOMAIN_ABSENT;
-	pthread_mutex_unlock(&f->lock);
-	return state;
-}
-
-const DomainConfig *fake_hypervisor_config(Hypervisor *h, const char *domain, bool live)
-{
-	FakeHypervisor *f = fake_of(h);
-	const DomainConfig *c = NULL;
-	FakeDomain *d;
-
-	pthread_mutex_lock(&f->lock);
-	d = hashmap_get(f->domains, domain);
-	if (d)
-		c = live ? d->live : d->persistent;
-	pthread_mutex_unlock(&f->lock);
-	return c;
-}
-
-unsigned fake_hypervisor_starts(Hypervisor *h, const char *domain)
-{
-	FakeHypervisor *f = fake_of(h);
-	unsigned n;
-
-	pthread_mutex_lock(&f->lock);
-	n = script_of(f, domain)->starts;
-	pthread_mutex_unlock(&f->lock);
-	return n;
-}
-
-static unsigned counter_read(FakeHypervisor *f, const unsigned *counter)
-{
-	unsigned v;
-
-	pthread_mutex_lock(&f->lock);
-	v = *counter;
-	pthread_mutex_unlock(&f->lock);
-	return v;
-}
-
-unsigned fake_hypervisor_calls(Hypervisor *h)
-{
-	return counter_read(fake_of(h), &fake_of(h)->calls);
-}
-
-unsigned fake_hypervisor_changes(Hypervisor *h)
-{
-	return counter_read(fake_of(h), &fake_of(h)->changes);
-}
-
-/* ---- what a test may do ---- */
-
-void fake_hypervisor_set_guest(Hypervisor *h, const char *domain, FakeGuest behaviour)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	if (domain) {
-		script_of(f, domain)->guest = behaviour;
-		script_of(f, domain)->guest_set = true;
-	} else {
-		f->guest = behaviour;
-	}
-	pthread_mutex_unlock(&f->lock);
-}
-
-static FakeDomain *domain_must(FakeHypervisor *f, const char *name, bool on)
-{
-	FakeDomain *d = hashmap_get(f->domains, name);
-
-	assert(d && (!on || domain_is_on(d)));
-	return d;
-}
-
-void fake_hypervisor_end(Hypervisor *h, const char *domain, DomainReason reason)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	domain_ends(f, domain, domain_must(f, domain, true), reason);
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, domain);
-}
-
-void fake_hypervisor_io_error(Hypervisor *h, const char *domain)
-{
-	FakeHypervisor *f = fake_of(h);
-	FakeDomain *d;
-
-	pthread_mutex_lock(&f->lock);
-	d = domain_must(f, domain, true);
-	d->state = DOMAIN_PAUSED;
-	d->reason = DOMAIN_REASON_IO_ERROR;
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, domain);
-}
-
-void fake_hypervisor_virsh(Hypervisor *h, const char *domain, DomainPower action)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	(void)power_apply(f, domain, domain_must(f, domain, false), action, NULL);
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, domain);
-}
-
-void fake_hypervisor_undefine(Hypervisor *h, const char *domain)
-{
-	FakeHypervisor *f = fake_of(h);
-	FakeDomain *d;
-
-	pthread_mutex_lock(&f->lock);
-	d = domain_must(f, domain, false);
-	d->persistent = domain_config_free(d->persistent);
-	d->persistent_foreign = false;
-	if (!domain_is_on(d))
-		hashmap_remove(f->domains, domain);
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, domain);
-}
-
-void fake_hypervisor_add_foreign(Hypervisor *h, const char *domain, const char *store_id,
-				 bool running)
-{
-	FakeHypervisor *f = fake_of(h);
-	FakeDomain *d = xnew0(FakeDomain, 1);
-
-	d->foreign = d->persistent_foreign = true;
-	d->state = running ? DOMAIN_RUNNING : DOMAIN_SHUTOFF;
-	snprintf(d->foreign_store, sizeof(d->foreign_store), "%s", store_id ? store_id : "");
-	pthread_mutex_lock(&f->lock);
-	assert(!hashmap_contains(f->domains, domain));
-	hashmap_put(f->domains, domain, d);
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, domain);
-}
-
-void fake_hypervisor_host_crash(Hypervisor *h)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	/* libvirt's live state lies in /run, so after a boot it knows no reason. */
-	hashmap_foreach (it, f->domains)
-		domain_ends(f, it.key, it.value, DOMAIN_REASON_NONE);
-	pthread_mutex_unlock(&f->lock);
-	fake_emit(f, NULL);
-}
-
-void fake_hypervisor_set_hung(Hypervisor *h, const char *domain, bool hung)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	script_of(f, domain)->hung = hung;
-	script_of(f, domain)->hang_seen = false;
-	pthread_mutex_unlock(&f->lock);
-	if (!hung)
-		fake_emit(f, domain);
-}
-
-void fake_hypervisor_set_start_failure(Hypervisor *h, const char *domain, const char *text)
-{
-	FakeHypervisor *f = fake_of(h);
-	FakeScript *s;
-
-	pthread_mutex_lock(&f->lock);
-	s = script_of(f, domain);
-	free(s->start_failure);
-	s->start_failure = xstrdup(text);
-	pthread_mutex_unlock(&f->lock);
-}
-
-void fake_hypervisor_set_failure(Hypervisor *h, ErrorCode code)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	f->failure = code;
-	pthread_mutex_unlock(&f->lock);
-	if (!code)
-		fake_emit(f, NULL);
-}
-
-void fake_hypervisor_set_mute(Hypervisor *h, bool mute)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	f->mute = mute;
-	pthread_mutex_unlock(&f->lock);
-}
-
-void fake_hypervisor_set_host(Hypervisor *h, unsigned cpus, uint64_t memory, const char *virt_type)
-{
-	FakeHypervisor *f = fake_of(h);
-
-	pthread_mutex_lock(&f->lock);
-	f->host.cpus = cpus;
-	f->host.memory = memory;
-	snprintf(f->host.virt_type, sizeof(f->host.virt_type), "%s", virt_type);
-	pthread_mutex_unlock(&f->lock);
 }
