@@ -19,8 +19,25 @@ static void pad(StrBuf *out, unsigned indent)
 		strbuf_addc(out, ' ');
 }
 
+/* The escape of one of the three characters of three bytes that yaml_is_unprintable() knows. */
+static const char *special_escape(const unsigned char *p)
+{
+	static const char *const known[][2] = {
+		{"\xe2\x80\xa8",  "\\u2028"},
+		{ "\xe2\x80\xa9", "\\u2029"},
+		{ "\xef\xbb\xbf", "\\ufeff"}
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (str_has_prefix((const char *)p, known[i][0]))
+			return known[i][1];
+	return NULL;
+}
+
 static void emit_quoted(const char *s, StrBuf *out)
 {
+	const char *special;
+
 	strbuf_addc(out, '"');
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
 		if (*p == '"' || *p == '\\')
@@ -33,7 +50,12 @@ static void emit_quoted(const char *s, StrBuf *out)
 			strbuf_adds(out, "\\r");
 		else if (*p < 0x20 || *p == 0x7f)
 			strbuf_addf(out, "\\x%02x", *p);
-		else
+		else if (p[0] == 0xc2 && p[1] < 0xa0)
+			strbuf_addf(out, "\\x%02x", *++p);
+		else if ((special = special_escape(p))) {
+			strbuf_adds(out, special);
+			p += 2;
+		} else
 			strbuf_addc(out, (char)*p);
 	}
 	strbuf_addc(out, '"');
@@ -45,10 +67,13 @@ static bool fits_literal(const char *s)
 {
 	if (!strchr(s, '\n') || *s == ' ' || *s == '\n' || strstr(s, " \n"))
 		return false;
-	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
-		if ((*p < 0x20 && *p != '\n') || *p == 0x7f)
+	for (; *s; s += strcspn(s, "\n"), s += *s == '\n') {
+		_cleanup_(xfreep) char *line = xstrndup(s, strcspn(s, "\n"));
+
+		if (yaml_is_unprintable(line) || str_has_suffix(line, " "))
 			return false;
-	return s[strlen(s) - 1] != ' ';
+	}
+	return true;
 }
 
 static void emit_literal(const char *s, unsigned indent, StrBuf *out)

@@ -17,3 +17,5 @@ int yaml_scalar(const char *text, size_t len, bool plain, json_t **ret, Error *e
 /* True if a plain scalar of this text would not be read back as this string, by YAML 1.1 or 1.2
  * readers. */
 bool yaml_needs_quotes(const char *text);
+/* True if text has a character that cannot stand as it is in a line: newlines included. */
+bool yaml_is_unprintable(const char *text);

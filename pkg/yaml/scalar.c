@@ -191,6 +191,23 @@ int yaml_scalar(const char *text, size_t len, bool plain, json_t **ret, Error *e
 	return 0;
 }
 
+/* U+0080 to U+009F, U+2028, U+2029 and U+FEFF: control characters, line ends to YAML 1.1, and a
+ * mark. */
+static bool is_special(const unsigned char *p)
+{
+	return (p[0] == 0xc2 && p[1] < 0xa0) ||
+	       (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)) ||
+	       (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
+}
+
+bool yaml_is_unprintable(const char *s)
+{
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || is_special(p))
+			return true;
+	return false;
+}
+
 bool yaml_needs_quotes(const char *s)
 {
 	/* Words that YAML 1.1 readers (kubectl among them) take for booleans. */
@@ -202,11 +219,11 @@ bool yaml_needs_quotes(const char *s)
 	if (is_one_of(s, nulls) || is_one_of(s, trues) || is_one_of(s, falses) ||
 	    is_one_of(s, not_finite) || is_one_of(s, old_booleans))
 		return true;
-	if (strchr("0123456789+-.", *s)) /* numbers, dates, sexagesimals, "---" */
-		return !isalpha((unsigned char)*s) &&
-		       (strspn(s, "0123456789+-._:eExXoOabcdefABCDEFTZ ") == len || *s == '-' ||
-			s[0] == '.');
+	/* Numbers, dates, sexagesimals, "---". */
+	if (strchr("-.", *s) ||
+	    (strchr("0123456789+", *s) && strspn(s, "0123456789+-._:eExXoOabcdefABCDEFTZ ") == len))
+		return true;
 	if (strchr("!&*?|>%@`\"'#,[]{}=<:~ ", *s) || s[len - 1] == ' ' || s[len - 1] == ':')
 		return true;
-	return strstr(s, ": ") || strstr(s, " #") || strpbrk(s, "\n\r\t");
+	return strstr(s, ": ") || strstr(s, " #") || yaml_is_unprintable(s);
 }

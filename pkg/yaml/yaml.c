@@ -16,6 +16,9 @@
 #include "yaml/internal.h"
 
 #define DEPTH_MAX 64
+/* Bounds what the table of marks can grow to: a longer path is answered by its nearest parent. */
+#define MARK_PATH_MAX 512
+#define KEY_MAX       1024
 
 struct YamlDoc {
 	char *name;
@@ -136,7 +139,8 @@ static int reader_syntax_error(Reader *r)
 
 static void remember(Reader *r, YamlMark m)
 {
-	hashmap_put(r->doc->marks, strbuf_str(&r->path), xmemdup(&m, sizeof(m)));
+	if (r->path.len <= MARK_PATH_MAX)
+		hashmap_put(r->doc->marks, strbuf_str(&r->path), xmemdup(&m, sizeof(m)));
 }
 
 /* Puts a value where it belongs and leaves r->path at it. Takes value over. */
@@ -185,6 +189,8 @@ static int add_key(Reader *r, const char *text, size_t len, YamlMark m)
 
 	if (strlen(key) != len)
 		return reader_fail(r, m, "a NUL character in a key");
+	if (len > KEY_MAX)
+		return reader_fail(r, m, "a key of more than %d bytes", KEY_MAX);
 	if (streq(key, "<<"))
 		return reader_fail(r, m, "merge keys (<<) are not accepted: write the fields out");
 	if (json_object_get(f->value, key)) {

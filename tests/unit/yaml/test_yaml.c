@@ -182,6 +182,23 @@ static void large_and_deep_files_are_refused_quickly(void **state _unused_)
 	refused(huge.buf, huge.len, "split the file");
 }
 
+/* A table of positions must not multiply one long key by all that is below it. */
+static void long_keys_cost_no_more_than_their_length(void **state _unused_)
+{
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	YamlDocs *docs = NULL;
+
+	strbuf_adds(&b, "? ");
+	for (size_t i = 0; i < 1000000; i++)
+		strbuf_addc(&b, 'k');
+	strbuf_adds(&b, "\n:\n");
+	for (size_t i = 0; i < 50000; i++)
+		strbuf_adds(&b, "- 1\n");
+	assert_int_equal(yaml_parse(b.buf, b.len, "long.yaml", &docs, &err), -ERR_INVALID);
+	assert_non_null(strstr(error_message(&err), "key of more than"));
+}
+
 static void truncated_files_never_crash(void **state _unused_)
 {
 	static const char text[] = "apiVersion: v1\nkind: \"X\"\nspec: {a: [1, {b: 'c'}], d: |\n  "
@@ -208,6 +225,9 @@ static void what_goes_out_comes_in_again(void **state _unused_)
 		"{\"t\":\"line\\nline two\\n\",\"u\":\"line\\nno "
 		"end\",\"v\":\"two\\n\\n\",\"w\":\"\\nx\",\"x\":\" "
 		"x\\ny\",\"y\":\"a\\tb\",\"z\":\"x \\ny\"}",
+		"{\"s\":[\"10: zzz\",\"5:\",\"7 #z\",\"+q: z\",\"1 zzz\",\"a\\u001bb\","
+		"\"x\\u007f\",\"a\\u0085b\",\"a\\u2028b\",\"\\ufeffx\",\"a\\u001b\\nb\",\"0.5.1\"]"
+		"}",
 		"{\"#cloud-config\":\"x\",\"yes\":1,\"a b\":2,\"\":3}",
 		"{\"user\":{\"data\":\"#cloud-config\\nruncmd:\\n  - echo "
 		"hi\\n\"},\"u\\u00e9\":\"\\u2603\"}",
@@ -236,6 +256,7 @@ int main(void)
 		cmocka_unit_test(json_is_yaml),
 		cmocka_unit_test(what_is_wrong_is_told_with_its_place),
 		cmocka_unit_test(large_and_deep_files_are_refused_quickly),
+		cmocka_unit_test(long_keys_cost_no_more_than_their_length),
 		cmocka_unit_test(truncated_files_never_crash),
 		cmocka_unit_test(what_goes_out_comes_in_again),
 	};
