@@ -12,7 +12,7 @@
 
 #define PREFIX4_MIN 8
 #define PREFIX4_MAX 29
-#define PREFIX6_MIN 48
+#define PREFIX6_MIN 64
 #define PREFIX6_MAX 125
 
 /* What is not anybody's to use, or what the routers use among themselves (240/4, fd73:6664::/32).

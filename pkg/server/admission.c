@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "server/internal.h"
 #include "yaml/yaml.h"
 
