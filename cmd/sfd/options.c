@@ -47,6 +47,8 @@ static const Option table[] = {
          "virtualization type (auto)"															 },
 	{ "store",                OPTION_STRING, FIELD(store),                "sqlite|memory",
          "where objects are kept (sqlite)"														    },
+	{ "accept-store",         OPTION_FLAG,   FIELD(accept_store),         NULL,
+         "a store that was put back is the right one now"												     },
 	{ "controllers",          OPTION_STRING, FIELD(controllers),          "all|none|LIST",
          "which controllers run (all)"															},
 	{ "node-name",            OPTION_STRING, FIELD(node_name),            "NAME",

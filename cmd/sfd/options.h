@@ -27,6 +27,7 @@ typedef struct Options {
 	bool image_allow_loopback, image_deny_private;
 	char *image_cache_size, *image_cache_age; /* quantity; duration such as 720h */
 	LogLevel log_level;
+	bool accept_store; /* a store that was put back is the right one now */
 	bool check, version, help;
 } Options;
 

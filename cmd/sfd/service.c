@@ -131,6 +131,12 @@ static int open_store(Service *s, Error *err)
 				 s->o->store);
 	}
 	rc = store_open(backend, &options, &s->store, err);
+	if (rc == 0 && s->o->accept_store)
+		rc = store_accept(s->store, err);
+	if (rc == 0 && store_is_restored(s->store))
+		log_warning("the store is older than what was once acknowledged: nothing is "
+			    "collected until sfd is started "
+			    "once with --accept-store");
 	return rc < 0 ? error_wrap_rc(err, rc, "open the store") : 0;
 }
 

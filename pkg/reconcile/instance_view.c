@@ -244,8 +244,6 @@ int instance_observe(InstanceWork *w, Error *err)
 				      USEC_PER_SEC,
 			     .domain = &w->domain,
 			     .prepared = prepared,
-			     .host_stopping = w->r->env.host_is_stopping &&
-					      w->r->env.host_is_stopping(w->r->env.host_arg),
 			     .now = clock_wall(w->r->env.clock) };
 	read_request(w);
 	fill_history(w);
@@ -255,5 +253,9 @@ int instance_observe(InstanceWork *w, Error *err)
 			    !streq(w->domain.config_hash, w->config_hash);
 	pending = instance_pending_changes(w, &live);
 	v->live_changed = pending && json_array_size(pending) && live;
+	/* Asked only when something would be started: the answer may come from another process. */
+	v->host_stopping = domain_is_off(&w->domain) && !v->deleting && instance_wants_running(v) &&
+			   w->r->env.host_is_stopping &&
+			   w->r->env.host_is_stopping(w->r->env.host_arg);
 	return 0;
 }

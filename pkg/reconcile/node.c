@@ -90,6 +90,20 @@ static void node_fill(Reconcilers *r, const Object *node, json_t *status, const 
 				 "the hypervisor answers");
 }
 
+/* A store that was put back knows less than the world: nothing is collected until somebody has
+ * looked. */
+static void report_store(Reconcilers *r, const Object *node, json_t *status)
+{
+	if (store_is_restored(r->env.store))
+		status_condition(r, node, status, "StoreRestored", CONDITION_TRUE,
+				 "OlderThanAcknowledged",
+				 "the store is older than what was once acknowledged; what has no "
+				 "object is left alone: compare, then "
+				 "start sfd once with --accept-store");
+	else
+		condition_remove(status, "StoreRestored");
+}
+
 /* Creates the Node object of this machine. */
 static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *err)
 {
@@ -129,6 +143,7 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	was_ready = condition_is_true(status, "Ready");
 	rc = r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble);
 	node_fill(r, node, status, &h, rc < 0 ? error_message(&trouble) : NULL);
+	report_store(r, node, status);
 	if (was_ready != condition_is_true(status, "Ready"))
 		recorder_event(r->env.recorder, node, rc < 0 ? EVENT_WARNING : EVENT_NORMAL,
 			       rc < 0 ? REASON_NODE_NOT_READY : REASON_NODE_READY, "%s",
