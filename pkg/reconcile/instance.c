@@ -14,32 +14,6 @@
 
 #define STEPS_MAX 16 /* far more than any path through the plan has */
 
-/* ---- when guests were asked to stop ---- */
-
-bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret)
-{
-	StopTimes *t;
-
-	pthread_mutex_lock(&r->stops_lock);
-	t = hashmap_get(r->stops, uid);
-	if (t)
-		*ret = *t;
-	pthread_mutex_unlock(&r->stops_lock);
-	return t != NULL;
-}
-
-void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t)
-{
-	pthread_mutex_lock(&r->stops_lock);
-	if (t)
-		hashmap_put(r->stops, uid, xmemdup(t, sizeof(*t)));
-	else
-		hashmap_remove(r->stops, uid);
-	pthread_mutex_unlock(&r->stops_lock);
-}
-
-/* ---- the loop ---- */
-
 /* True when nothing more can be done in this call. */
 static bool plan_is_final(const InstanceWork *w)
 {

@@ -6,6 +6,7 @@
  *	instance_view.c    what is wanted and what is there
  *	instance_config.c  from spec and records to a DomainConfig and its hash
  *	instance_step.c    doing it
+ *	instance_stop.c    when guests were asked to stop
  *	instance_status.c  telling it
  * Private to pkg/reconcile. An InstanceWork lives on its worker's stack.
  */
