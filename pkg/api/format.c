@@ -69,6 +69,8 @@ bool schema_format_matches(const char *format, const json_t *v, char why[static 
 		ok = format_string(format, json_string_value(v), &err);
 	if (!ok && err.code)
 		snprintf(why, 200, "%.199s", error_message(&err));
+	else if (!ok && streq(format, "dns-label"))
+		snprintf(why, 200, "use 1 to 63 lower-case letters, digits and '-'");
 	else if (!ok)
 		snprintf(why, 200, "must be of format %.100s", format);
 	return ok;
@@ -81,30 +83,34 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Levenshtein, without regard to case; words past WORD_MAX are far from everything. */
+/*
+ * How many letters to change, add, leave out or swap with their neighbour, without regard to case;
+ * words past WORD_MAX are far from everything.
+ */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[WORD_MAX + 1];
+	unsigned rows[3][WORD_MAX + 1];
 	size_t n = strlen(a), m = strlen(b);
 
 	if (n > WORD_MAX || m > WORD_MAX)
 		return UINT32_MAX;
 	for (size_t j = 0; j <= m; j++)
-		row[j] = (unsigned)j;
+		rows[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= n; i++) {
-		unsigned diagonal = row[0];
+		unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3];
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= m; j++) {
-			unsigned above = row[j],
-				 change = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
+			unsigned change = above[j - 1] + (lower(a[i - 1]) != lower(b[j - 1]));
 
-			row[j] = MIN(row[j - 1], above) + 1;
+			row[j] = MIN(row[j - 1], above[j]) + 1;
 			row[j] = MIN(row[j], change);
-			diagonal = above;
+			if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+			    lower(a[i - 2]) == lower(b[j - 1]))
+				row[j] = MIN(row[j], rows[(i - 2) % 3][j - 2] + 1);
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }
 
 const char *nearest(const char *word, const char *const *candidates, size_t n)

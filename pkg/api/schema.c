@@ -10,8 +10,9 @@
 #include "base/memory.h"
 #include "json/json.h"
 
-#define PATTERN_MAX 1024
-#define NESTING_MAX 40
+#define PATTERN_MAX        1024
+#define PATTERN_STATES_MAX 100000
+#define NESTING_MAX        40
 
 static const char *const type_names[_TYPE_MAX] = {
 	[TYPE_ANY] = "",
@@ -98,18 +99,67 @@ static int compile_type(Schema *s, const json_t *o, const char *path, Error *err
 	return bad(err, path, "unknown type");
 }
 
+/*
+ * How many states a pattern may grow to when its {n,m} are written out, for the compiler does just
+ * that: nested ones multiply, and a short pattern takes gigabytes. Counts what is between
+ * parentheses and multiplies it by the bound.
+ */
+static size_t pattern_states(const char **p, unsigned depth)
+{
+	size_t total = 0, last = 0;
+
+	while (**p && **p != ')' && total < PATTERN_STATES_MAX) {
+		char c = *(*p)++;
+
+		if (c == '(' && depth < NESTING_MAX) {
+			last = pattern_states(p, depth + 1) + 1;
+			*p += **p == ')';
+		} else if (c == '{') {
+			unsigned long n = strtoul(*p, (char **)p, 10), m = n;
+
+			if (**p == ',' && (*p)[1] >= '0' && (*p)[1] <= '9')
+				m = strtoul(*p + 1, (char **)p, 10);
+			n = MAX(n, m);
+			n = MIN(n, (unsigned long)PATTERN_STATES_MAX);
+			total += last * n;
+			*p += strcspn(*p, "}");
+			*p += **p == '}';
+			continue;
+		} else if (c == '[') {
+			/* A ']' that comes first is a member. */
+			*p += **p == '^';
+			*p += **p == ']';
+			*p += strcspn(*p, "]");
+			*p += **p == ']';
+			last = 1;
+		} else if (c == '\\' && **p) {
+			(*p)++;
+			last = 1;
+		} else {
+			last = 1;
+		}
+		total += last;
+	}
+	return total;
+}
+
 /* OpenAPI patterns are ECMA 262; POSIX knows all of the common part but \d, and has no look-around.
  */
 static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *err)
 {
 	const char *p = json_string_value(json_object_get(o, "pattern"));
 	_cleanup_(strbuf_done) StrBuf posix = STRBUF_INIT;
+	const char *states;
 	regex_t regex;
 
 	if (!p)
 		return 0;
 	if (strlen(p) > PATTERN_MAX)
 		return bad(err, path, "the pattern is too long");
+	states = p;
+	if (pattern_states(&states, 0) >= PATTERN_STATES_MAX || *states)
+		return bad(err, path,
+			   "the pattern repeats too much, or its parentheses do not match");
 	for (const char *c = p; *c; c++) {
 		if (c[0] == '\\' && c[1] == 'd') {
 			strbuf_adds(&posix, "[0-9]");

@@ -10,6 +10,7 @@
 #include "api/quantity.h"
 #include "api/schema_internal.h"
 #include "api/validate.h"
+#include "base/hashmap.h"
 #include "base/memory.h"
 #include "json/json.h"
 
@@ -352,6 +353,16 @@ static size_t utf8_length(const char *s)
 	return n;
 }
 
+/* Some reasons name the value themselves: it is not said twice. */
+static void format_error(const json_t *v, const char *why, Check *c)
+{
+	char shown[200];
+	bool named = str_has_prefix(why, show(v, shown));
+
+	field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path), "Invalid value: %s%s%s",
+			 named ? "" : shown, named ? "" : ": ", why);
+}
+
 static void validate_string(const Schema *s, const json_t *v, Check *c)
 {
 	const char *text = json_string_value(v), *path = strbuf_str(&c->path);
@@ -372,8 +383,7 @@ static void validate_string(const Schema *s, const json_t *v, Check *c)
 				 "Invalid value: %s: should match '%s'", show(v, shown),
 				 s->pattern);
 	else if (s->format && !schema_format_matches(s->format, v, why))
-		field_errors_add(c->errors, FIELD_INVALID, path, "Invalid value: %s: %s",
-				 show(v, shown), why);
+		format_error(v, why, c);
 }
 
 /* "name=root" of an item of a map list; NULL if a key is missing (which is an error of its own). */
@@ -392,36 +402,36 @@ static char *item_identity(const Schema *s, const json_t *item)
 	return strbuf_take(&b);
 }
 
+/* What two items must not share: the keys of a map list, the whole value otherwise. */
+static char *unique_text(const Schema *s, const json_t *item)
+{
+	return s->list_type == LIST_MAP ? item_identity(s, item) : json_canonical(item);
+}
+
+/* By a table: comparing all with all would let a long list keep the server busy for minutes. */
 static void validate_unique(const Schema *s, const json_t *list, Check *c)
 {
+	_cleanup_(hashmap_freep) Hashmap *seen = NULL;
 	char text[200];
-	size_t n = json_array_size(list);
+	json_t *item;
+	size_t i, len;
 
 	if (s->list_type == LIST_ATOMIC && !s->unique)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		const json_t *a = json_array_get(list, i);
-		_cleanup_(xfreep) char *identity =
-			s->list_type == LIST_MAP ? item_identity(s, a) : NULL;
+	seen = hashmap_new(NULL);
+	json_array_foreach (list, i, item) {
+		_cleanup_(xfreep) char *identity = unique_text(s, item);
 
-		if (s->list_type == LIST_MAP && !identity)
+		if (!identity)
 			continue;
-		for (size_t j = 0; j < i; j++) {
-			const json_t *b = json_array_get(list, j);
-			_cleanup_(xfreep) char *other =
-				s->list_type == LIST_MAP ? item_identity(s, b) : NULL;
-			size_t len;
-
-			if (s->list_type == LIST_MAP ? !streq_ptr(identity, other)
-						     : !json_same(a, b))
-				continue;
+		if (hashmap_contains(seen, identity)) {
 			len = path_push_index(&c->path, i);
 			field_errors_add(c->errors, FIELD_DUPLICATE, strbuf_str(&c->path),
 					 "Duplicate value: %s",
-					 identity ? identity : show(a, text));
+					 s->list_type == LIST_MAP ? identity : show(item, text));
 			path_pop(&c->path, len);
-			break;
 		}
+		hashmap_put(seen, identity, seen);
 	}
 }
 
@@ -443,8 +453,7 @@ static void validate_array(const Schema *s, const json_t *v, Check *c)
 	size_t i, len;
 
 	validate_count(&s->items_count, json_array_size(v), "items", c);
-	/* Past the bound the rest is not looked at: comparing all with all costs, and one error
-	 * says enough. */
+	/* Past the bound the rest is not looked at: one error says enough. */
 	if (s->items_count.max >= 0 && json_array_size(v) > (size_t)s->items_count.max)
 		return;
 	validate_unique(s, v, c);
@@ -511,8 +520,7 @@ static void validate(const Schema *s, const json_t *v, Check *c)
 	else if (json_is_number(v))
 		validate_number(s, v, c);
 	if (json_is_integer(v) && s->format && !schema_format_matches(s->format, v, text))
-		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
-				 "Invalid value: %lld: %s", (long long)json_integer_value(v), text);
+		format_error(v, text, c);
 }
 
 void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors)

@@ -87,6 +87,44 @@ bool name_is_qualified(const char *s)
 
 /* ---- metadata ---- */
 
+/* Members of metadata have types too, and no schema of a CRD that names them. */
+static void check_types(const json_t *meta, FieldErrors *errors)
+{
+	static const struct {
+		const char *name;
+		json_type type;
+		const char *hint;
+	} members[] = {
+		{"name",             JSON_STRING, "a string: quote it"},
+		{ "generateName",    JSON_STRING, "a string: quote it"},
+		{ "namespace",       JSON_STRING, "a string: quote it"},
+		{ "finalizers",      JSON_ARRAY,  "a list of strings" },
+		{ "ownerReferences", JSON_ARRAY,  "a list of mappings"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		_cleanup_(xfreep) char *at = xasprintf("metadata.%s", members[i].name);
+		const json_t *v = json_object_get(meta, members[i].name);
+
+		if (v && !json_is_null(v) && json_typeof(v) != members[i].type)
+			field_errors_add(errors, FIELD_TYPE_INVALID, at,
+					 "Invalid value: must be %s", members[i].hint);
+	}
+}
+
+/* Five characters follow it. */
+static void check_generate_name(const char *prefix, FieldErrors *errors)
+{
+	_cleanup_(xfreep) char *made = xasprintf("%sxxxxx", prefix ? prefix : "");
+	char text[200];
+
+	if (prefix && !name_is_subdomain(made))
+		field_errors_add(errors, FIELD_INVALID, "metadata.generateName",
+				 "Invalid value: %s: use lower-case letters, digits, '-' and '.', "
+				 "beginning with a letter or digit",
+				 quoted(prefix, text));
+}
+
 static void check_name(const Kind *k, const char *name, const char *generate, FieldErrors *errors)
 {
 	char text[200];
@@ -204,11 +242,16 @@ static void check_owners(const json_t *list, FieldErrors *errors)
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 {
 	const json_t *meta = json_object_get(tree, "metadata");
+	size_t before = errors->n;
 
 	if (!json_is_object(meta)) {
 		field_errors_add(errors, FIELD_REQUIRED, "metadata", "Required value");
 		return;
 	}
+	check_types(meta, errors);
+	if (errors->n > before)
+		return;
+	check_generate_name(json_string_value(json_object_get(meta, "generateName")), errors);
 	check_name(k, json_string_value(json_object_get(meta, "name")),
 		   json_string_value(json_object_get(meta, "generateName")), errors);
 	check_namespace(k, json_string_value(json_object_get(meta, "namespace")), errors);

@@ -165,7 +165,7 @@ static void test_json_patch(void **state)
 		{ "{\"a\":1}",             "[{\"op\":\"test\",\"path\":\"/a\",\"value\":2}]",       NULL         },
 		{ "{\"a/b\":1,\"m~n\":2}",
                  "[{\"op\":\"remove\",\"path\":\"/a~1b\"},{\"op\":\"test\",\"path\":\"/"
-                 "m~0n\",\"value\":2}]",							    "{\"m~n\":2}"},
+		  "m~0n\",\"value\":2}]",							   "{\"m~n\":2}"},
 		{ "{\"a\":1}",             "[{\"op\":\"frob\",\"path\":\"/a\"}]",                   NULL         },
 		{ "{\"a\":1}",             "[{\"op\":\"add\",\"path\":\"a\",\"value\":1}]",         NULL         },
 		{ "{\"a\":1}",             "{}",						    NULL         },

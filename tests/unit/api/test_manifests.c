@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manifests from text to what is stored. Every file of manifests/examples is accepted and gives the
+ * JSON kept in tests/golden/stored; every file of tests/golden/bad is refused with the text beside
+ * it, file:line:column and all.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glob.h>
+
+#include "api/schema.h"
+#include "base/fs.h"
+#include "base/memory.h"
+#include "tests/lib/golden.h"
+#include "yaml/yaml.h"
+#include "json/json.h"
+
+#define FILE_MAX_SIZE (4u * 1024 * 1024)
+
+typedef struct Run {
+	KindRegistry *kinds;
+	StrBuf errors; /* one a line */
+	StrBuf stored; /* indented JSON, one document after the other */
+} Run;
+
+static void run_done(Run *r)
+{
+	kind_registry_free(r->kinds);
+	strbuf_done(&r->errors);
+	strbuf_done(&r->stored);
+}
+
+static void tell(Run *r, const YamlDoc *d, const char *path, const char *message)
+{
+	YamlMark m = *path ? yaml_doc_mark(d, path) : yaml_doc_start(d);
+
+	strbuf_addf(&r->errors, "%s:%u:%u: %s%s%s\n", yaml_doc_name(d), m.line, m.column, path,
+		    *path ? ": " : "", message);
+}
+
+static void run_doc(Run *r, const YamlDoc *d)
+{
+	_cleanup_(json_decrefp) json_t *tree = json_deep_copy(yaml_doc_tree(d));
+	_cleanup_(kind_unrefp) Kind *k = kind_registry_find_by_kind(
+		r->kinds, json_string_at(tree, "apiVersion"), json_string_at(tree, "kind"));
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	FieldErrors errors = FIELD_ERRORS_INIT;
+	_cleanup_(xfreep) char *text = NULL;
+	Kind *made = NULL;
+
+	if (!k) {
+		tell(r, d, "", "no such kind");
+		return;
+	}
+	schema_prune(k->schema, tree, &errors);
+	schema_default(k->schema, tree);
+	object_validate(k, tree, NULL, &errors);
+	for (size_t i = 0; i < errors.n; i++)
+		tell(r, d, errors.items[i].path, errors.items[i].message);
+	if (errors.n == 0 && k->gr == GR_CRD) {
+		assert_int_equal(kind_from_crd(tree, false, &made, &err), 0);
+		assert_int_equal(kind_registry_add(r->kinds, made, &err), 0);
+		kind_unref(made);
+	}
+	field_errors_done(&errors);
+	text = json_dumps(tree, JSON_INDENT(2) | JSON_SORT_KEYS);
+	strbuf_addf(&r->stored, "%s\n", text);
+}
+
+static void run_file(Run *r, const char *path)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(yaml_docs_freep) YamlDocs *docs = NULL;
+	_cleanup_(xfreep) char *text = NULL;
+	size_t len;
+
+	*r = (Run){ .kinds = kind_registry_new() };
+	if (fs_read(path, FILE_MAX_SIZE, &text, &len, &err) < 0)
+		fail_msg("%s", error_message(&err));
+	if (yaml_parse(text, len, strrchr(path, '/') + 1, &docs, &err) < 0) {
+		strbuf_addf(&r->errors, "%s\n", error_message(&err));
+		return;
+	}
+	for (size_t i = 0; i < docs->n; i++)
+		run_doc(r, docs->docs[i]);
+}
+
+/* dir/NAME.ext with the last part of path as NAME, without its extension. */
+static char *beside(const char *path, const char *dir, const char *ext)
+{
+	const char *base = strrchr(path, '/') + 1;
+
+	return xasprintf("%s/%.*s%s", dir, (int)(strrchr(base, '.') - base), base, ext);
+}
+
+static void examples_are_stored_as_kept(void **state _unused_)
+{
+	glob_t g;
+
+	assert_int_equal(glob("manifests/examples/*/*.yaml", 0, NULL, &g), 0);
+	assert_true(g.gl_pathc >= 5);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		_cleanup_(xfreep) char *kept =
+			beside(g.gl_pathv[i], "tests/golden/stored", ".json");
+		Run r;
+
+		run_file(&r, g.gl_pathv[i]);
+		if (r.errors.len)
+			fail_msg("%s", strbuf_str(&r.errors));
+		golden_compare(kept, r.stored.buf, r.stored.len);
+		run_done(&r);
+	}
+	globfree(&g);
+}
+
+static void bad_manifests_are_refused_in_these_words(void **state _unused_)
+{
+	glob_t g;
+
+	assert_int_equal(glob("tests/golden/bad/*.yaml", 0, NULL, &g), 0);
+	assert_true(g.gl_pathc >= 60);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		_cleanup_(xfreep) char *kept = beside(g.gl_pathv[i], "tests/golden/bad", ".txt");
+		Run r;
+
+		run_file(&r, g.gl_pathv[i]);
+		if (r.errors.len == 0)
+			fail_msg("%s is accepted", g.gl_pathv[i]);
+		golden_compare(kept, r.errors.buf, r.errors.len);
+		run_done(&r);
+	}
+	globfree(&g);
+}
+
+/* What was stored, defaulted again and written as YAML, is the same object. */
+static void examples_survive_yaml_and_defaults(void **state _unused_)
+{
+	glob_t g;
+
+	assert_int_equal(glob("manifests/examples/*/*.yaml", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		_cleanup_(strbuf_done) StrBuf again = STRBUF_INIT;
+		_cleanup_(yaml_docs_freep) YamlDocs *docs = NULL, *back = NULL;
+		_cleanup_(xfreep) char *text = NULL;
+		size_t len;
+
+		assert_int_equal(fs_read(g.gl_pathv[i], FILE_MAX_SIZE, &text, &len, NULL), 0);
+		assert_int_equal(yaml_parse(text, len, "x", &docs, NULL), 0);
+		for (size_t d = 0; d < docs->n; d++) {
+			strbuf_adds(&again, "---\n");
+			yaml_emit(yaml_doc_tree(docs->docs[d]), &again);
+		}
+		assert_int_equal(yaml_parse(again.buf, again.len, "y", &back, NULL), 0);
+		assert_int_equal(back->n, docs->n);
+		for (size_t d = 0; d < docs->n; d++)
+			assert_true(json_equal(yaml_doc_tree(docs->docs[d]),
+					       yaml_doc_tree(back->docs[d])));
+	}
+	globfree(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(examples_are_stored_as_kept),
+		cmocka_unit_test(bad_manifests_are_refused_in_these_words),
+		cmocka_unit_test(examples_survive_yaml_and_defaults),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
