@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "server/internal.h"
 #include "yaml/yaml.h"
+#include "json/json.h"
 
 /* ---- decoding ---- */
 
@@ -139,15 +140,19 @@ int admission_identity(Request *r, json_t *tree, const char *name)
 
 /* ---- unknown fields ---- */
 
-/* What else is wrong with a whole object, so that one answer names it all. A patch or an apply to
- * something stored is not whole. */
+/* What else is wrong, so that one answer names it all. An apply to something stored is only a part:
+ * it is looked at together with the rest (lists as they were applied, which is near enough here).
+ */
 static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors)
 {
-	_cleanup_(json_decrefp) json_t *copy = NULL;
+	_cleanup_(json_decrefp) json_t *base = NULL, *copy = NULL;
 
-	if (r->method == METHOD_PATCH && r->base)
-		return;
-	copy = json_deep_copy(tree);
+	if (r->method == METHOD_PATCH && r->base) {
+		base = object_decode(r->base);
+		copy = json_merge_patch(base, tree);
+	} else {
+		copy = json_deep_copy(tree);
+	}
 	schema_default(r->kind->schema, copy);
 	object_validate(r->kind, copy, NULL, errors);
 }

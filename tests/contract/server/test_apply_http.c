@@ -98,11 +98,28 @@ static void test_dry_run(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
+/* Also on an object that is there: one answer, everything that is wrong. */
+static void test_apply_tells_all(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *made = apply(f, 201, "m", "{\"cpus\":2," DISKS "}");
+	_cleanup_(json_decrefp) json_t *status =
+		apply(f, 400, "m", "{\"cpus\":0,\"memroy\":\"1Gi\"," DISKS "}");
+	const json_t *causes = json_at(status, "details.causes");
+
+	assert_int_equal(json_array_size(causes), 2);
+	expect_text(json_array_get(causes, 0), "field", "spec.memroy");
+	expect_text(json_array_get(causes, 1), "field", "spec.cpus");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_life),      TEST(test_finalizer_survives_apply),
-		TEST(test_yaml_body), TEST(test_refusals),
+		TEST(test_apply_tells_all),
+		TEST(test_life),
+		TEST(test_finalizer_survives_apply),
+		TEST(test_yaml_body),
+		TEST(test_refusals),
 		TEST(test_dry_run),
 	};
 
