@@ -35,7 +35,7 @@ service_spawn() {
 	shift
 	mkdir -p /var/log/libvirt
 	(
-		exec >"/var/log/libvirt/$name.out" 2>&1 </dev/null
+		exec >"/var/log/libvirt/$name.out" 2>&1 </dev/null 3>&- 4>&- # bats waits for whoever holds its 3
 		setsid -f bash -c 'echo $$ >"/run/sandbox/$1.pid"; shift; exec "$@"' - "$name" "$@"
 	)
 	local deadline=$((SECONDS + 10))
