@@ -18,27 +18,28 @@ static unsigned nic_mtu(const InstanceNic *n)
 	return n->spec && n->spec->mtu ? (unsigned)n->spec->mtu : MTU_DEFAULT;
 }
 
-static unsigned max_cpus(const InstanceSpec *s)
+/* What can be reached live: at least what there is from the start. */
+static unsigned max_cpus(const InstanceSpec *s, unsigned cpus)
 {
-	return MAX((unsigned)s->max_cpus, (unsigned)s->cpus);
+	return MAX((unsigned)s->max_cpus, cpus);
 }
 
-static uint64_t max_memory(const InstanceSpec *s)
+static uint64_t max_memory(const InstanceSpec *s, uint64_t memory)
 {
-	return MAX(s->max_memory, s->memory);
+	return MAX(s->max_memory, memory);
 }
 
 _Static_assert((int)INSTANCE_FIRMWARE_UEFI_SECURE == (int)FIRMWARE_UEFI_SECURE,
 	       "the kind and the port count alike");
 
 /* Without counts and sizes that can change live: those are compared by value with what runs. */
-static void describe_fixed(const InstanceWork *w, StrBuf *b)
+static void describe_fixed(const InstanceWork *w, unsigned cpus, uint64_t memory, StrBuf *b)
 {
 	const InstanceSpec *s = w->spec;
 	char text[IP_TEXT_MAX];
 
 	strbuf_addf(b, "v%d max %u %llu firmware %d machine %s cpu %s\n", CONFIG_VERSION,
-		    max_cpus(s), (unsigned long long)max_memory(s), (int)s->firmware,
+		    max_cpus(s, cpus), (unsigned long long)max_memory(s, memory), (int)s->firmware,
 		    s->machine_type ? s->machine_type : "", s->cpu_model ? s->cpu_model : "");
 	for (size_t i = 0; i < s->n_disks; i++)
 		strbuf_addf(b, "disk %s bus %d\n", s->disks[i].name, (int)s->disks[i].bus);
@@ -54,7 +55,7 @@ static void hash_with(const InstanceWork *w, unsigned cpus, uint64_t memory, cha
 	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
 	char hex[SHA_HEX_MAX];
 
-	describe_fixed(w, &b);
+	describe_fixed(w, cpus, memory, &b);
 	strbuf_addf(&b, "cpus %u memory %llu\n", cpus, (unsigned long long)memory);
 	snprintf(buf, 65, "%.64s", sha_hex_of(SHA_256, b.buf, b.len, hex));
 }
@@ -121,9 +122,9 @@ void instance_domain_config(InstanceWork *w, DomainConfig *ret)
 			       .request_id = w->domain.request_id,
 			       .config_hash = w->config_hash,
 			       .cpus = (unsigned)s->cpus,
-			       .max_cpus = max_cpus(s),
+			       .max_cpus = max_cpus(s, (unsigned)s->cpus),
 			       .memory = s->memory,
-			       .max_memory = max_memory(s),
+			       .max_memory = max_memory(s, s->memory),
 			       .firmware = (DomainFirmware)s->firmware,
 			       .cpu_model = s->cpu_model,
 			       .machine = s->machine_type,
@@ -152,8 +153,7 @@ json_t *instance_pending_changes(InstanceWork *w, bool *ret_live)
 	if (!*d->live_hash || !*w->config_hash || streq(d->live_hash, w->config_hash))
 		return list;
 	if (d->live_cpus && d->live_cpus != (unsigned)w->spec->cpus) {
-		live = (unsigned)w->spec->cpus > d->live_cpus &&
-		       (unsigned)w->spec->cpus <= max_cpus(w->spec) && w->spec->max_cpus;
+		live = (unsigned)w->spec->cpus > d->live_cpus && w->spec->cpus <= w->spec->max_cpus;
 		pending_add(list, "spec.cpus", json_integer(d->live_cpus),
 			    json_integer((json_int_t)w->spec->cpus), live);
 		*ret_live &= live;

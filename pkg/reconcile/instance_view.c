@@ -101,7 +101,8 @@ static void read_request(InstanceWork *w)
 	json_t *annotations = json_at(w->tree, "metadata.annotations");
 	const char *text = json_string_value(json_object_get(annotations, ANNOTATION_POWER));
 	_cleanup_(json_decrefp) json_t *request = NULL;
-	const char *id, *done = json_string_at(w->status, "powerRequest.id");
+	const char *id, *told = json_string_at(w->status, "powerRequest.id");
+	bool over = !streq_ptr(json_string_at(w->status, "powerRequest.state"), "Pending");
 
 	w->view.request = POWER_REQUEST_NONE;
 	w->view.request_pending = false;
@@ -113,7 +114,9 @@ static void read_request(InstanceWork *w)
 	snprintf(w->request_id, sizeof(w->request_id), "%s", id);
 	w->view.request = power_action_from_string(json_string_at(request, "action"));
 	w->view.force = json_bool_at(request, "force", false);
-	w->view.request_pending = w->view.request != POWER_REQUEST_NONE && !streq_ptr(done, id) &&
+	/* Told of as Pending it still is: a guest may take long to obey. */
+	w->view.request_pending = w->view.request != POWER_REQUEST_NONE &&
+				  !(over && streq_ptr(told, id)) &&
 				  !streq(w->domain.request_id, id);
 }
 

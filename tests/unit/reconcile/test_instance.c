@@ -193,6 +193,46 @@ static void restart_is_done_once(void **state)
 	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
 }
 
+static void a_restart_waits_for_a_slow_guest(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
+	power(w, "r1", "restart");
+	world_pass(w, 5);
+	assert_status(w, "Stopping");
+	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
+			    "Pending");
+	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_SHUTDOWN);
+	world_settle(w);
+	assert_status(w, "Running");
+	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
+			    "Done");
+	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
+			    "Stopped");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+}
+
+static void a_restart_forces_a_deaf_guest(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
+	world_patch(w, "instance", "web", "{'spec': {'terminationGracePeriodSeconds': 10}}");
+	power(w, "r1", "restart");
+	world_pass(w, 8);
+	assert_status(w, "Stopping");
+	world_pass(w, 4);
+	assert_status(w, "Running");
+	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
+			    "Done");
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
+}
+
 static void pause_and_resume(void **state)
 {
 	World *w = *state;
@@ -383,6 +423,7 @@ static void a_change_that_needs_a_restart_is_pending(void **state)
 	world_settle(w);
 	assert_status(w, "Running");
 	tree = world_get(w, "instance", "web");
+	assert_int_equal(json_array_size(json_at(tree, "status.pendingChanges")), 1);
 	pending = json_array_get(json_at(tree, "status.pendingChanges"), 0);
 	assert_string_equal(json_string_at(pending, "path"), "spec.cpus");
 	assert_string_equal(json_string_at(pending, "needs"), "restart");
@@ -435,6 +476,8 @@ int main(void)
 		story(crashes_back_off),
 		story(stop_holds_and_start_ends_it),
 		story(restart_is_done_once),
+		story(a_restart_waits_for_a_slow_guest),
+		story(a_restart_forces_a_deaf_guest),
 		story(pause_and_resume),
 		story(a_deaf_guest_is_forced_off),
 		story(a_start_takes_back_a_stop),
