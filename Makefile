@@ -83,7 +83,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-e2e verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-e2e benches verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -130,6 +130,15 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call test_libs,tests/$$*) 
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
 
 tests: $(TESTS) ## build every C test
+
+# What hack/bench measures with: a program each, bench.c is theirs together.
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c,$(sort $(wildcard tests/bench/*.c))))
+$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/bench/bench.o $(call archives,$(USES_all))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
+
+benches: all $(BENCHES) ## build what hack/bench needs
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
