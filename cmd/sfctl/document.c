@@ -10,18 +10,23 @@
 #include "table.h"
 #include "json/json.h"
 
-void document_error(Cli *cli, const Document *d, const char *path, const char *text)
+static YamlMark path_mark(const Document *d, const char *path)
 {
 	_cleanup_(xfreep) char *full = xasprintf("%s%s", d->prefix, path);
-	_cleanup_(xfreep) char *safe = text_escape(text);
-	_cleanup_(xfreep) char *file = text_escape(yaml_doc_name(d->source));
-	_cleanup_(xfreep) char *shown = text_escape(path);
 	size_t len = strlen(full);
-	YamlMark mark;
 
 	if (len && full[len - 1] == '.')
 		full[len - 1] = '\0'; /* the item itself */
-	mark = *full ? yaml_doc_mark(d->source, full) : yaml_doc_start(d->source);
+	return *full ? yaml_doc_mark(d->source, full) : yaml_doc_start(d->source);
+}
+
+void document_error(Cli *cli, const Document *d, const char *path, const char *text)
+{
+	_cleanup_(xfreep) char *safe = text_escape(text);
+	_cleanup_(xfreep) char *file = text_escape(yaml_doc_name(d->source));
+	_cleanup_(xfreep) char *shown = text_escape(path);
+	YamlMark mark = path_mark(d, path);
+
 	fflush(cli->out);
 	fprintf(cli->err, "%s:%u:%u: %s%s%s\n", file, mark.line, mark.column, shown,
 		*shown ? ": " : "", safe);
@@ -299,21 +304,53 @@ static size_t report_strict(Cli *cli, const Document *d, const char *message)
 	return n;
 }
 
+typedef struct CauseAt {
+	const json_t *cause;
+	YamlMark mark;
+	size_t order;
+} CauseAt;
+
+static int compare_causes(const void *a, const void *b)
+{
+	const CauseAt *x = a, *y = b;
+
+	if (x->mark.line != y->mark.line)
+		return x->mark.line < y->mark.line ? -1 : 1;
+	if (x->mark.column != y->mark.column)
+		return x->mark.column < y->mark.column ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* One line each, from the top of the file to its end, as a compiler does. */
+static size_t report_causes(Cli *cli, const Document *d, const json_t *causes, const Error *err)
+{
+	size_t n = json_array_size(causes), i;
+	_cleanup_(xfreep) CauseAt *sorted = xnew0(CauseAt, n + 1);
+	const json_t *cause;
+
+	json_array_foreach (causes, i, cause)
+		sorted[i] = (CauseAt){ .cause = cause,
+				       .mark = path_mark(d, cause_field(cause)),
+				       .order = i };
+	qsort(sorted, n, sizeof(*sorted), compare_causes);
+	for (i = 0; i < n; i++) {
+		const char *text = json_string_at(sorted[i].cause, "message");
+
+		document_error(cli, d, cause_field(sorted[i].cause),
+			       text ? text : error_message(err));
+	}
+	return n;
+}
+
 ExitCode document_report(Cli *cli, const Document *d, int rc, Error *err)
 {
 	const json_t *status = cli->client ? client_status(cli->client) : NULL;
 	ExitCode code = exit_code_from_error(rc);
-	const json_t *cause;
-	size_t i, n = 0;
+	size_t n;
 
 	if (!status) /* it did not get as far as the server */
 		return cli_report(cli, rc, err);
-	json_array_foreach (json_at(status, "details.causes"), i, cause) {
-		const char *text = json_string_at(cause, "message");
-
-		document_error(cli, d, cause_field(cause), text ? text : error_message(err));
-		n++;
-	}
+	n = report_causes(cli, d, json_at(status, "details.causes"), err);
 	if (!n && rc == -ERR_INVALID)
 		n = report_strict(cli, d, error_message(err));
 	if (!n)

@@ -58,7 +58,8 @@ static int run_editor(const char *file, Error *err)
 	argv = strv_append(argv, file);
 	rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	if (rc != 0)
-		return error_set_errno(err, rc, "start the editor '%s' (set EDITOR)", editor);
+		return error_set(err, ERR_CANCELED, "start the editor '%s' (set EDITOR): %s",
+				 editor, strerror(rc));
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return error_set_errno(err, errno, "wait for the editor");
@@ -135,7 +136,7 @@ static int read_changes(const Edit *e, const char *text, json_t **ret_patch, Err
 	const json_t *tree;
 	int rc;
 
-	rc = yaml_parse(text, strlen(text), "line", &docs, err);
+	rc = yaml_parse(text, strlen(text), "your text", &docs, err);
 	if (rc < 0)
 		return rc;
 	if (docs->n == 0)
@@ -222,7 +223,8 @@ static int try_once(Edit *e, char **text, char **errors, Error *err)
 	return 0;
 }
 
-static int edit_loop(Edit *e, Error *err)
+/* *ret_kept: the file holds something that was typed and not stored. */
+static int edit_loop(Edit *e, bool *ret_kept, Error *err)
 {
 	_cleanup_(strbuf_done) StrBuf body = STRBUF_INIT;
 	_cleanup_(xfreep) char *text = NULL, *errors = NULL, *before = NULL;
@@ -234,6 +236,7 @@ static int edit_loop(Edit *e, Error *err)
 		rc = try_once(e, &text, &errors, err);
 		if (rc == 1)
 			return 0;
+		*ret_kept = text != NULL;
 		/* Saved as it was refused: the person gives up, and the text is kept. */
 		if (rc == 0 && streq_ptr(before, skip_comments(text)))
 			return error_set(err, ERR_INVALID, "%s\nyour text is kept in %s", errors,
@@ -254,6 +257,7 @@ static int edit_target(Cli *cli, const Target *t, Error *err)
 	_cleanup_(xfreep) char *path = resource_path(t->resource, t->namespace, t->name, NULL);
 	Edit e = { .cli = cli, .target = t };
 	json_t *object = NULL;
+	bool kept = false;
 	int rc;
 
 	rc = cli_get(cli, path, &object, err);
@@ -267,8 +271,8 @@ static int edit_target(Cli *cli, const Target *t, Error *err)
 	e.name = resource_object_name(t->resource, t->name);
 	rc = make_file(&e.file, err);
 	if (rc == 0)
-		rc = edit_loop(&e, err);
-	if (rc == 0)
+		rc = edit_loop(&e, &kept, err);
+	if (e.file && (rc == 0 || !kept))
 		unlink(e.file);
 	json_decref(object);
 	free(e.name);

@@ -49,7 +49,8 @@ static void walk_fail(Walk *w, int rc, Error *err)
 
 		fprintf(w->cli->err, "%s\n", safe);
 	}
-	exit_code_merge(&w->code, exit_code_from_error(rc));
+	/* A file is no object: that it is missing is not EXIT_NOT_FOUND. */
+	exit_code_merge(&w->code, rc == -ERR_NOT_FOUND ? EXIT_FAILED : exit_code_from_error(rc));
 	error_done(err);
 }
 

@@ -52,7 +52,7 @@ static void make_proxy(Cli *cli, const SshOptions *o, const char *name, StrBuf *
 
 	snprintf(self + MAX(n, 0), sizeof(self) - (size_t)MAX(n, 0), "%s", n > 0 ? "" : "sfctl");
 	snprintf(port, sizeof(port), "%lld", (long long)o->port);
-	strbuf_adds(out, "ProxyCommand=exec");
+	strbuf_adds(out, "ProxyCommand="); /* ssh puts "exec" before it */
 	add_quoted(out, self);
 	add_quoted(out, "--server");
 	add_quoted(out, cli->server);

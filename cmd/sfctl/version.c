@@ -37,11 +37,17 @@ static int run(Cli *cli, const void *values, const Parsed *parsed _unused_, Erro
 	} else {
 		const char *git = rc == 0 ? json_string_at(server, "gitVersion") : NULL;
 		_cleanup_(xfreep) char *safe = text_escape(git ? git : "");
+		char *ours = strstr(safe, "+sf"); /* v1.34.0+sfVERSION */
 
 		code = EXIT_OK;
 		fprintf(cli->out, "sfctl %s\n", SF_VERSION);
-		if (git)
+		if (git && ours) {
+			*ours = '\0';
+			fprintf(cli->out, "sfd   %s (Kubernetes API %s)\n", ours + strlen("+sf"),
+				safe);
+		} else if (git) {
 			fprintf(cli->out, "sfd   %s\n", safe);
+		}
 	}
 	json_decref(tree);
 	json_decref(server);

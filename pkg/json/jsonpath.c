@@ -260,7 +260,8 @@ static int parse_bracket(const char **s, unsigned depth, Step *st, Error *err)
 		skip_space(s);
 	} while (rc == 0 && **s == ',' && n < JSONPATH_STEPS_MAX);
 	if (rc == 0 && **s != ']')
-		rc = error_set(err, ERR_INVALID, "expected ] at \"%s\"", *s);
+		rc = **s ? error_set(err, ERR_INVALID, "expected ] at \"%s\"", *s)
+			 : error_set(err, ERR_INVALID, "a [ has no ]");
 	if (rc == 0 && n == 1) {
 		*st = members[0];
 		free(members);

@@ -56,6 +56,9 @@ static void reply_open_failure(Request *r, const Session *s, const char *absent)
 	if (s->rc == -ERR_NOT_FOUND)
 		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
 			      status_details(r, r->route.name, NULL), "%s", absent);
+	else if (s->rc == -ERR_UNAVAILABLE && s->port)
+		reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL,
+			      "nothing answers at port %u of instance %s", s->port, r->route.name);
 	else if (s->rc == -ERR_UNAVAILABLE)
 		reply_unavailable(r, "nothing answers there");
 	else

@@ -409,6 +409,8 @@ static char *delete_veto(Request *r, const Object *o)
 		return NULL;
 	kind = server_kind(r->server, group, version, plural);
 	n = kind ? store_count(r->server->options.store, kind->gr, NULL) : 0;
+	if (n == 1)
+		return xstrdup("one object of this kind exists: delete it first");
 	return n ? xasprintf("%zu objects of this kind exist: delete them first", n) : NULL;
 }
 
