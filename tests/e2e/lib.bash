@@ -7,7 +7,8 @@
 # Guests run under emulation on few cores: deadlines are far above what is usual, and no test measures time by them.
 
 PATH=$BUILD:$PATH
-export SFD_NAMESPACE=default IMAGE_URL=http://127.0.0.1:8099/guest.qcow2
+unset SFD_NAMESPACE
+export IMAGE_URL=http://127.0.0.1:8099/guest.qcow2
 BOOT=${BOOT:-90} # seconds for a guest to be up
 # shellcheck source=tests/lib/services.bash
 . "$TOP/tests/lib/services.bash"

@@ -173,7 +173,7 @@ teardown_file() { e2e_teardown; }
 }
 
 @test "deleting a namespace deletes what is in it" {
-	sfctl -n default apply -f - <<-END
+	sfctl apply -f - <<-END
 		apiVersion: v1
 		kind: Namespace
 		metadata: {name: team}
