@@ -71,8 +71,10 @@ static void node_fill(Reconcilers *r, const Object *node, json_t *status, const 
 	unsigned cpus = h->cpus;
 	uint64_t memory = h->memory, reserve;
 
-	if (!memory && sysinfo(&si) == 0)
-		memory = (uint64_t)si.totalram * si.mem_unit;
+	/* libvirt counts what NUMA cells had at boot; memory that was plugged in since is there
+	 * too. */
+	if (sysinfo(&si) == 0)
+		memory = MAX(memory, (uint64_t)si.totalram * si.mem_unit);
 	if (!cpus)
 		cpus = (unsigned)get_nprocs();
 	reserve = MIN(memory / 8, (uint64_t)1 << 30); /* what the host keeps for itself */
