@@ -109,6 +109,16 @@ static void report_ready(InstanceWork *w, const char *word)
 	}
 }
 
+/* Said of the newest generation each time: one of an older one does not count for who waits. */
+static void report_address_seen(InstanceWork *w, bool seen)
+{
+	status_condition(w->r, w->obj, w->status, "AddressReady",
+			 seen ? CONDITION_TRUE : CONDITION_FALSE,
+			 seen ? "AddressSeen" : "NotSeenYet",
+			 seen ? "the guest uses its address"
+			      : "no packet from the guest's address has been seen yet");
+}
+
 /* The first address of each interface was heard of on its network since the guest started. */
 static void report_address(InstanceWork *w, const char *word)
 {
@@ -120,8 +130,10 @@ static void report_address(InstanceWork *w, const char *word)
 		return;
 	}
 	/* Once seen it stays: guests fall silent without having lost their address. */
-	if (condition_is_true(w->status, "AddressReady"))
+	if (condition_is_true(w->status, "AddressReady")) {
+		report_address_seen(w, true);
 		return;
+	}
 	for (size_t i = 0; all && i < w->n_nics; i++) {
 		_cleanup_(xfreep) char *what = NULL;
 		bool seen = false;
@@ -135,10 +147,7 @@ static void report_address(InstanceWork *w, const char *word)
 			return;
 		all = all && seen;
 	}
-	status_condition(w->r, w->obj, w->status, "AddressReady",
-			 all ? CONDITION_TRUE : CONDITION_FALSE, all ? "AddressSeen" : "NotSeenYet",
-			 all ? "the guest uses its address"
-			     : "no packet from the guest's address has been seen yet");
+	report_address_seen(w, all);
 }
 
 /* Has the newest request come to its end, and how? NULL = not yet. */

@@ -23,6 +23,28 @@ static void power_done(Request *r)
 	}
 }
 
+/* What was asked for last; "" if nothing. The tree's. */
+static const char *last_action(const json_t *annotations, json_t **ret_request)
+{
+	const char *text = json_string_value(json_object_get(annotations, ANNOTATION_POWER));
+	const char *action;
+
+	if (!text || json_decode(text, strlen(text), ret_request, NULL) < 0)
+		return "";
+	action = json_string_at(*ret_request, "action");
+	return action ? action : "";
+}
+
+/* The newest request replaces the one before: to pause what was stopped would take the stop back,
+ * and start it. */
+static bool takes_stop_back(const Request *r, const json_t *annotations)
+{
+	_cleanup_(json_decrefp) json_t *last = NULL;
+
+	return (streq(r->route.subresource, "pause") || streq(r->route.subresource, "resume")) &&
+	       streq(last_action(annotations, &last), "stop");
+}
+
 void handle_power(Request *r)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -54,12 +76,16 @@ void handle_power(Request *r)
 		reply_conflict(r, r->route.name, "it is being deleted");
 		return;
 	}
-	request = json_pack("{s:s, s:s, s:b}", "id", uuid_new(id), "action", r->route.subresource,
-			    "force", force);
-	text = json_text(request);
 	tree = object_decode(r->base);
 	metadata = json_object_get(tree, "metadata");
 	annotations = json_object_get(metadata, "annotations");
+	if (takes_stop_back(r, annotations)) {
+		reply_conflict(r, r->route.name, "it was stopped: start it first");
+		return;
+	}
+	request = json_pack("{s:s, s:s, s:b}", "id", uuid_new(id), "action", r->route.subresource,
+			    "force", force);
+	text = json_text(request);
 	if (!json_is_object(annotations)) {
 		annotations = json_object();
 		json_object_set_new(metadata, "annotations", annotations);

@@ -390,7 +390,10 @@ static void test_power(void **state)
 	expect_text(request, "action", "stop");
 	assert_true(json_bool_at(request, "force", false));
 	assert_true(uuid_is_valid(json_string_at(request, "id")));
+	call_fails(f, 409, "Conflict", "POST", INSTANCES "/p/pause", NULL, NULL);
+	call_fails(f, 409, "Conflict", "POST", INSTANCES "/p/resume", NULL, NULL);
 	call_done(f, 202, "POST", INSTANCES "/p/start", NULL, NULL);
+	call_done(f, 202, "POST", INSTANCES "/p/pause", NULL, NULL);
 	call_fails(f, 404, "NotFound", "POST", INSTANCES "/p/explode", NULL, NULL);
 	call_fails(f, 404, "NotFound", "POST", INSTANCES "/q/stop", NULL, NULL);
 	call_fails(f, 405, "MethodNotAllowed", "GET", INSTANCES "/p/stop", NULL, NULL);

@@ -233,6 +233,27 @@ static void a_restart_forces_a_deaf_guest(void **state)
 	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
 }
 
+/* Who waits for a condition of the newest generation must see it, though no packet comes again. */
+static void an_address_once_seen_is_said_of_each_generation(void **state)
+{
+	World *w = *state;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	const json_t *c;
+	IpAddress address;
+
+	world_create_hello(w);
+	world_settle(w);
+	assert_int_equal(ip_parse("10.20.0.2", &address, NULL), 0);
+	fake_network_see(w->network, world_string(w, "network", "front", "metadata.uid"), &address);
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'spec': {'terminationGracePeriodSeconds': 10}}");
+	world_settle(w);
+	tree = world_get(w, "instance", "web");
+	c = condition_find(json_object_get(tree, "status"), "AddressReady");
+	assert_string_equal(json_string_at(c, "status"), "True");
+	assert_int_equal(json_integer_at(c, "observedGeneration", 0), 2);
+}
+
 static void pause_and_resume(void **state)
 {
 	World *w = *state;
@@ -478,6 +499,7 @@ int main(void)
 		story(restart_is_done_once),
 		story(a_restart_waits_for_a_slow_guest),
 		story(a_restart_forces_a_deaf_guest),
+		story(an_address_once_seen_is_said_of_each_generation),
 		story(pause_and_resume),
 		story(a_deaf_guest_is_forced_off),
 		story(a_start_takes_back_a_stop),
