@@ -129,7 +129,7 @@ escapes() { LC_ALL=C grep -q $'\e' <<<"$1"; }
 @test "events: all, of one object, by type, as they come" {
 	code 0 sfctl events --for vm/web
 	has "$output" ' Started +Instance/web '
-	! grep -q Network <<<"$output"
+	not grep -q Network <<<"$output"
 	code 0 sfctl events --types=Warning --for vm/idle
 	same none 'no events found in namespace default' "$output"
 	background "$BATS_TEST_TMPDIR/events" sfctl events -w --for network/later
@@ -150,7 +150,7 @@ escapes() { LC_ALL=C grep -q $'\e' <<<"$1"; }
 	has "$output" '^-  memory: 128Mi$'
 	has "$output" '^\+  memory: 192Mi$'
 	has "$output" '^# spec.memory: takes effect when the guest restarts$'
-	! grep -q '^# spec.terminationGrace' <<<"$output"
+	not grep -q '^# spec.terminationGrace' <<<"$output"
 	code 0 sfctl apply --dry-run=server -f "$(spec 's/128Mi/192Mi/')"
 	same line 'instance.shakenfist.io/web configured (server dry run)' "$output"
 	code 0 sfctl apply --dry-run=server -f - <<-END
@@ -173,7 +173,7 @@ escapes() { LC_ALL=C grep -q $'\e' <<<"$1"; }
 	same line 'secret/s unchanged' "$output"
 	sed -i s/hunter2/hunter3/ "$BATS_TEST_TMPDIR/s.yaml"
 	code 1 sfctl diff -f "$BATS_TEST_TMPDIR/s.yaml"
-	! grep -qE 'hunter|aHVudGVy' <<<"$output"
+	not grep -qE 'hunter|aHVudGVy' <<<"$output"
 	code 0 sfctl apply -f "$BATS_TEST_TMPDIR/s.yaml"
 	same line 'secret/s configured' "$output"
 	code 0 sfctl describe secret s
@@ -236,14 +236,21 @@ editor() { # editor SCRIPT: what EDITOR runs on the file
 }
 
 @test "a kind of one's own: applied with an object of it in one file, used, explained, deleted" {
-	cp "$TOP"/manifests/examples/custom-kind/*.yaml "$BATS_TEST_TMPDIR"
+	cp "$TOP"/manifests/examples/custom-kind/*.yaml "$BATS_TEST_TMPDIR/2.yaml"
+	cat >"$BATS_TEST_TMPDIR/1.yaml" <<-END
+		apiVersion: example.com/v1
+		kind: Backup
+		metadata: {name: nightly}
+		spec: {instance: web}
+	END
 	code 0 sfctl apply -f "$BATS_TEST_TMPDIR"
 	has "$output" '^customresourcedefinition.apiextensions.k8s.io/backups.example.com created$'
-	has "$output" '^backup.example.com/[^ ]+ created$'
+	has "$output" '^backup.example.com/nightly created$'
 	code 0 sfctl apply -f "$BATS_TEST_TMPDIR"
-	! grep -v ' unchanged$' <<<"$output"
+	not grep -v ' unchanged$' <<<"$output"
 	code 0 sfctl get bk
-	has "${lines[0]}" '^NAME +INSTANCE +AGE$'
+	has "${lines[0]}" '^NAME +INSTANCE +AGE'
+	has "$output" '^nightly +web '
 	code 0 sfctl explain backup.spec
 	has "$output" 'instance	<string> -required-'
 	code 4 sfctl apply -f - <<-END
@@ -253,7 +260,7 @@ editor() { # editor SCRIPT: what EDITOR runs on the file
 		spec:
 		  instanse: web
 	END
-	has "$output" '<stdin>:5:3: spec.instanse: unknown field \(did you mean "instance"\?\)'
+	has "$output" '<stdin>:5:3: spec.instanse: unknown field, did you mean "instance"\?'
 	code 8 sfctl delete crd backups.example.com
 	has "$output" 'delete'
 	code 0 sfctl delete -f "$BATS_TEST_TMPDIR"
@@ -382,14 +389,14 @@ echo SSH-2.0-guest-of-web" >/run/banner; chmod +x /run/banner; nc -ll -p 22 -e /
 	for line in 'get vm' 'describe vm web' 'events' "diff -f $(spec 's/128Mi/192Mi/')" 'wait vm web' 'get vm nope'; do
 		# shellcheck disable=SC2086 # words
 		run sfctl $line
-		! escapes "$output"
+		not escapes "$output"
 	done
 	run timeout 20 script -qec 'sfctl get vm' /dev/null
 	escapes "$output"
 	run timeout 20 env NO_COLOR=1 script -qec 'sfctl get vm' /dev/null
-	! escapes "$output"
+	not escapes "$output"
 	run timeout 20 env TERM=dumb script -qec 'sfctl get vm' /dev/null
-	! escapes "$output"
+	not escapes "$output"
 	sfctl get vm | head -n 1 | grep -q NAME # a pipe that closes is no noise
 }
 
