@@ -85,6 +85,15 @@ static int instance_finish(InstanceWork *w, int code, Error *trouble, Error *err
 	return error_move(err, trouble);
 }
 
+/* Their status says how many ports they have. Last of all: who starts a guest does not wait for it.
+ */
+static void recount_networks(const InstanceWork *w)
+{
+	for (size_t i = 0; w->claimed && i < w->n_nics; i++)
+		if (w->nics[i].object)
+			manager_enqueue(w->r->env.manager, object_key(w->nics[i].object));
+}
+
 static int instance_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
 {
 	Error trouble = ERROR_INIT;
@@ -99,6 +108,7 @@ static int instance_reconcile(void *self, Context *ctx, const Key *key, Result *
 		rc = instance_steps(w, &trouble);
 	rc = instance_finish(w, rc, &trouble, err);
 	ret->requeue_after = next_look(w);
+	recount_networks(w);
 out:
 	instance_work_done(w);
 	free(w);

@@ -55,10 +55,11 @@ typedef struct InstanceWork {
 	const char *wait_reason; /* set by a step that has to wait */
 	char wait_message[600];
 	usec_t wait_for; /* 0 = until woken */
+	bool claimed;    /* addresses: its networks' status is to count them */
 } InstanceWork;
 
 /* A step's third result beside 0 and an error: it cannot go on now; wait_reason and wait_message
- * say why. */
+ * say why. Without a reason it is only a moment: somebody else has the network in hand. */
 #define STEP_WAITS 1
 
 /* Reads the object. INSTANCE_GONE (1): there is none. */

@@ -147,9 +147,7 @@ static int step_allocate(InstanceWork *w, Error *err)
 			  err);
 	if (rc == 0)
 		rc = reload(w, err);
-	/* Their status says how many ports they have. */
-	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
-		manager_enqueue(w->r->env.manager, object_key(w->nics[i].object));
+	w->claimed = rc == 0;
 	if (rc == 0 && w->n_nics && w->nics[0].port.n_addresses) {
 		char text[IP_TEXT_MAX];
 
@@ -169,16 +167,15 @@ static int prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
 
 	if (rc != 0)
 		return rc;
-	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &st, err);
+	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &w->key, &st, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "network %s", n->network);
-	if (rc == NETWORK_BUSY || !st.ready) {
-		waits(w, "WaitingForNetwork", "network %s: %s", n->network,
-		      rc == NETWORK_BUSY ? "it is being changed" : st.message);
-		w->wait_for = rc == NETWORK_BUSY ? BUSY_RETRY : USEC_PER_SEC;
+	if (rc == NETWORK_BUSY)
 		return STEP_WAITS;
-	}
-	return 0;
+	if (st.ready)
+		return 0;
+	w->wait_for = USEC_PER_SEC;
+	return waits(w, "WaitingForNetwork", "network %s: %s", n->network, st.message);
 }
 
 /* The digest to make a disk from; STEP_WAITS while the image is not in the cache. */
@@ -517,12 +514,9 @@ static int step_release(InstanceWork *w, Error *err)
 		if (!w->nics[i].object || !w->nics[i].vni)
 			continue;
 		rc = network_ensure(r, w->ctx, w->nics[i].object, w->nics[i].spec, w->nics[i].vni,
-				    &st, err);
-		if (rc == NETWORK_BUSY) {
-			w->wait_for = BUSY_RETRY;
-			return waits(w, "Terminating", "network %s is being changed",
-				     w->nics[i].network);
-		}
+				    &w->key, &st, err);
+		if (rc == NETWORK_BUSY)
+			return STEP_WAITS;
 		manager_enqueue(r->env.manager, object_key(w->nics[i].object));
 	}
 	if (rc == 0)

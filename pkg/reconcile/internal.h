@@ -41,14 +41,14 @@ void census_summary(Census *c, char *buf, size_t size);
 /*
  * Networks whose data plane somebody is changing. Two workers must not give a driver two pictures
  * of one network in the wrong order, and no lock may be held across a driver call: so the second
- * one comes back a moment later. Any thread.
+ * one goes away and is woken when the first one leaves. Any thread.
  */
 typedef struct BusySet BusySet;
 BusySet *busy_new(void);
 BusySet *busy_free(BusySet *b);
-bool busy_enter(BusySet *b, const char *uid); /* false: somebody else is inside */
-void busy_leave(BusySet *b, const char *uid);
-#define BUSY_RETRY (10 * USEC_PER_MSEC)
+/* false: somebody else is inside; `who` is enqueued when that one leaves. */
+bool busy_enter(BusySet *b, const char *uid, const Key *who);
+void busy_leave(BusySet *b, const char *uid, Manager *m);
 
 struct Reconcilers {
 	ReconcileEnv env;

@@ -167,12 +167,10 @@ static int network_delete(Reconcilers *r, Context *ctx, const Object *obj, const
 	}
 	/* Until the object is gone too: whoever waits for its turn then sees that it must not be
 	 * made again. */
-	if (!busy_enter(r->busy, uid)) {
-		ret->requeue_after = BUSY_RETRY;
+	if (!busy_enter(r->busy, uid, object_key(obj)))
 		return 0;
-	}
 	rc = network_take_down(r, ctx, obj, vni, err);
-	busy_leave(r->busy, uid);
+	busy_leave(r->busy, uid, r->env.manager);
 	return rc;
 }
 
@@ -202,13 +200,11 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 		rc = network_claim(r, ctx, obj, tree, err);
 		return rc < 0 ? rc : NETWORK_CLAIMED;
 	}
-	rc = network_ensure(r, ctx, obj, spec, vni, &st, err);
+	rc = network_ensure(r, ctx, obj, spec, vni, key, &st, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "network data plane");
-	if (rc == NETWORK_BUSY) {
-		ret->requeue_after = BUSY_RETRY;
+	if (rc == NETWORK_BUSY)
 		return 0;
-	}
 	return network_report(r, ctx, obj, tree, spec, &st, err);
 }
 

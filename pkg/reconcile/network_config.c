@@ -99,13 +99,13 @@ static bool is_still_there(Reconcilers *r, const Object *net)
 }
 
 int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const NetworkSpec *spec,
-		   uint32_t vni, NetworkStatus *ret, Error *err)
+		   uint32_t vni, const Key *who, NetworkStatus *ret, Error *err)
 {
 	_cleanup_(network_plan_done) NetworkPlan plan = { 0 };
 	const char *uid = object_head(net)->uid;
 	int rc;
 
-	if (!busy_enter(r->busy, uid))
+	if (!busy_enter(r->busy, uid, who))
 		return NETWORK_BUSY;
 	if (is_still_there(r, net)) {
 		rc = network_plan(r, net, spec, vni, &plan, err);
@@ -116,6 +116,6 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const Networ
 		snprintf(ret->message, sizeof(ret->message), "it is gone");
 		rc = 0;
 	}
-	busy_leave(r->busy, uid);
+	busy_leave(r->busy, uid, r->env.manager);
 	return rc;
 }

@@ -26,6 +26,23 @@ static void waiters_free(void *p)
 	free(w);
 }
 
+static void waiters_add(Waiters *w, const Key *waiter)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (key_equal(&w->keys[i], waiter))
+			return;
+	GROW_ARRAY(w->keys, w->n, w->cap);
+	w->keys[w->n++] = *waiter;
+}
+
+/* Frees them, too. */
+static void waiters_wake(Waiters *w, Manager *m)
+{
+	for (size_t i = 0; i < w->n; i++)
+		manager_enqueue(m, &w->keys[i]);
+	waiters_free(w);
+}
+
 Waitlist *waitlist_new(void)
 {
 	Waitlist *w = xnew0(Waitlist, 1);
@@ -55,12 +72,7 @@ void waitlist_add(Waitlist *w, const char *what, const Key *waiter)
 		list = xnew0(Waiters, 1);
 		hashmap_put(w->by_what, what, list);
 	}
-	for (size_t i = 0; i < list->n; i++)
-		if (key_equal(&list->keys[i], waiter))
-			goto out;
-	GROW_ARRAY(list->keys, list->n, list->cap);
-	list->keys[list->n++] = *waiter;
-out:
+	waiters_add(list, waiter);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -71,11 +83,8 @@ void waitlist_wake(Waitlist *w, const char *what, Manager *m)
 	pthread_mutex_lock(&w->lock);
 	list = hashmap_take(w->by_what, what);
 	pthread_mutex_unlock(&w->lock);
-	if (!list)
-		return;
-	for (size_t i = 0; i < list->n; i++)
-		manager_enqueue(m, &list->keys[i]);
-	waiters_free(list);
+	if (list)
+		waiters_wake(list, m);
 }
 
 char *waitlist_what(const char *word, const char *namespace, const char *name)
@@ -175,7 +184,7 @@ void census_summary(Census *c, char *buf, size_t size)
 
 struct BusySet {
 	pthread_mutex_t lock;
-	Hashmap *inside;
+	Hashmap *inside; /* uid -> Waiters */
 };
 
 BusySet *busy_new(void)
@@ -183,7 +192,7 @@ BusySet *busy_new(void)
 	BusySet *b = xnew0(BusySet, 1);
 
 	pthread_mutex_init(&b->lock, NULL);
-	b->inside = hashmap_new(NULL);
+	b->inside = hashmap_new(waiters_free);
 	return b;
 }
 
@@ -197,23 +206,28 @@ BusySet *busy_free(BusySet *b)
 	return NULL;
 }
 
-bool busy_enter(BusySet *b, const char *uid)
+bool busy_enter(BusySet *b, const char *uid, const Key *who)
 {
-	bool free_now;
+	Waiters *others;
 
 	pthread_mutex_lock(&b->lock);
-	free_now = !hashmap_contains(b->inside, uid);
-	if (free_now)
-		hashmap_put(b->inside, uid, b);
+	others = hashmap_get(b->inside, uid);
+	if (others)
+		waiters_add(others, who);
+	else
+		hashmap_put(b->inside, uid, xnew0(Waiters, 1));
 	pthread_mutex_unlock(&b->lock);
-	return free_now;
+	return !others;
 }
 
-void busy_leave(BusySet *b, const char *uid)
+void busy_leave(BusySet *b, const char *uid, Manager *m)
 {
+	Waiters *others;
+
 	pthread_mutex_lock(&b->lock);
-	hashmap_take(b->inside, uid);
+	others = hashmap_take(b->inside, uid);
 	pthread_mutex_unlock(&b->lock);
+	waiters_wake(others, m);
 }
 
 /* ---- status ---- */

@@ -220,16 +220,10 @@ void world_delete(World *w, const char *resource, const char *name)
 
 /* ---- waiting and looking ---- */
 
-/* Two workers that met at one network part for a moment: let the moment pass, which is far below a
- * second. */
 void world_settle(World *w)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 
-	for (int i = 0; i < 3; i++) {
-		must(manager_wait_idle(w->manager, SETTLE_TIMEOUT, &err), &err, "settle");
-		fake_clock_advance(w->clock, 20 * USEC_PER_MSEC);
-	}
 	must(manager_wait_idle(w->manager, SETTLE_TIMEOUT, &err), &err, "settle");
 }
 

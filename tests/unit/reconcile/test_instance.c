@@ -485,6 +485,37 @@ static void a_broken_network_is_mended(void **state)
 	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
 }
 
+/* Everybody needs the same network at once: who finds it taken is woken, not put off to a time that
+ * never comes on a clock that stands still. */
+static void many_take_turns_on_a_network(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	for (unsigned i = 0; i < 12; i++) {
+		_cleanup_(xfreep) char *json = xasprintf(
+			"{'apiVersion': 'shakenfist.io/v1alpha1', 'kind': 'Instance', 'metadata': "
+			"{'name': 'many-%u'}, 'spec': {'disks': [{'name': 'root', 'image': "
+			"'debian'}], 'interfaces': "
+			"[{'name': 'eth0', 'network': 'front'}]}}",
+			i);
+
+		world_create(w, json);
+	}
+	world_settle(w);
+	for (unsigned i = 0; i < 12; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("many-%u", i);
+
+		assert_string_equal(world_string(w, "instance", name, "status.printableStatus"),
+				    "Running");
+	}
+	{
+		_cleanup_(json_decrefp) json_t *net = world_get(w, "network", "front");
+
+		assert_int_equal(json_integer_at(net, "status.portsInUse", 0), 13);
+	}
+}
+
 #define story(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -513,6 +544,7 @@ int main(void)
 		story(a_change_that_needs_a_restart_is_pending),
 		story(a_namespace_takes_its_content_along),
 		story(a_broken_network_is_mended),
+		story(many_take_turns_on_a_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
