@@ -198,8 +198,11 @@ void *worker_main(void *arg)
 	Worker *w = arg;
 	Controller *c = w->controller;
 	Manager *m = c->manager;
+	char name[16]; /* what Linux has room for */
 	Key key;
 
+	snprintf(name, sizeof(name), "%s", c->spec.name);
+	pthread_setname_np(pthread_self(), name);
 	while (workqueue_get(c->queue, &key)) {
 		set_state(w, &key);
 		reconcile_logged(c, &key);

@@ -176,6 +176,7 @@ static void *caretaker_run(void *arg)
 	bool stop = false;
 	uint64_t drain;
 
+	pthread_setname_np(pthread_self(), "http-caretaker");
 	while (!stop) {
 		usec_t until;
 		int n;

@@ -197,6 +197,7 @@ static void *session_run(void *arg)
 	Context ctx = { .clock = server_clock(s->server), .canceled = &s->canceled };
 	int rc, fd = -1;
 
+	pthread_setname_np(pthread_self(), "http-session");
 	session_await_start(s);
 	ctx.deadline = clock_now(ctx.clock) + OPEN_TIMEOUT;
 	rc = s->open(s, &ctx, &fd, &s->err);

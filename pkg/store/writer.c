@@ -528,6 +528,7 @@ void *writer_main(void *arg)
 	Job *jobs[BATCH_MAX];
 	size_t n;
 
+	pthread_setname_np(pthread_self(), "store-writer");
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
 		while (!s->jobs && !s->deliver && !s->stopping &&

@@ -455,6 +455,7 @@ void *cache_thread(void *arg)
 {
 	Cache *c = arg;
 
+	pthread_setname_np(pthread_self(), "images");
 	while (!thread_done(c))
 		thread_turn(c);
 	return NULL;

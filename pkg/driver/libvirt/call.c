@@ -105,6 +105,7 @@ static void *helper_main(void *arg)
 {
 	Calls *s = arg;
 
+	pthread_setname_np(pthread_self(), "libvirt-call");
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping || s->queue) {
 		if (s->queue) {

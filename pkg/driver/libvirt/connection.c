@@ -193,6 +193,7 @@ static void *connector_main(void *arg)
 {
 	Libvirt *lv = arg;
 
+	pthread_setname_np(pthread_self(), "libvirt-connect");
 	pthread_mutex_lock(&lv->lock);
 	while (!lv->stopping) {
 		if (lv->current && lv->current->dead) {

@@ -287,6 +287,7 @@ static void *session_main(void *arg)
 	Session *s = arg;
 	LibvirtConsole *c = s->console;
 
+	pthread_setname_np(pthread_self(), "console");
 	session_run(s);
 	session_end(s);
 	pthread_mutex_lock(&c->lock);

@@ -18,6 +18,7 @@ static int loop_errno;
 
 static void *loop_main(void *arg _unused_)
 {
+	pthread_setname_np(pthread_self(), "libvirt-events");
 	for (;;)
 		if (virEventRunDefaultImpl() < 0)
 			log_debug("libvirt: event loop: %d", libvirt_last_code());

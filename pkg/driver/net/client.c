@@ -171,6 +171,7 @@ static void *client_thread(void *arg)
 	usec_t backoff = BACKOFF_FIRST;
 	NetClient *c = arg;
 
+	pthread_setname_np(pthread_self(), "net-client");
 	while (!client_stopping(c)) {
 		_cleanup_(error_done) Error err = ERROR_INIT;
 		struct pollfd p = { .fd = c->wake, .events = POLLIN };
