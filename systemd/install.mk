@@ -28,7 +28,7 @@ install: all ## install into DESTDIR and PREFIX
 	$(Q)$(INSTALL) -D -m 0644 systemd/sfd.catalog $(DESTDIR)$(CATALOG_DIR)/sfd.catalog
 	$(Q)$(BUILD)/sfctl completion bash >$(DESTDIR)$(BASH_COMPLETION_DIR)/sfctl
 	@$(if $(DESTDIR),,printf '%s\n' 'Installed. Now, as root:' '  systemd-sysusers && systemd-tmpfiles --create' \
-		'  journalctl --update-catalog' '  systemctl daemon-reload' '  systemctl enable --now sfd.socket sfd.service' \
+		'  journalctl --update-catalog' '  systemctl daemon-reload' '  systemctl enable --now sfd' \
 		'and for people who may use it:  adduser NAME sfd')
 
 uninstall: ## remove what install put there; state and configuration stay

@@ -1,173 +1,235 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 #
-# The units on a machine that runs systemd: a container booted from an overlay of /, with Debian's own libvirtd, dbus and
-# journald. make install, systemctl start, guests that survive restarts of every unit, privileges, the journal and its
-# catalog, an orderly shutdown, and a second boot.
-# Sandbox:
+# The units under a real systemd, in a machine that boots, shuts down and boots again: make install and what it tells to
+# do, socket activation, readiness, status, watchdog, reload, privileges, who may use the socket; restarts and crashes of
+# every unit with a guest that does not notice; an orderly shutdown of the host. The tests build on each other.
+# Sandbox: --libvirtd
 
 load lib
+load nspawn
 
 setup_file() {
-	machine=/run/sandbox/machine
-	mkdir -p $machine/upper $machine/work $machine/root
-	mount -t overlay -o lowerdir=/,upperdir=$machine/upper,workdir=$machine/work machine $machine/root
-	root=$machine/root
-	rm -f $root/etc/machine-id
-	echo 5fd00000000040008000000000000002 >$root/etc/machine-id
-	echo vm >$root/etc/hostname
-	rm -rf $root/var/lib/libvirt/* $root/var/cache/libvirt/qemu/* $root/etc/libvirt/qemu/networks/autostart \
-		$root/etc/libvirt/qemu/*.xml $root/var/log/journal/*
-	mkdir -p $root/etc/sfd $root/var/cache/libvirt/qemu
-	printf 'virt-type = qemu\nimage-allow-loopback = true\n' >$root/etc/sfd/sfd.conf
-	printf 'ON_SHUTDOWN=shutdown\nSHUTDOWN_TIMEOUT=60\n' >$root/etc/default/libvirt-guests
-	# What a workstation may run besides, and what waits for networks, is not part of this.
-	for unit in NetworkManager systemd-networkd-wait-online NetworkManager-wait-online ssh docker containerd cron; do
-		ln -sf /dev/null "$root/etc/systemd/system/$unit.service"
-	done
-	make -s -C "$TOP" BUILD="$BUILD" DESTDIR=$root install >&2
-	cp "$TOP/build/guest/guest.qcow2" $root/srv/guest.qcow2
-	boot
+	# The sandbox's own libvirt only fills the cache of what the emulators can do.
+	service_stop libvirtd
+	machine_make
+	machine_boot
 }
-
 teardown_file() {
-	if [ -n "${E2E_LOGS:-}" ]; then
+	machine_tools
+	if [ -n "${E2E_LOGS:-}" ] && ! machine_is_off; then
+		rm -rf "$E2E_LOGS"
 		mkdir -p "$E2E_LOGS"
-		inside journalctl --no-pager -o short-monotonic >"$E2E_LOGS/journal" 2>&1 || :
-		cp /run/sandbox/boot.log "$E2E_LOGS/" || :
+		sfctl get all,events -A -o wide >"$E2E_LOGS/objects" 2>&1
+		journalctl -o short-monotonic >"$E2E_LOGS/journal" 2>&1
+		cp -r $MACHINE_ROOT/var/log/libvirt/qemu "$E2E_LOGS/qemu" 2>/dev/null
 	fi
-	kill -KILL "$(cat /run/sandbox/nspawn.pid)" || :
+	machine_is_off || machine_poweroff
+}
+setup() { machine_tools; }
+
+unit_pid() { systemctl show -P MainPID "$1"; }
+unit_prop() { systemctl show -P "$2" "$1"; }
+unit_active() { systemctl is-active --quiet "$1"; }
+ready() { curl -fsS --unix-socket /run/sfd/sfd.sock http://localhost/readyz; }
+machine_qemu() { inside cat /run/libvirt/qemu/default.web.pid; }
+machine_dnsmasq() { pgrep -x dnsmasq; }
+
+# The names of a process's capabilities, for: capabilities PID Eff|Prm|Bnd
+capabilities() {
+	local bits
+	bits=$(inside sed -n "s/^Cap$2:\t//p" "/proc/$1/status")
+	capsh --decode="$bits" | sed 's/^[^=]*=//' | tr , '\n' | sort | paste -sd ' '
 }
 
-# The first process of the container, the only child of nspawn.
-leader() { pgrep -P "$(cat /run/sandbox/nspawn.pid)" | head -n 1; }
-inside() { nsenter -t "$(leader)" -a -- "$@"; }
-booted() { inside systemctl is-system-running | grep -qE '^(running|degraded)'; }
-
-boot() {
-	# shellcheck disable=SC2016 # expanded by the inner shell
-	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid -f bash -c 'echo $$ >/run/sandbox/nspawn.pid; exec "$@"' - \
-		systemd-nspawn -q -D /run/sandbox/machine/root --boot --register=no --keep-unit --private-network \
-		--machine=vm --capability=all --bind=/dev/net/tun --console=pipe systemd.unit=multi-user.target \
-		>>/run/sandbox/boot.log 2>&1 </dev/null 3>&- 4>&-
-	wait_for 60 booted
-	inside systemd-run -q --unit=images busybox httpd -f -p 127.0.0.1:8099 -h /srv
+remember() { qemu=$(machine_qemu) dnsmasq=$(machine_dnsmasq) started=$(unit_prop "$1" InvocationID); }
+restarted() { [ "$(unit_prop "$1" InvocationID)" != "$started" ] && unit_active "$1"; }
+untouched() {
+	same qemu "$qemu" "$(machine_qemu)"
+	same dnsmasq "$dnsmasq" "$(machine_dnsmasq)"
+	inside kill -0 "$qemu"
+	same boots 1 "$(boots web)"
+	wait_for 20 guest_run web true
 }
 
-pid_of() { inside systemctl show -P MainPID "$1"; }
-guest() { inside sfctl get instance hello -o "jsonpath={$1}"; }
-qemu() { inside cat /run/libvirt/qemu/default.hello.pid; }
-answers() {
-	inside ip netns exec "sf-$(inside sfctl get network hello -o 'jsonpath={.status.vni}')" \
-		curl -fsS --max-time 5 "http://$(guest '.status.interfaces[0].addresses[0]')/facts"
-}
-caps() { # caps PID: the names of its effective capabilities, one a line
-	inside sh -c "capsh --decode=\$(sed -n 's/^CapEff:[ \t]*//p' /proc/$1/status)" 2>/dev/null | sed 's/.*=//' | tr , '\n'
-}
-
-@test "make install, then the steps it names, and sfd is ready" {
-	inside systemd-sysusers
-	inside systemd-tmpfiles --create
-	inside journalctl --update-catalog
-	inside systemctl daemon-reload
-	inside systemctl enable --now sfd.socket sfd.service libvirt-guests.service
-	same state active "$(inside systemctl is-active sfd)"
-	same state active "$(inside systemctl is-active sfd-net)"
-	wait_for 60 inside sfctl wait node vm --timeout=1s
-	has "$(inside systemctl show -P StatusText sfd)" '.'
-	run inside systemd-analyze verify --man=no sfd.service sfd-net.service sfd.socket
-	not grep -E 'sfd[a-z-]*\.(service|socket):.*(Unknown|ignoring|[Ff]ailed)' <<<"$output"
-	inside getent group sfd
-	has "$(inside stat -c %U:%G:%a /run/sfd/sfd.sock)" 'root:sfd:660'
-}
-
-@test "sfd --check says this host is ready" {
-	run inside sfd --check
-	same "exit code" 0 "$status"
-}
-
-@test "hello runs under the units" {
-	cp -r "$TOP/manifests/examples/hello" /run/sandbox/machine/root/srv/
-	inside sfctl apply -f /srv/hello
-	inside sfctl wait instance hello --for=condition=AddressReady --timeout=120s
-	wait_for 30 answers
-}
-
-@test "each role has the privileges of its row, and no more" {
-	has "$(inside cat "/proc/$(pid_of sfd)/status")" 'NoNewPrivs:.*1'
-	for pid in $(pid_of sfd); do
-		eff=$(inside sed -n 's/^CapEff:[ \t]*//p' "/proc/$pid/status")
-		# CAP_NET_ADMIN 12, CAP_SYS_ADMIN 21, CAP_SYS_PTRACE 19, CAP_SYS_MODULE 16, CAP_NET_RAW 13
-		same "forbidden capabilities of sfd" 0 $((0x$eff & ((1 << 12) | (1 << 13) | (1 << 16) | (1 << 19) | (1 << 21))))
+@test "make install into DESTDIR: binaries, units, man pages, catalog; uninstall takes all of it away" {
+	destdir=$BATS_FILE_TMPDIR/destdir
+	make -s -C "$TOP" -o all install DESTDIR="$destdir" PREFIX=/usr BUILD="$BUILD"
+	got=$(cd "$destdir" && find . -type f | sort)
+	for file in bin/sfctl sbin/sfd lib/systemd/system/{sfd.service,sfd.socket,sfd-net.service} lib/sysusers.d/sfd.conf \
+		lib/tmpfiles.d/sfd.conf lib/systemd/catalog/sfd.catalog share/man/man8/sfd.8 share/man/man1/sfctl.1 \
+		share/bash-completion/completions/sfctl; do
+		has "$got" "^\./usr/$file$"
 	done
-	eff=$(inside sed -n 's/^CapEff:[ \t]*//p' "/proc/$(pid_of sfd-net)/status")
-	same "CAP_NET_ADMIN of the net role" $((1 << 12)) $((0x$eff & (1 << 12)))
-	same "CAP_SYS_MODULE of the net role" 0 $((0x$eff & (1 << 16)))
-	same "mount namespace of the net role" "$(inside readlink /proc/1/ns/mnt)" "$(inside readlink "/proc/$(pid_of sfd-net)/ns/mnt")"
+	not grep -rq '@SBINDIR@' "$destdir/usr/lib"
+	make -s -C "$TOP" uninstall DESTDIR="$destdir" PREFIX=/usr BUILD="$BUILD"
+	same left "" "$(find "$destdir" -type f)"
 }
 
-@test "journalctl SF_NAME= tells the story, journalctl -x explains it" {
-	inside journalctl --sync
-	run inside journalctl --no-pager -x SF_NAME=hello SF_KIND=Instance
-	has "$output" 'the guest was started'
-	has "$output" 'Instance default/hello was started'
-	has "$output" 'Defined-By: Shaken Fist'
-}
-
-@test "the guest survives restarts of every unit" {
-	pid=$(qemu)
-	for unit in sfd.service sfd-net.service libvirtd.service virtlogd.service sfd.socket; do
-		inside systemctl restart $unit
-		wait_for 30 inside sfctl get instances
-		wait_for 30 answers
-		same "qemu after restart of $unit" "$pid" "$(qemu)"
+@test "make install, and the steps it tells: everything starts" {
+	told=$(inside make -s -C "$TOP" -o all install PREFIX=/usr BUILD="$BUILD")
+	mkdir -p $MACHINE_ROOT/etc/sfd
+	printf 'virt-type = qemu\nimage-allow-loopback = true\n' >$MACHINE_ROOT/etc/sfd/sfd.conf
+	steps=$(sed -n 's/^  //p' <<<"$told")
+	has "$steps" 'systemd-sysusers'
+	has "$steps" 'daemon-reload'
+	inside sh -ec "cd /; $steps"
+	for unit in sfd.service sfd.socket sfd-net.service; do
+		unit_active $unit
+		same $unit enabled "$(systemctl is-enabled $unit)"
 	done
-	inside systemctl reload sfd
-	wait_for 10 inside sfctl get instances
-	wait_for 60 eval '[ "$(guest .status.printableStatus)" = Running ]'
-	same restarts 0 "$(guest .status.restarts | grep . || echo 0)"
+	inside man -w sfd
+	inside man -w sfctl
+	sfctl version
 }
 
-@test "kill -9 and a hang: systemd starts each again, the guest does not notice" {
-	pid=$(qemu)
+@test "the units pass systemd-analyze" {
+	inside systemd-analyze verify --man=yes sfd.service sfd-net.service sfd.socket
+	inside systemd-analyze security --offline=true --threshold=40 /usr/lib/systemd/system/sfd.service
+	inside systemd-analyze security --offline=true --threshold=66 /usr/lib/systemd/system/sfd-net.service
+}
+
+@test "a guest runs" {
+	inside sh -c "cd /; mkdir /run/www; ln -s '$TOP/build/guest/guest.qcow2' /run/www; exec systemd-run --quiet \
+		--unit=www busybox httpd -f -p 127.0.0.1:8099 -h /run/www"
+	image guest
+	network front 10.20.0.0/24
+	instance web front
+	guest_up web
+	guest_run web true
+}
+
+@test "STATUS says how things are; reload keeps it" {
+	wait_for 10 eval 'has "$(systemctl status sfd)" "Status: \"1 of 1 instances running, 1 of 1 networks"'
+	has "$(systemctl status sfd-net)" 'Status: "networks are watched"'
+	sfd=$(unit_pid sfd) net=$(unit_pid sfd-net)
+	systemctl reload sfd sfd-net
+	has "$(systemctl status sfd)" 'Status: "1 of 1 instances running'
+	same "pid of sfd" "$sfd" "$(unit_pid sfd)"
+	same "pid of sfd-net" "$net" "$(unit_pid sfd-net)"
+}
+
+@test "each unit has the capabilities of its role and no others" {
+	sfd=$(unit_pid sfd) net=$(unit_pid sfd-net)
+	for set in Eff Prm Bnd; do
+		same "sfd $set" "cap_chown cap_dac_override cap_fowner cap_kill" "$(capabilities "$sfd" $set)"
+		same "sfd-net $set" "cap_kill cap_net_admin cap_net_bind_service cap_net_broadcast cap_net_raw cap_setgid \
+cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
+	done
+	for pid in "$sfd" "$net"; do
+		for set in Inh Amb; do same "$set of $pid" "" "$(capabilities "$pid" $set)"; done
+		same "no new privileges" 1 "$(inside sed -n 's/^NoNewPrivs:\t//p' "/proc/$pid/status")"
+	done
+	# dnsmasq leaves root.
+	not has "$(inside stat -c %U "/proc/$(machine_dnsmasq)")" root 2>/dev/null
+}
+
+@test "the group sfd may use the socket; others are told how to" {
+	inside useradd --no-create-home --groups sfd member
+	inside useradd --no-create-home stranger
+	inside_as member sfctl get nodes
+	run inside_as stranger sfctl get nodes
+	[ "$status" -ne 0 ]
+	has "$output" 'group sfd|adduser|usermod'
+}
+
+@test "restarts of each unit: the guest and its dnsmasq do not notice" {
+	for unit in sfd sfd-net libvirtd virtlogd; do
+		remember $unit
+		systemctl restart $unit
+		restarted $unit
+		wait_for 10 ready
+		untouched
+	done
+	wait_for 30 condition_has node machine Ready status True
+	wait_for 20 status_is web Running
+}
+
+@test "kill -9 of each unit: it comes back, the guest and its dnsmasq do not notice" {
+	for unit in sfd sfd-net libvirtd; do
+		remember $unit
+		systemctl kill --kill-who=main --signal=KILL $unit
+		wait_for 10 restarted $unit
+		wait_for 10 ready
+		untouched
+	done
+	wait_for 30 condition_has node machine Ready status True
+	wait_for 20 status_is web Running
+	network later 10.40.0.0/24
+	sfctl wait network later --timeout=30s
+	sfctl delete network later
+}
+
+@test "socket activation: the first client starts sfd, and clients wait while it restarts" {
+	systemctl stop sfd
+	unit_active sfd.socket
+	not unit_active sfd
+	sfctl get nodes
+	unit_active sfd
+	# While sfd is away nobody is refused.
+	systemctl restart sfd &
+	for _ in 1 2 3 4 5 6 7 8; do sfctl get nodes; done
+	wait
+}
+
+@test "the watchdog is petted, and ends a role that hangs" {
 	for unit in sfd sfd-net; do
-		old=$(pid_of $unit)
-		kill -KILL "$(pgrep -f "$(inside tr '\0' ' ' <"/proc/$(leader)/root/proc/$old/cmdline" | sed 's/ $//')" | head -n 1)"
-		wait_for 30 eval '[ "$(pid_of '"$unit"')" != 0 ] && [ "$(pid_of '"$unit"')" != '"$old"' ]'
-		wait_for 30 inside sfctl get instances
-		wait_for 30 answers
+		mkdir -p $MACHINE_ROOT/run/systemd/system/$unit.service.d
+		inside mkdir -p /run/systemd/system/$unit.service.d
+		printf '[Service]\nWatchdogSec=1\n' | inside tee /run/systemd/system/$unit.service.d/watchdog.conf >/dev/null
 	done
-	same qemu "$pid" "$(qemu)"
+	systemctl daemon-reload
+	systemctl restart sfd-net sfd
+	for unit in sfd sfd-net; do
+		remember $unit
+		seen=$(unit_prop $unit WatchdogTimestampMonotonic)
+		wait_for 5 eval '[ "$(unit_prop '$unit' WatchdogTimestampMonotonic)" -gt '$((seen + 1500000))' ]'
+		not restarted $unit
+		inside kill -STOP "$(unit_pid $unit)"
+		wait_for 20 restarted $unit
+	done
+	inside rm -r /run/systemd/system/sfd.service.d /run/systemd/system/sfd-net.service.d
+	systemctl daemon-reload
+	systemctl restart sfd-net sfd
+	remember sfd
+	untouched
 }
 
-@test "dnsmasq lives in its own cgroup's sight of sfd-net and outlives a stop of it" {
-	before=$(inside pgrep dnsmasq)
-	inside systemctl stop sfd-net
-	same dnsmasq "$before" "$(inside pgrep dnsmasq)"
-	inside systemctl start sfd-net
-	same dnsmasq "$before" "$(inside pgrep dnsmasq)"
-	wait_for 30 answers
+@test "the journal has the story of an object, with explanations" {
+	story=$(journalctl SF_KIND=Instance SF_NAME=web)
+	has "$story" 'sfd\[[0-9]+\]: Instance default/web: Started'
+	has "$(journalctl -x SF_NAME=web)" 'Subject: Instance default/web was started'
+	same "unit" sfd.service "$(journalctl SF_NAME=web -o json --output-fields=_SYSTEMD_UNIT | jq -r ._SYSTEMD_UNIT | sort -u)"
 }
 
-@test "orderly shutdown: the guest is asked, not killed, and sfd starts nothing meanwhile" {
-	disk=$(find /run/sandbox/machine/root/var/lib/sfd/instances -name console.log)
-	inside systemctl poweroff
-	wait_for 120 not kill -0 "$(cat /run/sandbox/nspawn.pid)"
-	grep -a 'SF-EVENT power-button' "$disk"
-	not grep -aE 'sfd.*(Starting|Restarted|Started: the guest)' <(tail -n 50 /run/sandbox/boot.log)
+@test "shutdown of the host: guests are shut down in order, none is started meanwhile" {
+	machine_poweroff
+	log=$(echo $MACHINE_ROOT/var/lib/sfd/instances/*/console.log)
+	has "$(tr -d '\r' <"$log")" 'SF-EVENT power-button'
+	same boots 1 "$(grep -ac '^SF-FACT boot ' "$log")"
 }
 
-@test "the next boot brings the guest back, with its address" {
-	boot
-	wait_for 120 eval '[ "$(guest .status.printableStatus)" = Running ]'
-	wait_for 120 answers
-	same address 10.20.0.10 "$(guest '.status.interfaces[0].addresses[0]')"
+@test "the next boot: sfd starts the guests again, and the journal tells of the shutdown" {
+	machine_boot
+	wait_for 20 ready
+	wait_for "$BOOT" eval '[ "$(boots web)" = 2 ]'
+	wait_for 20 status_is web Running
+	guest_up web
+	wait_for "$BOOT" guest_run web true
+	before=$(journalctl -b -1 -o short-unix)
+	stopping=$(sed -n 's/^\([0-9.]*\).*Stopping sfd.service.*/\1/p' <<<"$before" | tail -n 1)
+	[ -n "$stopping" ]
+	same "started meanwhile" "" "$(awk -v t="$stopping" '$1 > t && /sfd\[.*: (Re)?[Ss]tarted/' <<<"$before")"
+	has "$before" 'libvirt-guests.*(Shutdown of guest|default.web).*'
+	same "failed units" "" "$(systemctl --failed --quiet --plain --no-legend)"
 }
 
-@test "delete under the units leaves nothing; uninstall removes what install put there" {
-	inside sfctl delete -f /srv/hello --timeout=120s
-	same domains "" "$(inside virsh -q list --all --name | grep . || :)"
-	inside systemctl disable --now sfd.service sfd.socket sfd-net.service
-	make -s -C "$TOP" BUILD="$BUILD" DESTDIR=/run/sandbox/machine/root uninstall
-	same files "" "$(find /run/sandbox/machine/root/usr/local -name '*sfd*' -o -name 'sfctl*' | grep -v '/share/man$' || :)"
+@test "everything is deleted, nothing is left; uninstall leaves state and configuration" {
+	sfctl delete instance,network,image --all --timeout=60s
+	wait_for 20 eval '[ -z "$(ip netns list; virsh -q list --all --name | grep .; pgrep -x dnsmasq)" ]'
+	systemctl disable --quiet --now sfd sfd.socket sfd-net
+	inside make -s -C "$TOP" uninstall PREFIX=/usr BUILD="$BUILD"
+	for file in usr/sbin/sfd usr/bin/sfctl usr/lib/systemd/system/sfd.service; do [ ! -e $MACHINE_ROOT/$file ]; done
+	[ -e $MACHINE_ROOT/etc/sfd/sfd.conf ]
+	[ -d $MACHINE_ROOT/var/lib/sfd/store ]
 }
