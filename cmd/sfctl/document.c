@@ -41,15 +41,28 @@ static const char *required_string(Cli *cli, Document *d, const char *path)
 	if (json_is_string(v) && *json_string_value(v))
 		return json_string_value(v);
 	d->broken = true;
-	document_error(cli, d, path, v ? "must be a string that is not empty" : "Required value");
+	document_error(cli, d, path,
+		       !v                  ? "Required value"
+		       : json_is_string(v) ? "must not be empty"
+					   : "must be a string: quote it");
 	return NULL;
+}
+
+/* What cannot stand in a URL's path is refused before one is made; the server knows the rest. */
+static void check_part(Cli *cli, Document *d, const char *path, const char *value)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	if (str_is_empty(value) || name_check(value, &err) == 0)
+		return;
+	document_error(cli, d, path, error_message(&err));
+	d->broken = true;
 }
 
 static int add_object(Cli *cli, Manifests *m, const YamlDoc *source, const json_t *tree,
 		      const char *prefix)
 {
 	Document d = { .source = source, .tree = tree, .order = m->n };
-	_cleanup_(error_done) Error err = ERROR_INIT;
 	const json_t *namespace;
 
 	d.prefix = xstrdup(prefix);
@@ -62,15 +75,10 @@ static int add_object(Cli *cli, Manifests *m, const YamlDoc *source, const json_
 		d.name = required_string(cli, &d, "metadata.name");
 		namespace = json_at(tree, "metadata.namespace");
 		d.namespace = json_string_value(namespace);
-		if (namespace && str_is_empty(d.namespace)) {
-			document_error(cli, &d, "metadata.namespace",
-				       "must be a string that is not empty");
-			d.broken = true;
-		}
-		if (d.name && name_check(d.name, &err) < 0) {
-			document_error(cli, &d, "metadata.name", error_message(&err));
-			d.broken = true;
-		}
+		if (namespace)
+			required_string(cli, &d, "metadata.namespace");
+		check_part(cli, &d, "metadata.name", d.name);
+		check_part(cli, &d, "metadata.namespace", d.namespace);
 	}
 	GROW_ARRAY(m->items, m->n, m->cap);
 	m->items[m->n++] = d;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "sfctl.h"
+#include "table.h"
 #include "json/json.h"
 
 /* ---- names and paths ---------------------------------------------------------------------- */
@@ -53,14 +54,21 @@ void path_add_query(StrBuf *path, const char *key, const char *value)
 
 int name_check(const char *name, Error *err)
 {
+	bool bad = streq(name, ".") || streq(name, "..");
+	_cleanup_(xfreep) char *shown = NULL;
+
 	if (!*name)
 		return error_set(err, ERR_INVALID, "the name is empty");
-	if (streq(name, ".") || streq(name, "..") || strlen(name) >= KEY_NAME_MAX)
-		return error_set(err, ERR_INVALID, "'%.300s' cannot be a name", name);
+	if (strlen(name) >= KEY_NAME_MAX)
+		return error_set(err, ERR_INVALID, "'%.32s…' is too long for a name", name);
 	for (const char *p = name; *p; p++)
-		if (*p == '/' || *p == '%' || iscntrl((unsigned char)*p) || *p == ' ')
-			return error_set(err, ERR_INVALID, "'%s' cannot be a name", name);
-	return 0;
+		bad |= *p == '/' || *p == '%' || iscntrl((unsigned char)*p) || *p == ' ';
+	if (!bad)
+		return 0;
+	shown = text_escape(name);
+	return error_set(err, ERR_INVALID,
+			 "'%s' cannot be a name: use lower-case letters, digits, '-' and '.'",
+			 shown);
 }
 
 /* ---- which kinds there are ---------------------------------------------------------------- */

@@ -203,10 +203,12 @@ static void add_teardown(json_t *tree)
 	json_t *f;
 	size_t i;
 
-	if (!json_is_array(list)) {
+	if (!list || json_is_null(list)) {
 		list = json_array();
 		json_object_set_new(metadata, "finalizers", list);
 	}
+	if (!json_is_array(list))
+		return; /* for validation to refuse */
 	json_array_foreach (list, i, f)
 		if (json_is_string(f) && streq(json_string_value(f), FINALIZER_TEARDOWN))
 			return;
@@ -222,10 +224,12 @@ static void encode_string_data(json_t *tree)
 
 	if (!json_is_object(texts))
 		return;
-	if (!json_is_object(data)) {
+	if (!data || json_is_null(data)) {
 		data = json_object();
 		json_object_set_new(tree, "data", data);
 	}
+	if (!json_is_object(data))
+		return; /* as below */
 	json_object_foreach (texts, name, v) {
 		_cleanup_(xfreep) char *encoded = NULL;
 
@@ -240,14 +244,14 @@ static void encode_string_data(json_t *tree)
 
 static void fill_in(Request *r, json_t *tree, bool create)
 {
-	json_t *spec = json_object_get(tree, "spec");
+	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");
 
 	if (create &&
 	    (is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
 	     is_kind(r, "shakenfist.io", "Image")))
 		add_teardown(tree);
 	if (is_kind(r, "shakenfist.io", "Instance") && json_is_object(spec) &&
-	    str_is_empty(json_string_value(json_object_get(spec, "nodeName"))) &&
+	    (!node || json_is_null(node) || streq_ptr(json_string_value(node), "")) &&
 	    *r->server->node_name)
 		json_object_set_new(spec, "nodeName", json_string(r->server->node_name));
 	if (is_kind(r, "", "Secret"))

@@ -73,6 +73,14 @@ static void test_create_refusals(void **state)
 		   "application/vnd.kubernetes.protobuf", "k8s");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{\"name\":\"A/b\"}}");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{}}");
+	/* What we would fill in ourselves is refused all the same when it is of the wrong type. */
+	call_fails(f, 422, "Invalid", "POST", INSTANCES, NULL,
+		   "{\"metadata\":{\"name\":\"x\",\"finalizers\":\"x\"},\"spec\":{\"disks\":["
+		   "{\"name\":\"root\",\"size\":\"1Gi\"}]}}");
+	call_fails(f, 422, "Invalid", "POST", INSTANCES, NULL,
+		   INSTANCE_BODY("x", ",\"nodeName\":1"));
+	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL,
+		   "{\"metadata\":{\"name\":\"x\"},\"data\":\"x\",\"stringData\":{\"a\":\"b\"}}");
 	call_fails(f, 405, "MethodNotAllowed", "POST", "/api/v1/secrets", NULL,
 		   "{\"metadata\":{\"name\":\"b\"}}");
 	call_fails(f, 405, "MethodNotAllowed", "POST", SECRETS "/a", NULL, "{}");

@@ -173,19 +173,21 @@ static void test_get_objects(void **state _unused_)
 		int code;
 		const char *out, *err;
 	} cases[] = {
-		{"get vm web-1 -o name",                   EXIT_OK,        "instance.shakenfist.io/web-1\n", ""                                    },
-		{ "get vm/web-1 -o jsonpath={.spec.cpus}", EXIT_OK,        "2",                              ""                                    },
+		{"get vm web-1 -o name",                   EXIT_OK,        "instance.shakenfist.io/web-1\n", ""},
+		{ "get vm/web-1 -o jsonpath={.spec.cpus}", EXIT_OK,        "2",                              ""},
 		{ "get vm gone -o yaml",                   EXIT_NOT_FOUND, "",
-                 "error: instances.shakenfist.io \"gone\" not found\n"									     },
-		{ "get vm gone --ignore-not-found",        EXIT_OK,        "",                               ""                                    },
-		{ "get vm ../nodes",                       EXIT_INVALID,   "",                               "error: '../nodes' cannot be a name\n"},
+                 "error: instances.shakenfist.io \"gone\" not found\n"                                         },
+		{ "get vm gone --ignore-not-found",        EXIT_OK,        "",                               ""},
+		{ "get vm ../nodes",                       EXIT_INVALID,   "",
+                 "error: '../nodes' cannot be a name: use lower-case letters, digits, '-' and "
+                 "'.'\n"										       },
 		{ "get vm web-1 -A",                       EXIT_USAGE,     "",
-                 "error: get: a name together with -A or -l says two things\n"                                                                     },
+                 "error: get: a name together with -A or -l says two things\n"                                 },
 		{ "get",				   EXIT_USAGE,     "",
-                 "error: get: which kind? `sfctl api-resources` lists them\n"                                                                      },
+                 "error: get: which kind? `sfctl api-resources` lists them\n"                                  },
 		{ "get vm -o xml",                         EXIT_USAGE,     "",
                  "error: get: -o xml: expected wide, yaml, json, name or "
-		  "jsonpath=TEMPLATE\n"													    },
+		  "jsonpath=TEMPLATE\n"									},
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 
@@ -243,7 +245,9 @@ static void test_usage(void **state _unused_)
                  "error: apply: 'web.yaml' is one word too many; did you mean -f web.yaml?\n"                      },
 		{ "delete vm",               EXIT_USAGE,
                  "error: delete: which vm? Give names, -l SELECTOR or --all\n"                                     },
-		{ "-n a/b get vm",           EXIT_INVALID,     "error: namespace: 'a/b' cannot be a name\n"        },
+		{ "-n a/b get vm",           EXIT_INVALID,
+                 "error: namespace: 'a/b' cannot be a name: use lower-case letters, digits, '-' "
+                 "and '.'\n"										       },
 		{ "wait vm x --for=ready",   EXIT_USAGE,
                  "error: wait: --for=ready: expected condition=TYPE[=STATUS], delete, create or "
 		  "jsonpath={PATH}[=VALUE]\n"								      },
@@ -461,7 +465,8 @@ static void test_apply_syntax(void **state)
 		{ "just text\n",
                  "x.yaml:1:1: an object starts with apiVersion, kind and metadata\n"                                         },
 		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a/b}\n",
-                 "x.yaml:3:12: metadata.name: 'a/b' cannot be a name\n"                                                      },
+                 "x.yaml:3:12: metadata.name: 'a/b' cannot be a name: use lower-case letters, "
+                 "digits, '-' and '.'\n"										     },
 		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}\n",
                  "x.yaml:3:21: metadata.namespace: this kind belongs to no namespace\n"                                      },
 		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n"
