@@ -43,6 +43,7 @@ USES_server         := server controller store driver/fake driver api daemon jso
 USES_client         := client api json yaml base
 USES_all            := client server reconcile controller store driver/fake driver/seed driver/image driver/net \
                        driver/libvirt driver api daemon json yaml base
+USES_fuzz           := $(USES_all)
 USES_sfd            := server reconcile controller store driver/fake driver/seed driver/image driver/net \
                        driver/libvirt driver api daemon json yaml base
 USES_sfctl          := cmd/sfctl client api json yaml base
@@ -76,7 +77,8 @@ objs    = $(patsubst %.c,$(BUILD)/obj/%.o,$(call srcs,$(1)))
 archive = $(BUILD)/lib/lib$(subst /,_,$(1)).a
 archives = $(foreach p,$(1),$(call archive,$(p)))
 
-TEST_SRCS := $(sort $(wildcard tests/unit/*/test_*.c tests/contract/*/test_*.c tests/integration/*/test_*.c))
+TEST_SRCS := $(sort $(wildcard tests/unit/*/test_*.c tests/contract/*/test_*.c tests/integration/*/test_*.c \
+             tests/fuzz/fuzz_*.c))
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRCS))
 # Helpers of all tests are an archive; those of one package's tests lie beside them as lib_*.c.
 TESTLIB   := $(BUILD)/lib/libtest.a
@@ -131,6 +133,12 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call test_libs,tests/$$*) 
 
 tests: $(TESTS) ## build every C test
 
+# The fuzz targets with libFuzzer's main() instead of the corpus runner. hack/fuzz calls this, with clang.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+$(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $$(call archives,$$(USES_fuzz))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_TEST)
+
 # What hack/bench measures with: a program each, bench.c is theirs together.
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c,$(sort $(wildcard tests/bench/*.c))))
 $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/bench/bench.o $(call archives,$(USES_all))
@@ -146,7 +154,7 @@ benches: all $(BENCHES) ## build what hack/bench needs
 
 check: verify check-unit check-contract check-integration check-e2e ## everything that hack/test runs
 
-check-unit: $(filter $(BUILD)/tests/unit/%,$(TESTS)) ## unit and golden tests
+check-unit: $(filter $(BUILD)/tests/unit/% $(BUILD)/tests/fuzz/%,$(TESTS)) ## unit and golden tests, fuzz corpus
 	$(Q)tests/lib/run-c $^
 
 check-contract: $(filter $(BUILD)/tests/contract/%,$(TESTS)) ## one suite per port over every implementation
