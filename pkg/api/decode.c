@@ -84,6 +84,8 @@ int decode_prepare(const char *group, const char *resource, const json_t *tree, 
 	k = kind_registry_find(kinds, group_resource(group, resource));
 	assert(k);
 	copy = json_deep_copy(tree);
+	/* Only what is asked for is read: a status of another version is no reason not to. */
+	json_object_del(copy, "status");
 	schema_default(k->schema, copy);
 	schema_validate(k->schema, copy, &errors);
 	if (errors.n) {

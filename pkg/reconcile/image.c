@@ -164,7 +164,7 @@ static int image_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 	tree = object_decode(obj);
 	rc = image_spec_decode(tree, &spec, err);
 	if (rc < 0)
-		return error_wrap_rc(err, rc, "decode spec");
+		return status_undecodable(r, ctx, obj, tree, rc, err);
 	request = (ImageRequest){ .uid = object_head(obj)->uid,
 				  .url = spec->source.url,
 				  .checksum = spec->source.checksum,

@@ -80,7 +80,7 @@ static int instance_finish(InstanceWork *w, int code, Error *trouble, Error *err
 	}
 	/* What went wrong matters more than that it could not be written down. A conflict is only a
 	 * race: try again. */
-	if (code != -ERR_CONFLICT && code != -ERR_CANCELED && w->obj && w->spec)
+	if (code != -ERR_CONFLICT && code != -ERR_CANCELED && w->obj)
 		instance_report_trouble(w, code, error_message(trouble), &report);
 	return error_move(err, trouble);
 }

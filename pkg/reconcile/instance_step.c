@@ -519,6 +519,10 @@ static int step_release(InstanceWork *w, Error *err)
 			return STEP_WAITS;
 		manager_enqueue(r->env.manager, object_key(w->nics[i].object));
 	}
+	/* Where the spec could not be read, some network still has a tap of it: let them all look.
+	 */
+	if (rc == 0 && w->n_nics == 0 && json_array_size(json_object_get(w->status, "interfaces")))
+		manager_resync(r->env.manager, GR_NETWORK);
 	if (rc == 0)
 		rc = r->env.disks->ops->remove(r->env.disks, w->ctx, w->uid, err);
 	if (rc < 0)

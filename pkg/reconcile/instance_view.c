@@ -8,6 +8,8 @@
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
 
+#define GRACE_UNKNOWN 60 /* seconds, where the spec cannot be read */
+
 int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err)
 {
 	int rc;
@@ -25,7 +27,16 @@ int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key 
 	w->status = status_begin(w->tree);
 	snprintf(w->domain_name, sizeof(w->domain_name), "%s.%.63s", key->namespace, key->name);
 	snprintf(w->owner, sizeof(w->owner), "%s/%s", key->namespace, key->name);
-	return instance_spec_decode(w->tree, &w->spec, err);
+	rc = instance_spec_decode(w->tree, &w->spec, err);
+	if (rc == -ERR_INVALID && object_is_deleting(w->obj)) {
+		/* Stored by another version, and of no meaning to this one: it can still go, with
+		 * all it holds. */
+		error_ignore(err);
+		w->spec = xnew0(InstanceSpec, 1);
+		w->spec->termination_grace_period_seconds = GRACE_UNKNOWN;
+		rc = 0;
+	}
+	return rc < 0 ? error_wrap_rc(err, rc, "decode spec") : rc;
 }
 
 static void nic_done(InstanceNic *n)
@@ -59,11 +70,15 @@ static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
 	if (rc < 0)
 		return error_move(err, &n->trouble);
 	tree = object_decode(n->object);
-	rc = network_spec_decode(tree, &n->spec, err);
+	rc = network_spec_decode(tree, &n->spec, &n->trouble);
 	if (rc == 0)
-		rc = network_addressing(n->spec, &n->addressing, err);
-	if (rc < 0)
-		return error_wrap_rc(err, rc, "network %s", n->network);
+		rc = network_addressing(n->spec, &n->addressing, &n->trouble);
+	if (rc < 0) {
+		/* Its own status says so too; for us it is not there until somebody mends it. */
+		error_wrap(&n->trouble, "network %s", n->network);
+		n->object = object_unref(n->object);
+		return 0;
+	}
 	n->vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
 	rc = nic_get(r->env.store, object_head(n->object)->uid, w->uid, n->name, &n->port, err);
 	n->allocated = rc == 0;

@@ -69,6 +69,12 @@ int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *
 json_t *status_begin(const json_t *tree);
 void status_condition(Reconcilers *r, const Object *obj, json_t *status, const char *type,
 		      ConditionStatus value, const char *reason, const char *message);
+/*
+ * A stored spec that this version cannot read: says so in the Ready condition and touches nothing.
+ * Returns rc, with err as it is.
+ */
+int status_undecodable(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree, int rc,
+		       Error *err);
 /* Removes the teardown finalizer together with what txn holds (consumed, may be NULL). */
 int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Error *err);
 /*

@@ -194,7 +194,7 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 		return network_delete(r, ctx, obj, tree, ret, err);
 	rc = network_spec_decode(tree, &spec, err);
 	if (rc < 0)
-		return error_wrap_rc(err, rc, "decode spec");
+		return status_undecodable(r, ctx, obj, tree, rc, err);
 	vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
 	if (!vni) {
 		rc = network_claim(r, ctx, obj, tree, err);

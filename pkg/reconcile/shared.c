@@ -259,6 +259,19 @@ int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }
 
+int status_undecodable(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree, int rc,
+		       Error *err)
+{
+	json_t *status = status_begin(tree);
+
+	error_wrap_rc(err, rc, "decode spec");
+	json_object_set_new(status, "phase", json_string("Failed"));
+	status_condition(r, obj, status, "Ready", CONDITION_FALSE, "InvalidSpec",
+			 error_message(err));
+	status_write(r, ctx, obj, tree, status, NULL, NULL);
+	return rc;
+}
+
 int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Error *err)
 {
 	_cleanup_(txn_freep) Txn *t = txn ? txn : txn_new();

@@ -471,6 +471,40 @@ static void a_namespace_takes_its_content_along(void **state)
 	assert_int_equal(fake_hypervisor_count(w->hypervisor), 0);
 }
 
+/* As another version may have left it: stored past the door. */
+static void store_strange(World *w)
+{
+	Key key = key_make(GR_INSTANCE, "default", "web");
+	_cleanup_(object_unrefp) Object *o = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	Context ctx = CONTEXT_BACKGROUND;
+
+	assert_int_equal(store_get(w->store, &key, &o, NULL), 0);
+	tree = object_decode(o);
+	json_set_at(tree, "spec.cpus", json_string("many"));
+	txn_update(t, o, tree);
+	assert_int_equal(store_commit(w->store, &ctx, t, NULL, NULL), 0);
+	world_settle(w);
+}
+
+static void a_spec_that_cannot_be_read_leaves_the_guest_alone(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	store_strange(w);
+	assert_status(w, "Failed");
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN_WEB), DOMAIN_RUNNING);
+	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	assert_false(world_exists(w, "instance", "web"));
+	assert_int_equal(fake_hypervisor_count(w->hypervisor), 0);
+	assert_int_equal(fake_disk_instances(w->disks), 0);
+}
+
 static void a_broken_network_is_mended(void **state)
 {
 	World *w = *state;
@@ -543,6 +577,7 @@ int main(void)
 		story(addresses_are_stable_and_rest),
 		story(a_change_that_needs_a_restart_is_pending),
 		story(a_namespace_takes_its_content_along),
+		story(a_spec_that_cannot_be_read_leaves_the_guest_alone),
 		story(a_broken_network_is_mended),
 		story(many_take_turns_on_a_network),
 	};
