@@ -143,6 +143,9 @@ static int step_allocate(InstanceWork *w, Error *err)
 	if (rc != 0)
 		return rc;
 	status_interfaces(w);
+	/* Who reads it between this and the report at the end finds a word all the same. */
+	if (!json_object_get(w->status, "printableStatus"))
+		json_object_set_new(w->status, "printableStatus", json_string(w->plan.reason));
 	rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), TAKE_PTR(t),
 			  err);
 	if (rc == 0)

@@ -519,6 +519,30 @@ static void a_broken_network_is_mended(void **state)
 	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
 }
 
+static void count_wordless(void *arg, const WatchEvent *e)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode(e->object);
+
+	if (json_object_get(tree, "status") && !json_string_at(tree, "status.printableStatus"))
+		(*(unsigned *)arg)++;
+}
+
+static void a_status_always_has_its_word(void **state)
+{
+	Watch *watch = NULL;
+	World *w = *state;
+	unsigned n = 0;
+
+	assert_int_equal(store_watch(w->store, GR_INSTANCE, store_revision(w->store),
+				     count_wordless, &n, &watch, NULL),
+			 0);
+	world_create_hello(w);
+	world_settle(w);
+	assert_status(w, "Running");
+	watch_close(watch);
+	assert_int_equal(n, 0);
+}
+
 /* Everybody needs the same network at once: who finds it taken is woken, not put off to a time that
  * never comes on a clock that stands still. */
 static void many_take_turns_on_a_network(void **state)
@@ -579,6 +603,7 @@ int main(void)
 		story(a_namespace_takes_its_content_along),
 		story(a_spec_that_cannot_be_read_leaves_the_guest_alone),
 		story(a_broken_network_is_mended),
+		story(a_status_always_has_its_word),
 		story(many_take_turns_on_a_network),
 	};
 
