@@ -242,6 +242,22 @@ static void encode_string_data(json_t *tree)
 	json_object_del(tree, "stringData");
 }
 
+/* Empty members of metadata are as good as none, and Kubernetes stores none. */
+static void drop_empty_metadata(json_t *tree)
+{
+	static const char *const members[] = { "labels", "annotations", "finalizers",
+					       "ownerReferences" };
+	json_t *metadata = json_object_get(tree, "metadata");
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		const json_t *v = json_object_get(metadata, members[i]);
+
+		if ((json_is_object(v) && json_object_size(v) == 0) ||
+		    (json_is_array(v) && json_array_size(v) == 0))
+			json_object_del(metadata, members[i]);
+	}
+}
+
 static void fill_in(Request *r, json_t *tree, bool create)
 {
 	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");

@@ -38,6 +38,13 @@ static void test_secret_text_is_encoded(void **state)
 		     "{\"metadata\":{\"name\":\"s\"},\"data\":{\"a\":\"eA==\",\"b\":\"eA==\"},"
 		     "\"stringData\":{\"a\":\"hello\"}}");
 
+	_cleanup_(json_decrefp) json_t *plain =
+		call(f, 201, "POST", SECRETS, NULL,
+		     "{\"metadata\":{\"name\":\"p\",\"annotations\":{},\"labels\":{},"
+		     "\"finalizers\":[]}}");
+
+	assert_null(json_at(plain, "metadata.annotations"));
+	assert_null(json_at(plain, "metadata.finalizers"));
 	expect_text(made, "data.a", "aGVsbG8=");
 	expect_text(made, "data.b", "eA==");
 	assert_null(json_object_get(made, "stringData"));
