@@ -262,6 +262,7 @@ static void fill_in(Request *r, json_t *tree, bool create)
 {
 	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");
 
+	drop_empty_metadata(tree);
 	if (create &&
 	    (is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
 	     is_kind(r, "shakenfist.io", "Image")))
