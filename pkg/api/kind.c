@@ -75,13 +75,13 @@ Kind *kind_unref(Kind *k)
 static char **strings_at(const json_t *o, const char *path)
 {
 	const json_t *list = json_at(o, path);
-	char **v = xnew0(char *, 1);
+	char **v = xnew0(char *, json_array_size(list) + 1);
 	json_t *s;
-	size_t i;
+	size_t i, n = 0;
 
 	json_array_foreach (list, i, s) {
 		if (json_is_string(s))
-			v = strv_append(v, json_string_value(s));
+			v[n++] = xstrdup(json_string_value(s));
 	}
 	return v;
 }

@@ -69,13 +69,13 @@ static char *string_member(const json_t *o, const char *name)
 static char **strings_member(const json_t *o, const char *name)
 {
 	const json_t *list = json_object_get(o, name);
-	char **v = xnew0(char *, 1);
+	char **v = xnew0(char *, json_array_size(list) + 1);
 	json_t *s;
-	size_t i;
+	size_t i, n = 0;
 
 	json_array_foreach (list, i, s) {
 		if (json_is_string(s))
-			v = strv_append(v, json_string_value(s));
+			v[n++] = xstrdup(json_string_value(s));
 	}
 	return v;
 }
@@ -133,6 +133,10 @@ static size_t pattern_states(const char **p, unsigned depth)
 			*p += **p == ']';
 			last = 1;
 		} else if (c == '\\' && **p) {
+			/* Back references make matching exponential; nobody's dialect here has
+			 * them. */
+			if (**p >= '1' && **p <= '9')
+				return PATTERN_STATES_MAX;
 			(*p)++;
 			last = 1;
 		} else {
@@ -159,7 +163,8 @@ static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *
 	states = p;
 	if (pattern_states(&states, 0) >= PATTERN_STATES_MAX || *states)
 		return bad(err, path,
-			   "the pattern repeats too much, or its parentheses do not match");
+			   "the pattern repeats too much, refers back, or its parentheses do not "
+			   "match");
 	for (const char *c = p; *c; c++) {
 		if (c[0] == '\\' && c[1] == 'd') {
 			strbuf_adds(&posix, "[0-9]");

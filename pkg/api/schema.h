@@ -9,7 +9,8 @@
  * uniqueItems, minProperties, maxProperties, nullable, description, x-kubernetes-int-or-string,
  * x-kubernetes-preserve-unknown-fields, x-kubernetes-list-type (atomic, set, map),
  * x-kubernetes-list-map-keys, x-sf-apply. Formats that are checked: date-time, ipv4, ipv6, ip,
- * cidr, mac, uuid, quantity, dns-label, dns-subdomain, uri, byte, int32, int64. Pure; any thread.
+ * cidr, mac, uuid, quantity, dns-label, dns-subdomain, reference, uri, byte, int32,
+ * int64. Pure; any thread.
  */
 #pragma once
 
@@ -41,6 +42,7 @@ typedef struct FieldError {
 typedef struct FieldErrors {
 	FieldError *items;
 	size_t n, cap;
+	size_t dropped; /* how many more there were: a list is not longer than what people read */
 } FieldErrors;
 
 #define FIELD_ERRORS_INIT \
@@ -62,7 +64,9 @@ void schema_prune(const Schema *s, json_t *tree, FieldErrors *unknown);
 /* Fills in defaults, depth first, as Kubernetes does (an absent parent is not created unless it has
  * a default). */
 void schema_default(const Schema *s, json_t *tree);
-/* All errors at once. */
+/* All errors at once. A tree of more than SCHEMA_VALUES_MAX values is one: nested defaults
+ * multiply, and defaulting stops there. */
+#define SCHEMA_VALUES_MAX 200000
 void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors);
 
 /* What `sfctl explain kind.path` prints; path "" = the root. -ERR_NOT_FOUND with "did you mean". */

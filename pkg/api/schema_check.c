@@ -36,12 +36,20 @@ const char *field_error_reason(FieldErrorType t)
 	return reasons[t];
 }
 
+/* Then what would only make the next message better is not worth its time. */
+static bool errors_full(const FieldErrors *e)
+{
+	return e->n >= ERRORS_MAX;
+}
+
 void field_errors_add(FieldErrors *e, FieldErrorType type, const char *path, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (e->n >= ERRORS_MAX)
+	if (errors_full(e)) {
+		e->dropped++;
 		return;
+	}
 	GROW_ARRAY(e->items, e->n, e->cap);
 	va_start(ap, fmt);
 	e->items[e->n++] =
@@ -110,9 +118,13 @@ bool metadata_is_known(const char *field)
 	return false;
 }
 
-static void unknown_field(FieldErrors *unknown, StrBuf *path, const char *name, const char *meant)
+/* `near` finds what was meant in `where`; it is only asked while somebody listens. */
+static void unknown_field(FieldErrors *unknown, StrBuf *path, const char *name,
+			  const char *(*near)(const Schema *where, const char *name),
+			  const Schema *where)
 {
 	size_t len = path_push_name(path, name);
+	const char *meant = unknown && !errors_full(unknown) ? near(where, name) : NULL;
 
 	if (unknown && meant)
 		field_errors_add(unknown, FIELD_UNKNOWN, strbuf_str(path),
@@ -122,20 +134,23 @@ static void unknown_field(FieldErrors *unknown, StrBuf *path, const char *name, 
 	path_pop(path, len);
 }
 
+static const char *nearest_metadata(const Schema *where _unused_, const char *name)
+{
+	return nearest(name, metadata_fields, ARRAY_SIZE(metadata_fields) - 1);
+}
+
 static void prune_metadata(json_t *meta, StrBuf *path, FieldErrors *unknown)
 {
-	size_t n = 0, len = path_push_name(path, "metadata");
+	size_t len = path_push_name(path, "metadata");
 	const char *name;
 	json_t *v;
 	void *next;
 
-	while (metadata_fields[n])
-		n++;
 	json_object_foreach_safe(meta, next, name, v)
 	{
 		if (metadata_is_known(name))
 			continue;
-		unknown_field(unknown, path, name, nearest(name, metadata_fields, n));
+		unknown_field(unknown, path, name, nearest_metadata, NULL);
 		json_object_del(meta, name);
 	}
 	path_pop(path, len);
@@ -168,7 +183,7 @@ static void prune_object(const Schema *s, json_t *tree, StrBuf *path, FieldError
 		if (!child) {
 			if (s->preserve_unknown || (s->type == TYPE_ANY && !s->n_properties))
 				continue;
-			unknown_field(unknown, path, name, schema_nearest_property(s, name));
+			unknown_field(unknown, path, name, schema_nearest_property, s);
 			json_object_del(tree, name);
 			continue;
 		}
@@ -203,7 +218,37 @@ void schema_prune(const Schema *s, json_t *tree, FieldErrors *unknown)
 
 /* ---- default ---- */
 
-static void default_object(const Schema *s, json_t *tree)
+/*
+ * A default may hold a list whose items have defaults that hold lists …: a schema of a page can ask
+ * for more than any memory. *room is how many values may still be added; at 0 nothing is, and
+ * validation refuses what has become so large.
+ */
+static void fill(const Schema *s, json_t *tree, size_t *room);
+
+static size_t count_values(const json_t *v)
+{
+	const char *name;
+	json_t *child;
+	size_t i, n = 1;
+
+	json_array_foreach (v, i, child)
+		n += count_values(child);
+	json_object_foreach ((json_t *)v, name, child)
+		n += count_values(child);
+	return n;
+}
+
+static void fill_one(const SchemaProperty *p, json_t *tree, size_t *room)
+{
+	size_t n = count_values(p->schema->dflt);
+
+	if (*room == 0)
+		return;
+	json_object_set_new(tree, p->name, json_deep_copy(p->schema->dflt));
+	*room -= MIN(n, *room);
+}
+
+static void default_object(const Schema *s, json_t *tree, size_t *room)
 {
 	const char *name;
 	json_t *v;
@@ -214,29 +259,37 @@ static void default_object(const Schema *s, json_t *tree)
 		v = json_object_get(tree, p->name);
 		/* A null where null is no value is "not given". */
 		if (p->schema->dflt && (!v || (json_is_null(v) && !p->schema->nullable)))
-			json_object_set_new(tree, p->name, json_deep_copy(p->schema->dflt));
+			fill_one(p, tree, room);
 		v = json_object_get(tree, p->name);
 		if (v)
-			schema_default(p->schema, v);
+			fill(p->schema, v, room);
 	}
 	if (s->additional)
 		json_object_foreach (tree, name, v) {
 			if (schema_property(s, name) == s->additional)
-				schema_default(s->additional, v);
+				fill(s->additional, v, room);
 		}
 }
 
-void schema_default(const Schema *s, json_t *tree)
+static void fill(const Schema *s, json_t *tree, size_t *room)
 {
 	json_t *v;
 	size_t i;
 
 	if (json_is_object(tree)) {
-		default_object(s, tree);
+		default_object(s, tree, room);
 	} else if (json_is_array(tree) && s->items) {
 		json_array_foreach (tree, i, v)
-			schema_default(s->items, v);
+			fill(s->items, v, room);
 	}
+}
+
+void schema_default(const Schema *s, json_t *tree)
+{
+	/* One more than validation takes: what did not fit is then seen. */
+	size_t room = SCHEMA_VALUES_MAX + 1;
+
+	fill(s, tree, &room);
 }
 
 /* ---- validate ---- */
@@ -313,14 +366,17 @@ static void validate_enum(const Schema *s, const json_t *v, Check *c)
 	json_t *e;
 	size_t i, n = 0;
 
-	json_array_foreach (s->enumeration, i, e) {
+	json_array_foreach (s->enumeration, i, e)
 		if (json_same(e, v))
 			return;
+	json_array_foreach (s->enumeration, i, e) {
+		if (errors_full(c->errors))
+			break;
 		strbuf_addf(&list, "%s%s", i ? ", " : "", show(e, text));
 		if (json_is_string(e))
 			words[n++] = json_string_value(e);
 	}
-	if (json_is_string(v))
+	if (json_is_string(v) && n)
 		meant = nearest(json_string_value(v), words, n);
 	field_errors_add(c->errors, FIELD_NOT_SUPPORTED, strbuf_str(&c->path),
 			 "Unsupported value: %s: supported values: %s%s%s%s", show(v, text),
@@ -386,18 +442,20 @@ static void validate_string(const Schema *s, const json_t *v, Check *c)
 		format_error(v, why, c);
 }
 
-/* "name=root" of an item of a map list; NULL if a key is missing (which is an error of its own). */
+/* "name: root" of an item of a map list, whole, for it is compared; NULL if a key is missing (which
+ * is an error of its own). */
 static char *item_identity(const Schema *s, const json_t *item)
 {
 	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
-	char text[200];
 
 	strv_foreach (key, s->map_keys) {
 		const json_t *v = json_object_get(item, *key);
 
-		if (!v)
+		_cleanup_(xfreep) char *text = v ? json_canonical(v) : NULL;
+
+		if (!text)
 			return NULL;
-		strbuf_addf(&b, "%s%s: %s", b.len ? ", " : "", *key, show(v, text));
+		strbuf_addf(&b, "%s%s: %s", b.len ? ", " : "", *key, text);
 	}
 	return strbuf_take(&b);
 }
@@ -427,7 +485,7 @@ static void validate_unique(const Schema *s, const json_t *list, Check *c)
 		if (hashmap_contains(seen, identity)) {
 			len = path_push_index(&c->path, i);
 			field_errors_add(c->errors, FIELD_DUPLICATE, strbuf_str(&c->path),
-					 "Duplicate value: %s",
+					 "Duplicate value: %.200s",
 					 s->list_type == LIST_MAP ? identity : show(item, text));
 			path_pop(&c->path, len);
 		}
@@ -527,6 +585,13 @@ void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors)
 {
 	Check c = { .path = STRBUF_INIT, .errors = errors };
 
+	if (count_values(tree) > SCHEMA_VALUES_MAX) {
+		field_errors_add(
+			errors, FIELD_TOO_MANY, "",
+			"Too many: an object may have at most %d values, defaults included",
+			SCHEMA_VALUES_MAX);
+		return;
+	}
 	validate(s, tree, &c);
 	strbuf_done(&c.path);
 }

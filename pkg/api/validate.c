@@ -242,14 +242,14 @@ static void check_owners(const json_t *list, FieldErrors *errors)
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 {
 	const json_t *meta = json_object_get(tree, "metadata");
-	size_t before = errors->n;
+	size_t before = errors->n + errors->dropped;
 
 	if (!json_is_object(meta)) {
 		field_errors_add(errors, FIELD_REQUIRED, "metadata", "Required value");
 		return;
 	}
 	check_types(meta, errors);
-	if (errors->n > before)
+	if (errors->n + errors->dropped > before)
 		return;
 	check_generate_name(json_string_value(json_object_get(meta, "generateName")), errors);
 	check_name(k, json_string_value(json_object_get(meta, "name")),
@@ -278,11 +278,11 @@ void object_validate(const Kind *k, const json_t *tree, const json_t *old, Field
 	size_t before;
 
 	validate_metadata(k, tree, errors);
-	before = errors->n;
+	before = errors->n + errors->dropped;
 	schema_validate(k->schema, tree, errors);
 	/* The kind's rules read fields by type: they only make sense of what has passed the schema.
 	 */
-	for (size_t i = 0; errors->n == before && i < ARRAY_SIZE(kind_rules); i++)
+	for (size_t i = 0; errors->n + errors->dropped == before && i < ARRAY_SIZE(kind_rules); i++)
 		if (streq(k->group, kind_rules[i].group) &&
 		    streq(k->plural, kind_rules[i].resource))
 			kind_rules[i].validate(tree, old, errors);

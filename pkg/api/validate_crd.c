@@ -44,7 +44,7 @@ void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors)
 	_cleanup_(xfreep) char *wanted =
 		xasprintf("%s.%s", plural ? plural : "", group ? group : "");
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	size_t before = errors->n;
+	size_t before = errors->n + errors->dropped;
 	Kind *kind = NULL;
 
 	check_group(group, errors);
@@ -57,7 +57,7 @@ void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors)
 	if (old && !json_same(json_at(old, "spec.scope"), json_at(tree, "spec.scope")))
 		field_errors_add(errors, FIELD_INVALID, "spec.scope",
 				 "Invalid value: field is immutable");
-	if (errors->n > before)
+	if (errors->n + errors->dropped > before)
 		return;
 	if (kind_from_crd(tree, false, &kind, &err) < 0)
 		field_errors_add(errors, FIELD_INVALID, "spec.versions", "Invalid value: %s",

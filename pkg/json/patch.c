@@ -38,12 +38,14 @@ json_t *json_merge_patch(json_t *target, const json_t *patch)
 /* ---- JSON pointer
  * ----------------------------------------------------------------------------------------- */
 
-/* Splits "/a/b~1c" into its unescaped parts; NULL if it is no pointer. "" has no parts. */
+/* Splits "/a/b~1c" into its unescaped parts; NULL if it is no pointer, or deeper than any document.
+ * "" has no parts. */
 static char **pointer_split(const char *s)
 {
-	char **parts = xnew0(char *, 1);
+	char **parts = xnew0(char *, JSON_DEPTH_MAX + 1);
+	size_t n = 0;
 
-	while (*s == '/') {
+	while (*s == '/' && n < JSON_DEPTH_MAX) {
 		_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
 
 		for (s++; *s && *s != '/'; s++) {
@@ -55,7 +57,7 @@ static char **pointer_split(const char *s)
 				return strv_free(parts);
 			}
 		}
-		parts = strv_append(parts, strbuf_str(&b));
+		parts[n++] = xstrdup(strbuf_str(&b));
 	}
 	return *s ? strv_free(parts) : parts;
 }
@@ -260,7 +262,8 @@ static int run_one(PatchRun *run, const json_t *op)
 	parts = pointer_split(path);
 	if (!parts)
 		return fail(run, path,
-			    "is not a JSON pointer: it starts with / and writes ~ as ~0");
+			    "is not a JSON pointer: it starts with /, writes ~ as ~0 and has at "
+			    "most 64 parts");
 	if (streq(name, "remove"))
 		return op_remove(run, path, parts, NULL);
 	if (streq(name, "copy") || streq(name, "move")) {

@@ -165,7 +165,9 @@ static int add_value(Reader *r, json_t *value, YamlMark m)
 		return 0;
 	}
 	strbuf_addf(&r->path, "%s%s", r->path.len ? "." : "", f->key);
-	json_object_set_new_nocheck(f->value, f->key, value);
+	/* A lone surrogate, written as an escape, is the one thing left that is no UTF-8. */
+	if (json_object_set_new(f->value, f->key, value) < 0)
+		return reader_fail(r, r->key_mark, "an escape that is no valid character");
 	free(f->key);
 	f->key = NULL;
 	remember(r, r->key_mark);
