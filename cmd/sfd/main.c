@@ -6,6 +6,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "check.h"
@@ -47,6 +48,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_set_level(o.log_level);
+	/* Every file gets the mode it is made with, whatever the habits of who starts us: QEMU's
+	 * user must get through the directories of disks. */
+	umask(0022);
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of its write, not our end */
 	if (o.check)
 		return check_host(&o);

@@ -443,13 +443,27 @@ static void net_is_ready(void *arg _unused_)
 	notify_ready("networks are watched");
 }
 
+static void net_is_reloading(void *arg _unused_)
+{
+	notify_reloading();
+}
+
+static void net_is_alive(void *arg _unused_)
+{
+	notify_alive();
+}
+
 int net_service_run(const Options *o)
 {
 	_cleanup_(xfreep) char *standard = path_in(o->runtime_dir, "net.sock"),
 			       *state = path_in(o->runtime_dir, "net");
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	_cleanup_(xfreep) int *fds = NULL;
-	NetRoleOptions options = { .state_dir = state, .ready = net_is_ready };
+	NetRoleOptions options = { .state_dir = state,
+				   .ready = net_is_ready,
+				   .reloading = net_is_reloading,
+				   .alive = net_is_alive,
+				   .alive_every = watchdog_interval() };
 	int rc = fs_mkdir_p(o->runtime_dir, 0755, &err);
 
 	if (rc == 0)

@@ -32,9 +32,13 @@ LoopSource *loop_source_free(LoopSource *s);
  * WATCHDOG_USEC. */
 int loop_watchdog(Loop *l, bool (*healthy)(void *arg), void *arg, Error *err);
 
-void notify_ready(const char *status);
+void notify_ready(const char *status); /* NULL: what was said last still holds */
 void notify_reloading(void);
 void notify_stopping(void);
+/* The watchdog for those with a loop of their own: how often it wants notify_alive(), with half of
+ * the time to spare; 0 = never. */
+usec_t watchdog_interval(void);
+void notify_alive(void);
 void notify_status(const char *fmt, ...)
 	_printf_(1, 2); /* rate is the caller's business; equal texts are sent once */
 

@@ -17,7 +17,10 @@
 
 void notify_ready(const char *status)
 {
-	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+	if (status)
+		sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+	else
+		sd_notify(0, "READY=1");
 }
 
 void notify_reloading(void)
@@ -33,6 +36,18 @@ void notify_reloading(void)
 void notify_stopping(void)
 {
 	sd_notify(0, "STOPPING=1");
+}
+
+void notify_alive(void)
+{
+	sd_notify(0, "WATCHDOG=1");
+}
+
+usec_t watchdog_interval(void)
+{
+	uint64_t usec;
+
+	return sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0;
 }
 
 void notify_status(const char *fmt, ...)

@@ -213,6 +213,7 @@ int __lsan_is_turned_off(void)
 
 int confine(const Confine *c, Error *err)
 {
+	bool may_bound;
 	int rc;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -222,9 +223,13 @@ int confine(const Confine *c, Error *err)
 	/* Best effort: without the right to, seccomp still refuses every socket. */
 	if (!c->network)
 		(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
+	/* Without CAP_SETPCAP, as in a unit with NoNewPrivileges, the bounding set stays; nothing
+	 * can be gained from it, and libcap-ng complains to syslog when it is tried. */
+	capng_get_caps_process();
+	may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
-		capng_clear(CAPNG_SELECT_CAPS); /* no CAP_SETPCAP: the rest can still go */
+	if (may_bound && capng_apply(CAPNG_SELECT_BOUNDS) < 0)
+		return error_set(err, ERR_FORBIDDEN, "cannot drop the bounding set");
 	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
 		return error_set(err, ERR_FORBIDDEN, "cannot drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

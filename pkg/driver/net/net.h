@@ -57,8 +57,12 @@ typedef struct NetRoleOptions {
 	const char *state_dir; /* absolute, e.g. /run/sfd/net; every directory above must be
 				* searchable for dnsmasq's user */
 	uid_t client_uid;      /* may connect besides root; owns the socket file */
-	void (*ready)(void *arg); /* everything is known, requests are served; may be NULL */
-	void *ready_arg;
+	/* Each may be NULL: */
+	void (*ready)(void *arg);     /* everything is known, requests are served */
+	void (*reloading)(void *arg); /* SIGHUP: all is compared again, then ready() is called */
+	void (*alive)(void *arg);     /* each alive_every, if that is not 0, while the role works */
+	usec_t alive_every;
+	void *arg;
 } NetRoleOptions;
 
 /* Runs until SIGTERM, SIGINT or the end of connection_fd; 0 or a negative code. */

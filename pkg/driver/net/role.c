@@ -68,6 +68,8 @@ struct Role {
 	Hashmap *watches;            /* uid -> Watch */
 	usec_t look_at, look_latest; /* 0 = nothing to look at */
 	usec_t seen_at, seen_delay;
+	usec_t alive_at;
+	const NetRoleOptions *options;
 	uid_t client_uid;
 	bool stop;
 };
@@ -426,9 +428,33 @@ static int drop_capabilities(Error *err)
 	return 0;
 }
 
-static void on_signal(Role *r, _unused_ Source *s)
+/* What a predecessor left is taken over, and compared, before anybody asks. */
+static void role_adopt(Role *r)
 {
-	r->stop = true;
+	hashmap_foreach (it, r->networks.nets) {
+		Net *net = it.value;
+
+		net->complete = net->dirty = true;
+	}
+	look(r);
+	seen_soon(r);
+}
+
+static void on_signal(Role *r, Source *s)
+{
+	struct signalfd_siginfo si;
+
+	if (read(s->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo != SIGHUP) {
+		r->stop = true;
+		return;
+	}
+	if (r->options->reloading)
+		r->options->reloading(r->options->arg);
+	role_adopt(r);
+	if (r->options->ready)
+		r->options->ready(r->options->arg);
 }
 
 /* libnftables ends the process when it gets no descriptor. */
@@ -452,6 +478,7 @@ static int role_start(Role *r, const NetRoleOptions *o, Error *err)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
 	rc = source_add(r, &r->signals, signalfd(-1, &signals, SFD_CLOEXEC), on_signal, err);
@@ -472,18 +499,6 @@ static int role_start(Role *r, const NetRoleOptions *o, Error *err)
 	return rc;
 }
 
-/* What a predecessor left is taken over, and compared, before anybody asks. */
-static void role_adopt(Role *r)
-{
-	hashmap_foreach (it, r->networks.nets) {
-		Net *net = it.value;
-
-		net->complete = net->dirty = true;
-	}
-	look(r);
-	seen_soon(r);
-}
-
 static int wait_time(const Role *r)
 {
 	usec_t next = USEC_INFINITY, t = now();
@@ -492,13 +507,24 @@ static int wait_time(const Role *r)
 		next = r->look_at;
 	if (r->seen_at)
 		next = MIN(next, r->seen_at);
+	if (r->alive_at)
+		next = MIN(next, r->alive_at);
 	if (next == USEC_INFINITY)
 		return -1;
 	return next > t ? (int)((next - t + USEC_PER_MSEC - 1) / USEC_PER_MSEC) : 0;
 }
 
+/* What is told is that the loop turns: after the work, not beside it. */
+static void role_is_alive(Role *r)
+{
+	r->options->alive(r->options->arg);
+	r->alive_at = now() + r->options->alive_every;
+}
+
 static void role_run(Role *r)
 {
+	if (r->options->alive && r->options->alive_every)
+		role_is_alive(r);
 	while (!r->stop) {
 		struct epoll_event ev;
 		/* One at a time: what an event frees cannot be the next one's. */
@@ -511,6 +537,8 @@ static void role_run(Role *r)
 			look(r);
 		if (r->seen_at && t >= r->seen_at)
 			look_for_seen(r);
+		if (r->alive_at && t >= r->alive_at)
+			role_is_alive(r);
 	}
 }
 
@@ -533,13 +561,13 @@ static void role_stop(Role *r, const NetRoleOptions *o)
 
 int net_role_main(const NetRoleOptions *o, Error *err)
 {
-	Role r = { .watches = hashmap_new(watch_free), .epoll = -1 };
+	Role r = { .watches = hashmap_new(watch_free), .epoll = -1, .options = o };
 	int rc = role_start(&r, o, err);
 
 	if (rc == 0) {
 		role_adopt(&r);
 		if (o->ready)
-			o->ready(o->ready_arg);
+			o->ready(o->arg);
 		role_run(&r);
 	}
 	role_stop(&r, o);

@@ -201,6 +201,10 @@ static void test_notify(void **state)
 	assert_string_equal(next_message(fd, buf), "STATUS=a STOPPING=1");
 	notify_reloading();
 	assert_true(str_has_prefix(next_message(fd, buf), "RELOADING=1\n"));
+	notify_ready(NULL);
+	assert_string_equal(next_message(fd, buf), "READY=1");
+	notify_alive();
+	assert_string_equal(next_message(fd, buf), "WATCHDOG=1");
 	notify_stopping();
 	assert_string_equal(next_message(fd, buf), "STOPPING=1");
 	close(fd);
@@ -230,6 +234,7 @@ static void test_watchdog(void **state)
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	setenv("WATCHDOG_PID", pid, 1);
 	setenv("WATCHDOG_USEC", "4000", 1);
+	assert_int_equal(watchdog_interval(), 2000);
 	assert_int_equal(loop_watchdog(*state, is_well, &p, NULL), 0);
 	assert_int_equal(loop_run(*state, NULL), 0);
 	assert_int_equal(p.asked, 3);
@@ -255,6 +260,7 @@ static void test_no_systemd(void **state)
 	int *fds = NULL;
 	size_t n = 9;
 
+	assert_int_equal(watchdog_interval(), 0);
 	assert_int_equal(loop_watchdog(*state, never_asked, NULL, NULL), 0);
 	assert_int_equal(activation_fds(&fds, &n, NULL), 0);
 	assert_int_equal(n, 0);
