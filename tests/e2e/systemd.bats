@@ -84,7 +84,7 @@ untouched() {
 }
 
 @test "the units pass systemd-analyze" {
-	inside systemd-analyze verify --man=yes sfd.service sfd-net.service sfd.socket
+	inside systemd-analyze verify --man=yes /usr/lib/systemd/system/sfd{.service,-net.service,.socket}
 	inside systemd-analyze security --offline=true --threshold=40 /usr/lib/systemd/system/sfd.service
 	inside systemd-analyze security --offline=true --threshold=66 /usr/lib/systemd/system/sfd-net.service
 }
@@ -134,7 +134,7 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 }
 
 @test "restarts of each unit: the guest and its dnsmasq do not notice" {
-	for unit in sfd sfd-net libvirtd virtlogd; do
+	for unit in sfd sfd-net libvirtd; do
 		remember $unit
 		systemctl restart $unit
 		restarted $unit
@@ -174,7 +174,6 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 
 @test "the watchdog is petted, and ends a role that hangs" {
 	for unit in sfd sfd-net; do
-		mkdir -p $MACHINE_ROOT/run/systemd/system/$unit.service.d
 		inside mkdir -p /run/systemd/system/$unit.service.d
 		printf '[Service]\nWatchdogSec=1\n' | inside tee /run/systemd/system/$unit.service.d/watchdog.conf >/dev/null
 	done
@@ -204,9 +203,9 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 
 @test "shutdown of the host: guests are shut down in order, none is started meanwhile" {
 	machine_poweroff
-	log=$(echo $MACHINE_ROOT/var/lib/sfd/instances/*/console.log)
-	has "$(tr -d '\r' <"$log")" 'SF-EVENT power-button'
-	same boots 1 "$(grep -ac '^SF-FACT boot ' "$log")"
+	log=$(cat $MACHINE_ROOT/var/lib/sfd/instances/*/console.log | tr -d '\r')
+	has "$log" 'SF-EVENT power-button'
+	same boots 1 "$(grep -c '^SF-FACT boot ' <<<"$log")"
 }
 
 @test "the next boot: sfd starts the guests again, and the journal tells of the shutdown" {
@@ -220,7 +219,8 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	stopping=$(sed -n 's/^\([0-9.]*\).*Stopping sfd.service.*/\1/p' <<<"$before" | tail -n 1)
 	[ -n "$stopping" ]
 	same "started meanwhile" "" "$(awk -v t="$stopping" '$1 > t && /sfd\[.*: (Re)?[Ss]tarted/' <<<"$before")"
-	has "$before" 'libvirt-guests.*(Shutdown of guest|default.web).*'
+	has "$(grep libvirt-guests <<<"$before")" 'default.web'
+	not has "$before" "Can't connect to default" 2>/dev/null
 	same "failed units" "" "$(systemctl --failed --quiet --plain --no-legend)"
 }
 
