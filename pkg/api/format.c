@@ -22,6 +22,15 @@ static bool is_ip(const char *s, int family, Error *err)
 	return ip_parse(s, &a, err) == 0 && (!family || a.family == family);
 }
 
+/* "name" or "namespace/name", of an object. */
+static bool is_reference(const char *s)
+{
+	const char *slash = strchr(s, '/');
+	_cleanup_(xfreep) char *namespace = slash ? xstrndup(s, (size_t)(slash - s)) : NULL;
+
+	return (!namespace || name_is_label(namespace)) && name_is_subdomain(slash ? slash + 1 : s);
+}
+
 static bool format_string(const char *format, const char *s, Error *err)
 {
 	IpPrefix prefix;
@@ -47,6 +56,8 @@ static bool format_string(const char *format, const char *s, Error *err)
 		return name_is_label(s);
 	if (streq(format, "dns-subdomain"))
 		return name_is_subdomain(s);
+	if (streq(format, "reference"))
+		return is_reference(s);
 	if (streq(format, "byte")) {
 		if (base64_decode(s, &bytes, NULL, NULL) < 0)
 			return false;
@@ -71,6 +82,10 @@ bool schema_format_matches(const char *format, const json_t *v, char why[static 
 		snprintf(why, 200, "%.199s", error_message(&err));
 	else if (!ok && streq(format, "dns-label"))
 		snprintf(why, 200, "use 1 to 63 lower-case letters, digits and '-'");
+	else if (!ok && streq(format, "reference"))
+		snprintf(why, 200,
+			 "write it as \"name\" or \"namespace/name\", of lower-case letters, "
+			 "digits, '-' and '.'");
 	else if (!ok)
 		snprintf(why, 200, "must be of format %.100s", format);
 	return ok;

@@ -65,17 +65,20 @@ json_t *list_find(const Schema *schema, const json_t *list, const char *key)
 ListType list_type_of(const Schema *schema, const json_t *list)
 {
 	ListType type = schema ? schema_list_type(schema) : LIST_ATOMIC;
+	_cleanup_(json_decrefp) json_t *seen = json_object();
 	json_t *item;
 	size_t i;
 
-	/* A list whose items lack their keys is invalid anyway: treat it as one value. */
+	/* A list whose items lack their keys, or share one, is invalid: as one value it stays as it
+	 * is, and validation refuses it. */
 	json_array_foreach (list, i, item) {
 		_cleanup_(xfreep) char *key = type == LIST_MAP   ? list_item_key(schema, item)
 					      : type == LIST_SET ? set_item_key(item)
 								 : NULL;
 
-		if (!key)
+		if (!key || json_object_get(seen, key))
 			return LIST_ATOMIC;
+		json_object_set_new(seen, key, json_true());
 	}
 	return type;
 }

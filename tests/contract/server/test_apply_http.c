@@ -112,6 +112,17 @@ static void test_apply_tells_all(void **state)
 	expect_text(json_array_get(causes, 1), "field", "spec.cpus");
 }
 
+static void test_twins_are_refused(void **state)
+{
+	Fixture *f = *state;
+
+	call_done(f, 201, "PATCH", INSTANCES "/twins?fieldManager=a", APPLY,
+		  INSTANCE_BODY("twins", ""));
+	call_fails(f, 422, "Invalid", "PATCH", INSTANCES "/twins?fieldManager=a", APPLY,
+		   INSTANCE_BODY("twins", ",\"interfaces\":[{\"name\":\"a\",\"network\":\"n\"},"
+					  "{\"name\":\"a\",\"network\":\"m\"}]"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +132,7 @@ int main(void)
 		TEST(test_yaml_body),
 		TEST(test_refusals),
 		TEST(test_dry_run),
+		TEST(test_twins_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
