@@ -167,5 +167,6 @@ static void emit_value(const json_t *v, unsigned indent, bool inline_start, StrB
 
 void yaml_emit(const json_t *tree, StrBuf *out)
 {
-	emit_value(tree, 0, false, out);
+	/* A text that is the whole document is indented too: at column 0 its lines could end it. */
+	emit_value(tree, json_is_string(tree) ? INDENT : 0, false, out);
 }
