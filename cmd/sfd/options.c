@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/key.h"
+#include "api/quantity.h"
 #include "base/fs.h"
 #include "base/memory.h"
 
@@ -17,6 +19,11 @@
 
 typedef enum OptionType {
 	OPTION_STRING,
+	OPTION_CHOICE, /* one of those that `value` names */
+	OPTION_DIR,    /* an absolute path */
+	OPTION_NAME,   /* of an object */
+	OPTION_SIZE,
+	OPTION_HOURS,
 	OPTION_FLAG,
 	OPTION_LIST,
 	OPTION_ROLE,
@@ -36,22 +43,22 @@ typedef struct Option {
 static const Option table[] = {
 	{"config",                OPTION_STRING, FIELD(config),               "FILE",
          "configuration file (" DEFAULT_CONFIG ")"													    },
-	{ "state-dir",            OPTION_STRING, FIELD(state_dir),            "DIR",
+	{ "state-dir",            OPTION_DIR,    FIELD(state_dir),            "DIR",
          "store, images and disks (/var/lib/sfd)"													     },
-	{ "runtime-dir",          OPTION_STRING, FIELD(runtime_dir),          "DIR",
+	{ "runtime-dir",          OPTION_DIR,    FIELD(runtime_dir),          "DIR",
          "sockets and what a boot forgets (/run/sfd)"													 },
 	{ "listen",               OPTION_LIST,   FIELD(listen),               "unix:PATH|tcp:ADDR:PORT",
          "where the API listens; repeatable"														  },
 	{ "libvirt",              OPTION_STRING, FIELD(libvirt_uri),          "URI",                             "hypervisor (qemu:///system)"                },
-	{ "virt-type",            OPTION_STRING, FIELD(virt_type),            "auto|kvm|qemu",
+	{ "virt-type",            OPTION_CHOICE, FIELD(virt_type),            "auto|kvm|qemu",
          "virtualization type (auto)"															 },
-	{ "store",                OPTION_STRING, FIELD(store),                "sqlite|memory",
+	{ "store",                OPTION_CHOICE, FIELD(store),                "sqlite|memory",
          "where objects are kept (sqlite)"														    },
 	{ "accept-store",         OPTION_FLAG,   FIELD(accept_store),         NULL,
          "a store that was put back is the right one now"												     },
 	{ "controllers",          OPTION_STRING, FIELD(controllers),          "all|none|LIST",
          "which controllers run (all)"															},
-	{ "node-name",            OPTION_STRING, FIELD(node_name),            "NAME",
+	{ "node-name",            OPTION_NAME,   FIELD(node_name),            "NAME",
          "this machine's Node (the host name)"														},
 	{ "group",                OPTION_STRING, FIELD(group),                "GROUP",                           "whose members may do everything (sfd)"      },
 	{ "net-socket",           OPTION_STRING, FIELD(net_socket),           "PATH",                            "socket of the net role"                     },
@@ -60,9 +67,9 @@ static const Option table[] = {
          "let images come from this host (tests)"													     },
 	{ "image-deny-private",   OPTION_FLAG,   FIELD(image_deny_private),   NULL,
          "refuse images from private addresses"													       },
-	{ "image-cache-size",     OPTION_STRING, FIELD(image_cache_size),     "QUANTITY",
+	{ "image-cache-size",     OPTION_SIZE,   FIELD(image_cache_size),     "QUANTITY",
          "limit of the image cache (none)"														    },
-	{ "image-cache-age",      OPTION_STRING, FIELD(image_cache_age),      "HOURS",
+	{ "image-cache-age",      OPTION_HOURS,  FIELD(image_cache_age),      "HOURS",
          "unused images go after this (720)"														  },
 	{ "role",                 OPTION_ROLE,   FIELD(role),                 "daemon|net|fetch|convert",
          "which process this is (daemon)"														     },
@@ -91,12 +98,17 @@ void options_init(Options *o)
 			.log_level = LOG_LEVEL_INFO };
 }
 
+static bool is_text(const Option *opt)
+{
+	return opt->type <= OPTION_HOURS;
+}
+
 void options_done(Options *o)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		void *field = (char *)o + table[i].offset;
 
-		if (table[i].type == OPTION_STRING)
+		if (is_text(&table[i]))
 			free(*(char **)field);
 		else if (table[i].type == OPTION_LIST)
 			strv_free(*(char ***)field);
@@ -143,6 +155,72 @@ static int set_fd(int *ret, const char *value, Error *err)
 	return 0;
 }
 
+static int check_choice(const char *choices, const char *value, Error *err)
+{
+	_cleanup_(strv_freep) char **words = strv_split(choices, '|');
+
+	strv_foreach (word, words)
+		if (streq(*word, value))
+			return 0;
+	return error_set(err, ERR_INVALID, "there is no \"%s\": choose %s", value, choices);
+}
+
+static int check_name(const char *value, Error *err)
+{
+	static const char ends[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	size_t n = strlen(value);
+	bool ok = n > 0 && n < KEY_NAME_MAX && strchr(ends, value[0]) && strchr(ends, value[n - 1]);
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = strchr(ends, value[i]) || value[i] == '-' || value[i] == '.';
+	return ok ? 0
+		  : error_set(err, ERR_INVALID,
+			      "\"%s\" cannot be a name: use letters, digits, '-' and '.'", value);
+}
+
+static int check_hours(const char *value, Error *err)
+{
+	size_t n = strspn(value, "0123456789");
+
+	if (n > 0 && n <= 6 && !value[n])
+		return 0;
+	return error_set(err, ERR_INVALID, "\"%s\" is no number of hours", value);
+}
+
+/* The value alone: what only the machine can tell is found out at the start. */
+static int check_text(const Option *opt, const char *value, Error *err)
+{
+	uint64_t bytes;
+
+	switch (opt->type) {
+	case OPTION_CHOICE:
+		return check_choice(opt->value, value, err);
+	case OPTION_DIR:
+		return value[0] == '/'
+			       ? 0
+			       : error_set(err, ERR_INVALID, "\"%s\" is no absolute path", value);
+	case OPTION_NAME:
+		return check_name(value, err);
+	case OPTION_SIZE:
+		return quantity_parse(value, &bytes, err);
+	case OPTION_HOURS:
+		return check_hours(value, err);
+	default:
+		return 0;
+	}
+}
+
+static int set_text(char **ret, const Option *opt, const char *value, Error *err)
+{
+	int rc = check_text(opt, value, err);
+
+	if (rc < 0)
+		return rc;
+	free(*ret);
+	*ret = xstrdup(value);
+	return 0;
+}
+
 static int option_set(Options *o, const Option *opt, const char *value, Error *err)
 {
 	void *field = (char *)o + opt->offset;
@@ -150,9 +228,12 @@ static int option_set(Options *o, const Option *opt, const char *value, Error *e
 
 	switch (opt->type) {
 	case OPTION_STRING:
-		free(*(char **)field);
-		*(char **)field = xstrdup(value);
-		return 0;
+	case OPTION_CHOICE:
+	case OPTION_DIR:
+	case OPTION_NAME:
+	case OPTION_SIZE:
+	case OPTION_HOURS:
+		return set_text(field, opt, value, err);
 	case OPTION_LIST:
 		*(char ***)field = strv_append(*(char ***)field, value);
 		return 0;
@@ -190,8 +271,9 @@ static char *trim(char *s)
 
 static int config_line(Options *o, char *line, Error *err)
 {
-	char *value = strchr(line, '='), *name;
+	char *value, *name;
 	const Option *opt;
+	int rc;
 
 	line[strcspn(line, "#")] = '\0';
 	value = strchr(line, '=');
@@ -203,8 +285,10 @@ static int config_line(Options *o, char *line, Error *err)
 	name = trim(line);
 	opt = option_find(name);
 	if (!opt || opt->type == OPTION_ROLE || opt->type == OPTION_FD || streq(name, "config"))
-		return error_set(err, ERR_INVALID, "there is no option \"%s\"", name);
-	return option_set(o, opt, trim(value), err);
+		return error_set(err, ERR_INVALID, "there is no option \"%s\": see sfd --help",
+				 name);
+	rc = option_set(o, opt, trim(value), err);
+	return rc < 0 ? error_wrap_rc(err, rc, "%s", name) : 0;
 }
 
 static int config_read(Options *o, const char *path, bool must_exist, Error *err)

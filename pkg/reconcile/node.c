@@ -125,7 +125,7 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	_cleanup_(error_done) Error trouble = ERROR_INIT;
 	Reconcilers *r = self;
 	HypervisorInfo h = { 0 };
-	bool was_ready;
+	bool was_ready, was_known;
 	json_t *status;
 	int rc;
 
@@ -142,11 +142,12 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 		return rc;
 	tree = object_decode(node);
 	status = status_begin(tree);
+	was_known = condition_find(status, "Ready") != NULL;
 	was_ready = condition_is_true(status, "Ready");
 	rc = r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble);
 	node_fill(r, node, status, &h, rc < 0 ? error_message(&trouble) : NULL);
 	report_store(r, node, status);
-	if (was_ready != condition_is_true(status, "Ready"))
+	if (!was_known || was_ready != condition_is_true(status, "Ready"))
 		recorder_event(r->env.recorder, node, rc < 0 ? EVENT_WARNING : EVENT_NORMAL,
 			       rc < 0 ? REASON_NODE_NOT_READY : REASON_NODE_READY, "%s",
 			       rc < 0 ? error_message(&trouble) : "the hypervisor answers");
