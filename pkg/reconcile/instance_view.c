@@ -157,11 +157,11 @@ static bool ended_by_crash(const DomainInfo *d)
 
 static void tell_end(InstanceWork *w, bool ours, const char *reason)
 {
-	const char *event = ended_by_crash(&w->domain) ? REASON_INSTANCE_CRASHED
-			    : ours                     ? REASON_INSTANCE_STOPPED
-			    : w->domain.reason == DOMAIN_REASON_SHUTDOWN
-				    ? REASON_INSTANCE_SHUTDOWN
-				    : REASON_INSTANCE_FORCED_OFF;
+	const char *event = ended_by_crash(&w->domain)                   ? REASON_INSTANCE_CRASHED
+			    : ours                                       ? REASON_INSTANCE_STOPPED
+			    : w->domain.reason == DOMAIN_REASON_SHUTDOWN ? REASON_INSTANCE_SHUTDOWN
+			    : w->domain.reason == DOMAIN_REASON_NONE     ? REASON_INSTANCE_UNSEEN
+								     : REASON_INSTANCE_FORCED_OFF;
 
 	recorder_event(w->r->env.recorder, w->obj,
 		       ended_by_crash(&w->domain) ? EVENT_WARNING : EVENT_NORMAL, event,
@@ -181,15 +181,21 @@ static void note_end(InstanceWork *w)
 	unsigned failures = (unsigned)json_integer_at(w->status, "failures", 0);
 	StopTimes stop = { 0 };
 	bool ours = instance_stop_get(w->r, w->uid, &stop) && stop.ours;
+	/* libvirt forgets with the host's /run: the host went down, or libvirt was new. */
+	bool unseen = !ours && w->domain.state == DOMAIN_SHUTOFF &&
+		      w->domain.reason == DOMAIN_REASON_NONE;
 
+	if (unseen)
+		reason = REASON_INSTANCE_UNSEEN;
 	if (ours)
 		reason = ended_by_crash(&w->domain) ? reason : "Stopped";
 	json_set_at(w->status, "lastTermination.reason", json_string(reason));
 	set_time(w->status, "lastTermination.time", now);
 	json_object_del(w->status, "startTime");
-	failures = ours ? 0 : now >= started + INSTANCE_STABLE ? 1 : failures + 1;
+	if (!unseen)
+		failures = ours ? 0 : now >= started + INSTANCE_STABLE ? 1 : failures + 1;
 	json_object_set_new(w->status, "failures", json_integer(failures));
-	if (instance_backoff(failures)) {
+	if (!unseen && instance_backoff(failures)) {
 		set_time(w->status, "nextRestartTime", now + instance_backoff(failures));
 		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING, REASON_INSTANCE_BACKOFF,
 			       "ended %u times in a row; the next start waits %llu s", failures,

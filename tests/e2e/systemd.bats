@@ -215,6 +215,8 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	wait_for 20 status_is web Running
 	guest_up web
 	wait_for "$BOOT" guest_run web true
+	reasons=$(journalctl -b -o json SF_NAME=web | jq -r .SF_REASON | paste -sd ' ')
+	has "$reasons" '^EndedUnseen Restarted'
 	before=$(journalctl -b -1 -o short-unix)
 	stopping=$(sed -n 's/^\([0-9.]*\).*Stopping sfd.service.*/\1/p' <<<"$before" | tail -n 1)
 	[ -n "$stopping" ]

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reconcile: the host goes down and comes back. libvirt then knows no reason why its guests are
+ * off, and neither do we: that is what is told, and no guest waits as if it had crashed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "lib_world.h"
+#include "json/json.h"
+
+#define DOMAIN_WEB "default.web"
+
+static int setup(void **state)
+{
+	World *w = world_new();
+
+	*state = w;
+	world_start(w);
+	world_create_hello(w);
+	world_settle(w);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static void boot(World *w)
+{
+	fake_hypervisor_host_crash(w->hypervisor);
+	world_restart(w);
+	world_settle(w);
+}
+
+static void guests_start_again_at_once(void **state)
+{
+	World *w = *state;
+
+	/* As often as it pleases: an end that nobody saw is no crash of the guest. */
+	for (unsigned i = 0; i < 3; i++) {
+		boot(w);
+		assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
+				    "Running");
+		assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), i + 2);
+	}
+}
+
+static void the_end_was_not_seen(void **state)
+{
+	World *w = *state;
+
+	boot(w);
+	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
+			    "EndedUnseen");
+}
+
+static void a_boot_does_not_forgive_crashes(void **state)
+{
+	World *w = *state;
+
+	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
+	world_settle(w);
+	boot(w);
+	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
+	world_settle(w);
+	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
+			    "CrashLoopBackOff");
+}
+
+#define story(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		story(guests_start_again_at_once),
+		story(the_end_was_not_seen),
+		story(a_boot_does_not_forgive_crashes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
