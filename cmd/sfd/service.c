@@ -4,8 +4,8 @@
  * the reverse order. The only place that knows every part. Main thread; the parts start their own
  * threads (pkg/README.md lists them all).
  *
- * Start: journal, loop (signals blocked before any thread), privileges, store, ports, controllers,
- * API, READY. Guests are never touched by a start or a stop.
+ * Start: journal, loop (signals blocked before any thread), privileges, store, ports, API,
+ * controllers, READY. Guests are never touched by a start or a stop.
  */
 #include "service.h"
 
@@ -244,7 +244,7 @@ static bool stopping_host(void *arg _unused_)
 	return host_is_stopping();
 }
 
-static int start_controllers(Service *s, Error *err)
+static int make_controllers(Service *s, Error *err)
 {
 	ReconcileEnv env = { .store = s->store,
 			     .kinds = s->kinds,
@@ -259,15 +259,11 @@ static int start_controllers(Service *s, Error *err)
 			     .host_is_stopping = stopping_host,
 			     .changed = on_change,
 			     .changed_arg = s };
-	int rc;
 
 	s->recorder = env.recorder = recorder_new(s->store, clock_system(), "sfd", s->node_name);
 	s->manager = env.manager = manager_new(s->store, clock_system());
 	manager_set_recorder(s->manager, s->recorder);
-	rc = reconcilers_new(&env, s->o->controllers, &s->reconcilers, err);
-	if (rc == 0)
-		rc = manager_start(s->manager, err);
-	return rc;
+	return reconcilers_new(&env, s->o->controllers, &s->reconcilers, err);
 }
 
 static int listen_all(Service *s, Error *err)
@@ -372,9 +368,13 @@ static int service_start(Service *s, Error *err)
 	if (rc == 0)
 		rc = watch_signals(s, err);
 	if (rc == 0)
-		rc = start_controllers(s, err);
+		rc = make_controllers(s, err);
+	/* The API first: without it nothing is touched, and who asks is answered before thousands
+	 * of objects have been looked after. */
 	if (rc == 0)
 		rc = start_server(s, err);
+	if (rc == 0)
+		rc = manager_start(s->manager, err);
 	return rc;
 }
 

@@ -164,10 +164,11 @@ int manager_start(Manager *m, Error *err)
 
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "watch the store");
+	for (size_t i = 0; i < m->n_controllers; i++)
+		enqueue_all(m, m->controllers[i]);
 	for (size_t i = 0; i < m->n_controllers; i++) {
 		Controller *c = m->controllers[i];
 
-		enqueue_all(m, c);
 		for (unsigned j = 0; j < c->spec.workers; j++) {
 			Worker *w = &c->workers[j];
 
