@@ -16,20 +16,25 @@
 
 /*
  * An owner is known by uid: one of the same name but another uid is a stranger. Owners live in the
- * dependent's namespace or in none; an owner whose kind is not served counts as there.
+ * dependent's namespace or in none; an owner whose kind is not served counts as there, and so does
+ * one in a namespace whose dependent is in none.
  */
 static bool owner_is_there(Reconcilers *r, const Object *o, const OwnerReference *ref)
 {
 	_cleanup_(kind_unrefp) Kind *kind =
 		kind_registry_find_by_kind(r->env.kinds, ref->api_version, ref->kind);
 	_cleanup_(object_unrefp) Object *owner = NULL;
+	const char *namespace = object_key(o)->namespace;
 	Key key;
+	int rc;
 
-	if (!kind || strlen(ref->name) >= KEY_NAME_MAX)
+	/* What cannot be looked up is not known to be gone. */
+	if (!kind || strlen(ref->name) >= KEY_NAME_MAX || (kind->namespaced && !*namespace))
 		return true;
-	key = key_make(kind->gr, kind->namespaced ? object_key(o)->namespace : "", ref->name);
-	if (store_get(r->env.store, &key, &owner, NULL) < 0)
-		return false;
+	key = key_make(kind->gr, kind->namespaced ? namespace : "", ref->name);
+	rc = store_get(r->env.store, &key, &owner, NULL);
+	if (rc < 0)
+		return rc != -ERR_NOT_FOUND;
 	return streq(object_head(owner)->uid, ref->uid);
 }
 
