@@ -25,7 +25,7 @@ source_image() { # source_image NAME URL [EXTRA]
 }
 ready() { condition_has image "$1" Ready status True; }
 
-# A server that sends the head of a file and then a little at a time, and counts its requests.
+# A server that sends the first 3 MiB, the rest in drops until /run/sandbox/fast is there, and notes its requests.
 slow_server() {
 	cat >/run/sandbox/slow <<-'END'
 		#!/bin/sh
@@ -37,10 +37,11 @@ slow_server() {
 			printf 'HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\n' $from $((size - 1)) $size
 		else printf 'HTTP/1.1 200 OK\r\n'; fi
 		printf 'ETag: "one"\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\nConnection: close\r\n\r\n' $((size - from))
-		tail -c +$((from + 1)) /run/sandbox/www/guest.qcow2 | while dd bs=65536 count=8 iflag=fullblock 2>/dev/null; do
-			[ -e /run/sandbox/fast ] || sleep 0.2
-			[ -e /run/sandbox/slow.stop ] && exit
-		done
+		tail -c +$((from + 1)) /run/sandbox/www/guest.qcow2 | {
+			dd bs=65536 count=48 iflag=fullblock 2>/dev/null
+			until [ -e /run/sandbox/fast ]; do dd bs=32768 count=1 iflag=fullblock 2>/dev/null && sleep 0.2; done
+			cat
+		}
 	END
 	chmod +x /run/sandbox/slow
 	setsid -f socat TCP-LISTEN:8098,bind=127.0.0.1,reuseaddr,fork EXEC:/run/sandbox/slow >/dev/null 2>&1 </dev/null 3>&- 4>&-
@@ -116,12 +117,13 @@ slow_server() {
 	same total "$(stat -L -c %s "$TOP/build/guest/guest.qcow2")" "$(field image slow .status.progress.total)"
 	same downloads 1 "$(grep -c GET /run/sandbox/slow.log)"
 	sfd_kill
+	wait_for 10 not pgrep -f -- '--role=fetch' # it ends with its parent
 	: >/run/sandbox/fast
 	sfd_start
 	wait_for 60 ready slow
 	wait_for 60 ready slow2
 	has "$(tail -n 1 /run/sandbox/slow.log)" ' [1-9][0-9]{5,}$' # it went on where it stood
-	same digest "$(field image guest .status.digest)" "$(field image slow .status.digest)"
+	same digest "$(field image inline .status.digest)" "$(field image slow .status.digest)"
 	sfctl delete image slow slow2
 }
 

@@ -15,6 +15,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -234,6 +235,10 @@ int confine(const Confine *c, Error *err)
 		return error_set(err, ERR_FORBIDDEN, "cannot drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_set_errno(err, errno, "no_new_privs");
+	/* spawn_start() asked for it, but an exec that gains capabilities, as root's does from a
+	 * parent that has dropped some, makes the kernel forget. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return error_set_errno(err, errno, "death signal");
 	rc = confine_files(c, err);
 	return rc < 0 ? rc : confine_calls(c, err);
 }
