@@ -4,6 +4,8 @@
  */
 #include "server/apply.h"
 
+#include <stdlib.h>
+
 #include "base/memory.h"
 #include "server/fieldset.h"
 #include "json/json.h"
@@ -56,14 +58,12 @@ static json_t *ownable(const json_t *applied)
 	return copy;
 }
 
-/* One step down, by a FieldsV1 key. */
-static const json_t *value_at(const Schema *schema, const json_t *value, const char *key)
+/* One step down, by a FieldsV1 key; index is the value's list_index(). */
+static const json_t *value_at(const json_t *value, const Hashmap *index, const char *key)
 {
 	if (str_has_prefix(key, "f:"))
 		return json_object_get(value, key + 2);
-	if (json_is_array(value) && schema)
-		return list_find(schema, value, key);
-	return NULL;
+	return index ? hashmap_get(index, key) : NULL;
 }
 
 static const Schema *schema_at(const Schema *schema, const char *key)
@@ -117,6 +117,8 @@ static void find_conflicts(ConflictScan *scan, const Schema *schema, const json_
 			   const json_t *theirs, const json_t *applied, const json_t *live,
 			   const char *path, json_t *lost)
 {
+	_cleanup_(hashmap_freep) Hashmap *applied_index = list_index(schema, applied),
+					 *live_index = list_index(schema, live);
 	const char *key;
 	json_t *my_child;
 
@@ -127,8 +129,8 @@ static void find_conflicts(ConflictScan *scan, const Schema *schema, const json_
 
 		if (!their_child || streq(key, "."))
 			continue;
-		a = value_at(schema, applied, key);
-		l = value_at(schema, live, key);
+		a = value_at(applied, applied_index, key);
+		l = value_at(live, live_index, key);
 		step = path_step(path, key);
 		if (!fieldset_is_leaf(my_child) && !fieldset_is_leaf(their_child)) {
 			json_t *deeper = json_object();
@@ -147,24 +149,43 @@ static void find_conflicts(ConflictScan *scan, const Schema *schema, const json_
 
 /* ---- removing ---- */
 
-static void remove_item(json_t *list, const json_t *item)
+static int compare_pointers(const void *a, const void *b)
 {
-	for (size_t i = json_array_size(list); i-- > 0;)
-		if (json_array_get(list, i) == item)
-			json_array_remove(list, i);
+	const void *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Takes those n items out of the list, in one pass. */
+static void remove_items(json_t *list, const json_t **items, size_t n)
+{
+	_cleanup_(json_decrefp) json_t *all = n ? json_copy(list) : NULL;
+	json_t *item;
+	size_t i;
+
+	if (!n)
+		return;
+	qsort(items, n, sizeof(*items), compare_pointers);
+	json_array_clear(list);
+	json_array_foreach (all, i, item)
+		if (!bsearch(&item, items, n, sizeof(*items), compare_pointers))
+			json_array_append(list, item);
 }
 
 /* Takes what was ours, is no longer named, and is nobody else's out of the live value. */
 static void remove_disowned(const Schema *schema, json_t *live, const json_t *was, const json_t *is,
 			    const json_t *others)
 {
+	_cleanup_(hashmap_freep) Hashmap *index = list_index(schema, live);
+	_cleanup_(xfreep) const json_t **gone = xnew0(const json_t *, json_object_size(was) + 1);
 	const char *key;
+	size_t n_gone = 0;
 	json_t *old;
 
 	json_object_foreach ((json_t *)was, key, old) {
 		const json_t *now = json_object_get(is, key);
 		const json_t *other = json_object_get(others, key);
-		json_t *child = (json_t *)value_at(schema, live, key);
+		json_t *child = (json_t *)value_at(live, index, key);
 		bool member = str_has_prefix(key, "f:");
 
 		if (!child)
@@ -180,8 +201,9 @@ static void remove_disowned(const Schema *schema, json_t *live, const json_t *wa
 		if (member)
 			json_object_del(live, key + 2);
 		else
-			remove_item(live, child);
+			gone[n_gone++] = child;
 	}
+	remove_items(live, gone, n_gone);
 }
 
 /* ---- merging ---- */
@@ -191,16 +213,18 @@ static json_t *merge_value(const Schema *schema, json_t *live, const json_t *app
 static json_t *merge_list(const Schema *schema, json_t *live, const json_t *applied)
 {
 	ListType type = list_type_of(schema, applied);
+	_cleanup_(hashmap_freep) Hashmap *index = NULL;
 	json_t *item;
 	size_t i;
 
 	if (type == LIST_ATOMIC || !json_is_array(live) ||
 	    list_type_of(schema, live) == LIST_ATOMIC)
 		return json_deep_copy(applied);
+	index = list_index(schema, live);
 	json_array_foreach (applied, i, item) {
 		_cleanup_(xfreep) char *key =
 			type == LIST_MAP ? list_item_key(schema, item) : set_item_key(item);
-		json_t *found = list_find(schema, live, key);
+		json_t *found = hashmap_get(index, key);
 
 		if (!found)
 			json_array_append_new(live, json_deep_copy(item));

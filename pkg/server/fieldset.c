@@ -46,20 +46,24 @@ char *set_item_key(const json_t *item)
 	return key;
 }
 
-json_t *list_find(const Schema *schema, const json_t *list, const char *key)
+Hashmap *list_index(const Schema *schema, const json_t *list)
 {
+	Hashmap *index;
 	json_t *item;
 	size_t i;
 
+	if (!json_is_array(list) || !schema)
+		return NULL;
+	index = hashmap_new(NULL);
 	json_array_foreach (list, i, item) {
-		_cleanup_(xfreep) char *k = schema_list_type(schema) == LIST_MAP
-						    ? list_item_key(schema, item)
-						    : set_item_key(item);
+		_cleanup_(xfreep) char *key = schema_list_type(schema) == LIST_MAP
+						      ? list_item_key(schema, item)
+						      : set_item_key(item);
 
-		if (k && streq(k, key))
-			return item;
+		if (key && !hashmap_contains(index, key))
+			hashmap_put(index, key, item);
 	}
-	return NULL;
+	return index;
 }
 
 ListType list_type_of(const Schema *schema, const json_t *list)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/apply.h"
 #include "json/json.h"
@@ -211,6 +212,33 @@ static void test_hostile_managed_fields(void **state)
 	}
 }
 
+/* A long list of tags, each a number from `from` on. */
+static char *tags(int from, int n)
+{
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+
+	strbuf_adds(&b, "{\"spec\":{\"tags\":[");
+	for (int i = 0; i < n; i++)
+		strbuf_addf(&b, "%s\"%d\"", i ? "," : "", from + i);
+	strbuf_adds(&b, "]}}");
+	return strbuf_take(&b);
+}
+
+/* In time that grows with their length, not with its square. */
+static void test_long_lists_merge_quickly(void **state)
+{
+	_cleanup_(xfreep) char *first = tags(0, 50000), *second = tags(25000, 50000);
+	usec_t begin = clock_now(clock_system());
+	Fixture *f = *state;
+
+	assert_int_equal(apply_as(f, "a", false, first), 0);
+	assert_int_equal(apply_as(f, "b", false, second), 0);
+	assert_int_equal(json_array_size(json_at(f->live, "spec.tags")), 75000);
+	assert_int_equal(apply_as(f, "a", false, "{\"spec\":{\"tags\":[]}}"), 0);
+	assert_int_equal(json_array_size(json_at(f->live, "spec.tags")), 50000);
+	assert_true(clock_now(clock_system()) - begin < 20 * USEC_PER_SEC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +249,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_set_and_atomic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_labels_are_owned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_managed_fields, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_lists_merge_quickly, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
