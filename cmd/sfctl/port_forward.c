@@ -265,8 +265,10 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	if (o->stdio)
 		return forward_stdio(cli, o, r, name, err);
 	path = resource_path(r, cli->namespace, name, NULL);
-	rc = cli_get(cli, path, &object,
-		     err); /* a name that is wrong is told now, not at first use */
+	/* What cannot work is told now, not at first use. */
+	rc = cli_get(cli, path, &object, err);
+	if (rc == 0)
+		rc = instance_check_running(object, name, err);
 	json_decref(object);
 	return rc < 0 ? rc : forward_ports(cli, o, r, name, parsed->args + 1, err);
 }

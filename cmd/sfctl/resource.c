@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "progress.h"
 #include "sfctl.h"
 #include "table.h"
 #include "json/json.h"
@@ -497,6 +498,18 @@ int cli_instance(Cli *cli, const char *arg, const Resource **ret, char **ret_nam
 	if (rc == 0)
 		*ret_name = xstrdup(name);
 	return rc;
+}
+
+int instance_check_running(const json_t *object, const char *name, Error *err)
+{
+	_cleanup_(xfreep) char *state = NULL;
+	const char *word = json_string_at(object, "status.printableStatus");
+
+	/* Unknown and Stopping guests may well answer: who tries finds out. */
+	if (word && (streq(word, "Running") || streq(word, "Stopping") || streq(word, "Unknown")))
+		return 0;
+	state = object_state(object);
+	return error_set(err, ERR_CONFLICT, "instance %s is not running: %s", name, state);
 }
 
 /* ---- lists -------------------------------------------------------------------------------- */

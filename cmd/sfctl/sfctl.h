@@ -158,6 +158,8 @@ int targets_select(Cli *cli, char *const *args, bool all, bool all_namespaces, c
 		   Targets *ret, Error *err);
 /* The instance named by "web-1", "vm/web-1" or "instance/web-1"; *ret_name is the caller's. */
 int cli_instance(Cli *cli, const char *arg, const Resource **ret, char **ret_name, Error *err);
+/* -ERR_CONFLICT, saying what it is instead, for a guest that cannot answer. */
+int instance_check_running(const json_t *object, const char *name, Error *err);
 /* Refuses names that cannot be one path segment: "", ".", "..", with "/" or control characters. */
 int name_check(const char *name, Error *err);
 

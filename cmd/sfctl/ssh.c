@@ -110,6 +110,8 @@ static int look_up(Cli *cli, const Resource *r, const char *name, char **ret_uid
 	if (rc == 0 && !uid)
 		rc = error_set(err, ERR_INTERNAL, "%s has no uid", name);
 	if (rc == 0)
+		rc = instance_check_running(object, name, err);
+	if (rc == 0)
 		*ret_uid = xstrdup(uid);
 	json_decref(object);
 	return rc;

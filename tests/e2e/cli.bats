@@ -345,6 +345,8 @@ editor() { # editor SCRIPT: what EDITOR runs on the file
 	code 7 timeout 20 sfctl port-forward web --stdio=81 </dev/null
 	has "$output" 'nothing answers at port 81 of instance web'
 	code 5 timeout 20 sfctl port-forward idle --stdio=80 </dev/null
+	code 5 timeout 20 sfctl port-forward idle :80
+	has "$output" 'instance idle is not running: '
 	code 4 sfctl port-forward web x
 	code 2 sfctl port-forward web
 }
@@ -356,6 +358,8 @@ echo SSH-2.0-guest-of-web" >/run/banner; chmod +x /run/banner; nc -ll -p 22 -e /
 	same "exit code" 255 "$status"
 	has "$output" 'remote software version guest-of-web'
 	code 3 sfctl ssh nope -- true
+	code 5 timeout 20 sfctl ssh idle -- true
+	has "$output" 'instance idle is not running: '
 	code 2 sfctl ssh
 }
 
