@@ -69,6 +69,7 @@ image_server_start() {
 	local www=/run/sandbox/www
 	mkdir -p $www
 	[ -e $www/guest.qcow2 ] || ln -s "$TOP/build/guest/guest.qcow2" $www/guest.qcow2
+	(cd $www && sha256sum guest.qcow2 >SHA256SUMS)
 	(
 		exec >/dev/null 2>&1 </dev/null 3>&- 4>&-
 		setsid -f bash -c 'echo $$ >/run/sandbox/images.pid; exec busybox httpd -f -p 127.0.0.1:8099 -h /run/sandbox/www'
