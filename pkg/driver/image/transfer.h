@@ -35,8 +35,9 @@ typedef struct TransferSink {
 } TransferSink;
 
 /*
- * -ERR_NOT_FOUND: there is no such file at the source (404, 410). -ERR_FORBIDDEN: 401, 403, or a refused address or
- * redirect. -ERR_INVALID: not HTTP as it should be. -ERR_UNAVAILABLE, -ERR_TIMEOUT: try later.
+ * -ERR_NOT_FOUND: there is no such file at the source (404, 410). -ERR_FORBIDDEN: 401, 403, or a
+ * refused address or redirect. -ERR_INVALID: not HTTP as it should be. -ERR_UNAVAILABLE,
+ * -ERR_TIMEOUT: try later.
  */
 int transfer_run(const TransferRequest *r, const TransferSink *sink, TransferResponse *ret,
 		 Error *err);
