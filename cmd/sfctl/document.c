@@ -246,7 +246,7 @@ int manifests_resolve(Cli *cli, Manifests *m)
 			return code; /* said once; the others would say the same */
 	}
 	exit_code_merge(&code, refuse_twice(cli, m));
-	if (code == EXIT_OK)
+	if (code == EXIT_OK && m->n)
 		qsort(m->items, m->n, sizeof(*m->items), compare_documents);
 	return code;
 }
