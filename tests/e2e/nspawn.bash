@@ -17,8 +17,7 @@ machine_make() {
 		cd $MACHINE_ROOT || exit
 		# What the host may have of libvirt and of us is not this machine's; nor are services that have no part in it.
 		rm -rf etc/sfd var/lib/sfd var/lib/libvirt/qemu var/lib/libvirt/dnsmasq etc/libvirt/qemu/* var/log/journal/*
-		find etc/systemd/system -mindepth 2 -name '*.wants' -prune -o -path '*.wants/*' ! -name '*virt*' -type l \
-			-exec rm -f {} +
+		find etc/systemd/system -path '*.wants/*' ! -name '*virt*' -type l -exec rm -f {} +
 		rm -f etc/machine-id usr/sbin/policy-rc.d etc/resolv.conf
 		echo 5fd00000000040008000000000000002 >etc/machine-id
 		echo machine >etc/hostname
@@ -57,7 +56,7 @@ inside() {
 		env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 SYSTEMD_COLORS=0 SYSTEMD_PAGER=cat \
 		SFD_NAMESPACE="$SFD_NAMESPACE" "$@"
 }
-# as USER COMMAND...: a member of no more groups than the user's.
+# inside_as USER COMMAND...: as that user, a member of its groups.
 inside_as() {
 	local user=$1
 	shift

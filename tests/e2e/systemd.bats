@@ -175,14 +175,14 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 @test "the watchdog is petted, and ends a role that hangs" {
 	for unit in sfd sfd-net; do
 		inside mkdir -p /run/systemd/system/$unit.service.d
-		printf '[Service]\nWatchdogSec=1\n' | inside tee /run/systemd/system/$unit.service.d/watchdog.conf >/dev/null
+		printf '[Service]\nWatchdogSec=3\n' | inside tee /run/systemd/system/$unit.service.d/watchdog.conf >/dev/null
 	done
 	systemctl daemon-reload
 	systemctl restart sfd-net sfd
 	for unit in sfd sfd-net; do
 		remember $unit
 		seen=$(unit_prop $unit WatchdogTimestampMonotonic)
-		wait_for 5 eval '[ "$(unit_prop '$unit' WatchdogTimestampMonotonic)" -gt '$((seen + 1500000))' ]'
+		wait_for 15 eval '[ "$(unit_prop '$unit' WatchdogTimestampMonotonic)" -gt '$((seen + 1500000))' ]'
 		not restarted $unit
 		inside kill -STOP "$(unit_pid $unit)"
 		wait_for 20 restarted $unit

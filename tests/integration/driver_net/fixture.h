@@ -273,10 +273,31 @@ static _unused_ void wait_ping(NetGuest *g, const char *to)
 	WAIT_FOR(ping(g, to) == 0);
 }
 
+/* What the role tells its caller comes as files. */
+static void told(const char *what)
+{
+	_cleanup_(xfreep) char *path = xasprintf("/run/sfd/%s", what);
+
+	fd_close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void on_role_reloading(void *arg _unused_)
+{
+	told("reloading");
+}
+
+static void on_role_alive(void *arg _unused_)
+{
+	told("alive");
+}
+
 static int role(int connection_fd)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	NetRoleOptions o = { .state_dir = STATE_DIR };
+	NetRoleOptions o = { .state_dir = STATE_DIR,
+			     .reloading = on_role_reloading,
+			     .alive = on_role_alive,
+			     .alive_every = 50 * USEC_PER_MSEC };
 
 	if (connection_fd)
 		o.connection_fd = connection_fd;

@@ -326,6 +326,25 @@ static void test_hostile_client(void **state)
 	assert_int_equal(counter(&fx.n_connects), 1);
 }
 
+/* An idle role still says that it lives; SIGHUP makes it look again and ends nothing. */
+static void test_reload(void **state)
+{
+	unsigned connects = counter(&fx.n_connects);
+	NetworkStatus before;
+
+	(void)state;
+	before = ensure(&fx.config[0]);
+	host_sh(NULL, "rm -f /run/sfd/alive /run/sfd/reloading");
+	WAIT_FOR(fs_exists("/run/sfd/alive"));
+	assert_false(fs_exists("/run/sfd/reloading"));
+	kill(fx.role, SIGHUP);
+	WAIT_FOR(fs_exists("/run/sfd/reloading"));
+	assert_int_equal(ensure(&fx.config[0]).changes, 0);
+	assert_int_equal(ensure(&fx.config[0]).dnsmasq_pid, before.dnsmasq_pid);
+	assert_int_equal(counter(&fx.n_connects), connects);
+	remove_net(&fx.config[0]);
+}
+
 /* As sfd runs it where there is no systemd: the role hangs on a socket pair and ends with it. */
 static void test_socket_pair(void **state)
 {
@@ -371,6 +390,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_contract, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_pair, setup, teardown),
 	};
 
