@@ -90,9 +90,11 @@ double samples_quantile(Samples *s, double q)
 
 void samples_print(Samples *s, const char *name, const char *unit)
 {
-	printf("  %-44s %8.1f %-4s  (10th to 90th percentile %.1f to %.1f, %zu runs)\n", name,
-	       samples_quantile(s, 0.5), unit, samples_quantile(s, 0.1), samples_quantile(s, 0.9),
-	       s->n);
+	int digits = samples_quantile(s, 0.5) < 10 ? 2 : 1;
+
+	printf("  %-44s %8.*f %-4s  (10th to 90th percentile %.*f to %.*f, %zu runs)\n", name,
+	       digits, samples_quantile(s, 0.5), unit, digits, samples_quantile(s, 0.1), digits,
+	       samples_quantile(s, 0.9), s->n);
 }
 
 void samples_done(Samples *s)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starts a program as systemd would and says how long it took to READY=1, and what it then weighs.
+ * Starts a program as systemd would and says how long it took to READY=1, and what it then weighs
+ * and has used of the processors.
  *
  *     ready FILE PROGRAM [ARGUMENT...]
  *
- * Prints "MILLISECONDS PSS-KIB" and ends the program again by SIGTERM. FILE takes its standard
- * error.
+ * Prints "MILLISECONDS PSS-KIB PROCESSOR-MILLISECONDS" and ends the program again by SIGTERM. FILE
+ * takes its standard error.
  */
 #include "bench.h"
 
@@ -16,6 +17,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -68,10 +70,22 @@ static unsigned long pss(pid_t pid)
 	return at ? strtoul(at + 5, NULL, 10) : 0;
 }
 
+/* Of all its threads, in milliseconds; what other work on the machine does not change. */
+static double processor_time(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+		bench_die("processor time of %d: %m", (int)pid);
+	return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
 int main(int argc, char **argv)
 {
 	usec_t from, to;
 	unsigned long kib;
+	double used;
 	int fd, errors;
 	pid_t pid;
 
@@ -85,9 +99,10 @@ int main(int argc, char **argv)
 	pid = bench_start((const char *const *)&argv[2], -1);
 	wait_ready(fd);
 	to = clock_now(clock_system());
+	used = processor_time(pid);
 	kib = pss(pid);
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
-	printf("%.1f %lu\n", (double)(to - from) / 1000, kib);
+	printf("%.1f %lu %.1f\n", (double)(to - from) / 1000, kib, used);
 	return 0;
 }
