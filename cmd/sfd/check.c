@@ -17,6 +17,7 @@
 #include "driver/libvirt/libvirt.h"
 
 #define SPACE_WARN ((uint64_t)10 << 30)
+#define SPACE_FAIL ((uint64_t)256 << 20) /* what the image cache never fills */
 
 typedef enum Verdict { CHECK_OK, CHECK_WARN, CHECK_FAIL } Verdict;
 
@@ -91,9 +92,13 @@ static void check_space(const char *dir)
 		return;
 	}
 	bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	say(bytes < SPACE_WARN ? CHECK_WARN : CHECK_OK, dir, "%llu GiB free%s",
-	    (unsigned long long)(bytes >> 30),
-	    bytes < SPACE_WARN ? ": images and disks may not fit" : "");
+	if (bytes < SPACE_FAIL)
+		say(CHECK_FAIL, dir, "%llu MiB free: no image is fetched below %llu MiB; make room",
+		    (unsigned long long)(bytes >> 20), (unsigned long long)(SPACE_FAIL >> 20));
+	else
+		say(bytes < SPACE_WARN ? CHECK_WARN : CHECK_OK, dir, "%llu MiB free%s",
+		    (unsigned long long)(bytes >> 20),
+		    bytes < SPACE_WARN ? ": images and disks may not fit" : "");
 }
 
 static void check_group(const char *name)

@@ -230,7 +230,8 @@ void reply_error(Request *r, int rc, const Error *err, const char *name)
 	case ERR_EXHAUSTED:
 		log_warning("%s %s: %s", r->verb, r->target.path, error_message(err));
 		reply_failure(r, MHD_HTTP_INSUFFICIENT_STORAGE, "InternalError", NULL,
-			      "the server is out of space or over a limit");
+			      "the server is out of space or over a limit; the server's log says "
+			      "which");
 		return;
 	case ERR_UNAVAILABLE:
 	case ERR_CANCELED:

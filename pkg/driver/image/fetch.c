@@ -129,6 +129,12 @@ static int wanted_checksum(const Fetch *f, Checksum *ret, bool *ret_given, Error
 
 /* ---- image ---- */
 
+/* Coarse on purpose: a text that changes with every block is a new event each time. */
+static unsigned long long mib(uint64_t bytes)
+{
+	return (bytes + (1u << 20) - 1) >> 20;
+}
+
 static int space_check(const Fetch *f, uint64_t needed, Error *err)
 {
 	struct statvfs s;
@@ -139,9 +145,9 @@ static int space_check(const Fetch *f, uint64_t needed, Error *err)
 	avail = (uint64_t)s.f_bavail * s.f_frsize;
 	if (avail < f->min_free || needed > avail - f->min_free)
 		return error_set(err, ERR_EXHAUSTED,
-				 "no space: %llu bytes needed, %llu free, %llu kept free",
-				 (unsigned long long)needed, (unsigned long long)avail,
-				 (unsigned long long)f->min_free);
+				 "no space in the image cache: %llu MiB needed, %llu MiB free, of "
+				 "which %llu MiB must stay free",
+				 mib(needed), mib(avail), mib(f->min_free));
 	return 0;
 }
 
