@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "api/schema.h"
+#include "api/schema_internal.h"
 #include "base/memory.h"
 #include "json/json.h"
 
@@ -220,8 +220,12 @@ int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
 	if (rc == 0 && !openapi)
 		rc = error_set(err, ERR_INVALID, "the version has no schema.openAPIV3Schema");
 	if (rc == 0) {
-		k->schema = schema_compile(openapi, "", err);
-		rc = k->schema ? 0 : -ERR_INVALID;
+		Schema *schema = schema_compile(openapi, "", err);
+
+		if (builtin)
+			schema_keep_patterns(schema);
+		k->schema = schema;
+		rc = schema ? 0 : -ERR_INVALID;
 	}
 	k->builtin = builtin;
 	k->description = dup_or(description, "");

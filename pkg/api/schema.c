@@ -13,6 +13,7 @@
 #define PATTERN_MAX        1024
 #define PATTERN_STATES_MAX 100000
 #define NESTING_MAX        40
+#define PATTERN_WORK_MAX   (1U << 16) /* states times bytes of text: what a match may take */
 
 static const char *const type_names[_TYPE_MAX] = {
 	[TYPE_ANY] = "",
@@ -149,6 +150,21 @@ static size_t pattern_states(const char **p, unsigned depth)
 
 /* OpenAPI patterns are ECMA 262; POSIX knows all of the common part but \d, and has no look-around.
  */
+static void posix_pattern(const char *p, StrBuf *out)
+{
+	for (const char *c = p; *c; c++) {
+		if (c[0] == '\\' && c[1] == 'd') {
+			strbuf_adds(out, "[0-9]");
+			c++;
+		} else if (str_has_prefix(c, "(?:")) {
+			strbuf_addc(out, '(');
+			c += 2;
+		} else {
+			strbuf_addc(out, *c);
+		}
+	}
+}
+
 static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *err)
 {
 	const char *p = json_string_value(json_object_get(o, "pattern"));
@@ -161,27 +177,47 @@ static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *
 	if (strlen(p) > PATTERN_MAX)
 		return bad(err, path, "the pattern is too long");
 	states = p;
-	if (pattern_states(&states, 0) >= PATTERN_STATES_MAX || *states)
+	s->pattern_states = pattern_states(&states, 0);
+	if (s->pattern_states >= PATTERN_STATES_MAX || *states)
 		return bad(err, path,
 			   "the pattern repeats too much, refers back, or its parentheses do not "
 			   "match");
-	for (const char *c = p; *c; c++) {
-		if (c[0] == '\\' && c[1] == 'd') {
-			strbuf_adds(&posix, "[0-9]");
-			c++;
-		} else if (str_has_prefix(c, "(?:")) {
-			strbuf_addc(&posix, '(');
-			c += 2;
-		} else {
-			strbuf_addc(&posix, *c);
-		}
-	}
+	posix_pattern(p, &posix);
 	if (regcomp(&regex, strbuf_str(&posix), REG_EXTENDED | REG_NOSUB) != 0)
 		return bad(err, path,
 			   "the pattern is not a regular expression that is supported here");
 	s->regex = regex;
 	s->pattern = xstrdup(p);
 	return 0;
+}
+
+void schema_keep_patterns(Schema *s)
+{
+	if (!s)
+		return;
+	s->pattern_kept = true;
+	for (size_t i = 0; i < s->n_properties; i++)
+		schema_keep_patterns(s->properties[i].schema);
+	schema_keep_patterns(s->items);
+	schema_keep_patterns(s->additional);
+}
+
+bool schema_pattern_matches(const Schema *s, const char *text)
+{
+	_cleanup_(strbuf_done) StrBuf posix = STRBUF_INIT;
+	regex_t regex;
+	bool matches;
+
+	if (s->pattern_kept)
+		return regexec(&s->regex, text, 0, NULL, 0) == 0;
+	if (strlen(text) * (s->pattern_states + 1) > PATTERN_WORK_MAX)
+		return false;
+	posix_pattern(s->pattern, &posix);
+	if (regcomp(&regex, strbuf_str(&posix), REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	matches = regexec(&regex, text, 0, NULL, 0) == 0;
+	regfree(&regex);
+	return matches;
 }
 
 static void compile_numbers(Schema *s, const json_t *o)

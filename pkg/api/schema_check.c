@@ -434,7 +434,7 @@ static void validate_string(const Schema *s, const json_t *v, Check *c)
 				 "Invalid value: %s: should be at least %lld characters long",
 				 show(v, shown), (long long)s->length.min);
 	else if (s->pattern &&
-		 (strlen(text) > PATTERN_TEXT_MAX || regexec(&s->regex, text, 0, NULL, 0) != 0))
+		 (strlen(text) > PATTERN_TEXT_MAX || !schema_pattern_matches(s, text)))
 		field_errors_add(c->errors, FIELD_INVALID, path,
 				 "Invalid value: %s: should match '%s'", show(v, shown),
 				 s->pattern);

@@ -42,6 +42,8 @@ struct Schema {
 	json_t *dflt, *enumeration;
 	char *pattern;
 	regex_t regex; /* valid if pattern */
+	size_t pattern_states;
+	bool pattern_kept; /* regex is used as it is: a pattern of ours */
 	double minimum, maximum;
 	bool has_minimum, has_maximum, exclusive_minimum, exclusive_maximum;
 	SchemaBounds length, items_count, properties_count;
@@ -50,6 +52,11 @@ struct Schema {
 };
 
 const char *schema_type_to_string(SchemaType t);
+/* A compiled regex keeps every state that any text has led to, without end: only those of
+ * compiled-in kinds are kept for all texts. */
+void schema_keep_patterns(Schema *s);
+/* A text that is too long for its pattern does not match. */
+bool schema_pattern_matches(const Schema *s, const char *text);
 /* 0 or what is wrong as a sentence in *ret_why (literal or buf). */
 bool schema_format_matches(const char *format, const json_t *v, char why[static 200]);
 /* The candidate nearest to word, if it is near enough to be meant; NULL otherwise. */

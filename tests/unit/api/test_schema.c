@@ -69,6 +69,27 @@ static void back_references_are_refused(void **state _unused_)
 	schema_free(schema("{\"type\":\"string\",\"pattern\":\"^\\\\d\\\\.[\\\\1]$\"}", NULL));
 }
 
+/* Each text that is matched leads to new states: neither one text nor many may take the memory. */
+static void matching_a_hostile_pattern_has_a_bound(void **state _unused_)
+{
+	Schema *s = schema("{\"type\":\"string\",\"pattern\":\"^(a|b)*a(a|b){200}$\"}", NULL);
+	Schema *plain = schema("{\"type\":\"string\",\"pattern\":\"^[a-z]+$\"}", NULL);
+	_cleanup_(xfreep) char *text = memset(xcalloc(4001, 1), 'a', 4000);
+	_cleanup_(json_decrefp) json_t *v = json_string(text), *fine = json_string("abc");
+	FieldErrors errors = FIELD_ERRORS_INIT;
+
+	assert_non_null(s);
+	for (int i = 0; i < 1000; i++)
+		schema_validate(s, v, &errors);
+	assert_int_equal(errors.n + errors.dropped, 1000);
+	field_errors_done(&errors);
+	schema_validate(plain, v, &errors);
+	schema_validate(plain, fine, &errors);
+	assert_int_equal(errors.n, 0);
+	schema_free(s);
+	schema_free(plain);
+}
+
 /* The rules of a kind read fields by type. That the list of errors was full before hides nothing.
  */
 static void a_full_list_of_errors_does_not_pass_for_none(void **state _unused_)
@@ -161,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_do_not_multiply_without_end),
 		cmocka_unit_test(back_references_are_refused),
+		cmocka_unit_test(matching_a_hostile_pattern_has_a_bound),
 		cmocka_unit_test(a_full_list_of_errors_does_not_pass_for_none),
 		cmocka_unit_test(many_unknown_fields_are_pruned_quickly),
 		cmocka_unit_test(long_keys_are_compared_whole),
