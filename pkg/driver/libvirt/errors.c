@@ -61,6 +61,29 @@ int libvirt_last_code(void)
 	return e ? e->code : VIR_ERR_OK;
 }
 
+/* The end of a time such as "2026-11-21T06:38:18.434180Z " at s, or NULL. */
+static const char *skip_time(const char *s)
+{
+	static const char shape[] = "0000-00-00T00:00:00.000000Z ";
+
+	for (const char *p = shape; *p; p++, s++)
+		if (*p == '0' ? *s < '0' || *s > '9' : *s != *p)
+			return NULL;
+	return s;
+}
+
+const char *libvirt_error_text(const char *message)
+{
+	const char *end;
+
+	for (const char *p = message; *p; p++) {
+		end = skip_time(p);
+		if (end && *end)
+			return end;
+	}
+	return message;
+}
+
 int libvirt_error(Error *err, const char *fmt, ...)
 {
 	virErrorPtr e = virGetLastError();
@@ -71,7 +94,8 @@ int libvirt_error(Error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	return error_set(err, code, "%s: %s", text, e && e->message ? e->message : "unknown");
+	return error_set(err, code, "%s: %s", text,
+			 e && e->message ? libvirt_error_text(e->message) : "unknown");
 }
 
 static void be_silent(void *arg _unused_, virErrorPtr e _unused_)

@@ -12,6 +12,12 @@
 int libvirt_error(Error *err, const char *fmt, ...) _printf_(2, 3);
 /* The code alone; code and domain as libvirt gives them. */
 ErrorCode libvirt_error_code(int code, int domain);
+/*
+ * QEMU's own words where a message of libvirt's quotes them after QEMU's time, else all of it. The
+ * time would make each try an error of its own, and the words before it change with how far QEMU
+ * came.
+ */
+const char *libvirt_error_text(const char *message);
 /* libvirt's code of this thread's last error, VIR_ERR_OK if none. */
 int libvirt_last_code(void);
 /* Once per process: libvirt prints nothing by itself. */

@@ -298,6 +298,21 @@ static void test_error_codes(void **state _unused_)
 	assert_int_equal(libvirt_error_code(123456, 0), ERR_INTERNAL);
 }
 
+static void test_error_texts(void **state _unused_)
+{
+	static const char said[] = "qemu-system-x86_64: cannot set up guest memory";
+
+	assert_string_equal(libvirt_error_text("internal error: qemu unexpectedly closed the "
+					       "monitor: 2026-11-21T06:42:30.284726Z "
+					       "qemu-system-x86_64: cannot set up guest memory"),
+			    said);
+	assert_string_equal(libvirt_error_text(said), said);
+	assert_string_equal(libvirt_error_text("at 2026-11-21T06:42:30.284726Z "),
+			    "at 2026-11-21T06:42:30.284726Z ");
+	assert_string_equal(libvirt_error_text("cut 2026-11-21T06:42"), "cut 2026-11-21T06:42");
+	assert_string_equal(libvirt_error_text(""), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_present_definition_is_kept),
 		cmocka_unit_test(test_other_machine_keeps_nothing),
 		cmocka_unit_test(test_error_codes),
+		cmocka_unit_test(test_error_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
