@@ -164,7 +164,9 @@ check-integration: $(filter $(BUILD)/tests/integration/%,$(TESTS)) all ## real k
 	$(Q)tests/lib/run-c --sandbox $(filter $(BUILD)/tests/integration/%,$^)
 
 THREADED := store controller daemon server reconcile driver_libvirt driver_net driver_image
-check-threads: $(foreach p,$(THREADED),$(filter $(BUILD)/tests/unit/$(p)/% $(BUILD)/tests/contract/$(p)/%,$(TESTS))) ## what has threads; use with SAN=thread
+# libvirt is no part of it: it hands our objects from thread to thread under locks that ThreadSanitizer cannot see.
+NOT_THREADED := $(BUILD)/tests/contract/driver_libvirt/%
+check-threads: $(filter-out $(NOT_THREADED),$(foreach p,$(THREADED),$(filter $(BUILD)/tests/unit/$(p)/% $(BUILD)/tests/contract/$(p)/%,$(TESTS)))) ## what has threads; use with SAN=thread
 	$(Q)tests/lib/run-c $^
 
 check-e2e: all ## real sfd, sfctl and guests, in the sandbox

@@ -38,6 +38,14 @@ static void on_event(void *arg _unused_, const char *name)
 	pthread_mutex_unlock(&heard.lock);
 }
 
+/* The events of an earlier test's connection may still come in. */
+static void hear_nothing_yet(void)
+{
+	pthread_mutex_lock(&heard.lock);
+	heard.named = 0;
+	pthread_mutex_unlock(&heard.lock);
+}
+
 static DomainConfig config(const char *name, const char *uuid)
 {
 	return (DomainConfig){ .name = name,
@@ -233,7 +241,7 @@ static int setup_fake(void **state)
 	Hypervisor *h = fake_hypervisor_new();
 
 	h->ops->subscribe(h, on_event, NULL);
-	heard.named = 0;
+	hear_nothing_yet();
 	*state = h;
 	return 0;
 }
@@ -264,7 +272,7 @@ static int setup_libvirt(void **state)
 	if (h->ops->inspect(h, &ctx, "none", &info, &err) < 0)
 		fail_msg("%s", error_message(&err));
 	unlink(path);
-	heard.named = 0;
+	hear_nothing_yet();
 	*state = h;
 	return 0;
 }
