@@ -345,7 +345,8 @@ static int hop_status(Transfer *t, CURL *curl, CURLcode rc, char **ret_next, Err
 		return 0;
 	}
 	if (status == 404 || status == 410)
-		return error_set(err, ERR_NOT_FOUND, "HTTP %ld: there is no such file at the source", status);
+		return error_set(err, ERR_NOT_FOUND,
+				 "HTTP %ld: there is no such file at the source", status);
 	if (status == 401 || status == 403)
 		return error_set(err, ERR_FORBIDDEN, "HTTP %ld: the server refuses", status);
 	return error_set(err, ERR_UNAVAILABLE, "HTTP %ld", status);

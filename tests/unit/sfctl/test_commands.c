@@ -3,68 +3,16 @@
  * Whole command lines of sfctl, in process, against a scripted server: what is asked of it, what is
  * printed, and the exit code.
  */
-#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/spawn.h"
-#include "cmd/sfctl/sfctl.h"
-#include "tests/lib/http_fake.h"
+#include "tests/unit/sfctl/lib_run.h"
 #include "json/json.h"
-
-#define NS        "/apis/shakenfist.io/v1alpha1/namespaces/default"
-#define INSTANCES NS "/instances"
-
-typedef struct Run {
-	int code;
-	char *out, *err, *log; /* log: of the server, NULL without one */
-} Run;
-
-static void run_done(Run *r)
-{
-	free(r->out);
-	free(r->err);
-	free(r->log);
-}
-
-/* Runs "sfctl LINE", words apart by single spaces. */
-static Run sfctl(HttpFake *f, const char *line)
-{
-	_cleanup_(strv_freep) char **words = strv_split(line, ' '), **argv = NULL;
-	size_t out_size, err_size;
-	Run r = { 0 };
-	FILE *out = open_memstream(&r.out, &out_size), *err = open_memstream(&r.err, &err_size);
-	Cli cli;
-
-	argv = strv_append(argv, "sfctl");
-	argv = strv_append(argv, "--server");
-	argv = strv_append(argv, f ? http_fake_address(f) : "unix:/nonexistent/sfd.sock");
-	strv_foreach (w, words)
-		argv = strv_append(argv, *w);
-	cli_init(&cli, out, err);
-	r.code = cli_main(&cli, sfctl_verbs, (int)strv_len(argv), argv);
-	cli_done(&cli);
-	fclose(out);
-	fclose(err);
-	r.log = f ? http_fake_log(f) : NULL;
-	return r;
-}
-
-static void expect(const Run *r, int code, const char *out, const char *err)
-{
-	assert_string_equal(r->err, err);
-	assert_string_equal(r->out, out);
-	assert_int_equal(r->code, code);
-}
-
-#define STATUS(http, reason, message) \
-	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"reason\":\"" reason \
-	"\",\"message\":\"" message "\",\"code\":" #http "}"
 
 /* ---- get ---------------------------------------------------------------------------------- */
 
@@ -120,7 +68,7 @@ static void test_get_table(void **state _unused_)
 		if (!cases[i].out)
 			continue;
 		r = sfctl(f, cases[i].line);
-		expect(&r, EXIT_OK, cases[i].out, cases[i].err);
+		run_expect(&r, EXIT_OK, cases[i].out, cases[i].err);
 	}
 	http_fake_stop(f);
 }
@@ -131,7 +79,7 @@ static void test_get_sorted(void **state _unused_)
 	HttpFake *f = http_fake_start(&rule, 1);
 	_cleanup_(run_done) Run r = sfctl(f, "get vm --sort-by=.metadata.name --no-headers");
 
-	expect(&r, EXIT_OK, "db      <none>    5m\nweb-1   Running   5m\n", "");
+	run_expect(&r, EXIT_OK, "db      <none>    5m\nweb-1   Running   5m\n", "");
 	http_fake_stop(f);
 }
 
@@ -148,7 +96,7 @@ static void test_get_pages(void **state _unused_)
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = sfctl(f, "get vm -o name");
 
-	expect(&r, EXIT_OK, "instance.shakenfist.io/a\ninstance.shakenfist.io/b\n", "");
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/a\ninstance.shakenfist.io/b\n", "");
 	http_fake_stop(f);
 }
 
@@ -180,7 +128,7 @@ static void test_get_objects(void **state _unused_)
 		{ "get vm gone --ignore-not-found",        EXIT_OK,        "",                               ""},
 		{ "get vm ../nodes",                       EXIT_INVALID,   "",
                  "error: '../nodes' cannot be a name: use lower-case letters, digits, '-' and "
-                 "'.'\n"										       },
+		  "'.'\n"										      },
 		{ "get vm web-1 -A",                       EXIT_USAGE,     "",
                  "error: get: a name together with -A or -l says two things\n"                                 },
 		{ "get",				   EXIT_USAGE,     "",
@@ -194,7 +142,7 @@ static void test_get_objects(void **state _unused_)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(run_done) Run r = sfctl(f, cases[i].line);
 
-		expect(&r, cases[i].code, cases[i].out, cases[i].err);
+		run_expect(&r, cases[i].code, cases[i].out, cases[i].err);
 	}
 	http_fake_stop(f);
 }
@@ -247,7 +195,7 @@ static void test_usage(void **state _unused_)
                  "error: delete: which vm? Give names, -l SELECTOR or --all\n"                                     },
 		{ "-n a/b get vm",           EXIT_INVALID,
                  "error: namespace: 'a/b' cannot be a name: use lower-case letters, digits, '-' "
-                 "and '.'\n"										       },
+		  "and '.'\n"										      },
 		{ "wait vm x --for=ready",   EXIT_USAGE,
                  "error: wait: --for=ready: expected condition=TYPE[=STATUS], delete, create or "
 		  "jsonpath={PATH}[=VALUE]\n"								      },
@@ -283,241 +231,6 @@ static void test_help(void **state _unused_)
 		assert_non_null(strstr(one.out, usage));
 		assert_non_null(strstr(r.out, (*v)->summary));
 	}
-}
-
-/* ---- apply -------------------------------------------------------------------------------- */
-
-typedef struct Folder {
-	char path[64];
-} Folder;
-
-static int folder_setup(void **state)
-{
-	Folder *d = xnew0(Folder, 1);
-
-	snprintf(d->path, sizeof(d->path), "/tmp/sfctl-test-XXXXXX");
-	assert_non_null(mkdtemp(d->path));
-	*state = d;
-	return 0;
-}
-
-static int folder_teardown(void **state)
-{
-	Folder *d = *state;
-
-	fs_remove_tree(d->path, NULL);
-	free(d);
-	return 0;
-}
-
-static void put(const Folder *d, const char *name, const char *text)
-{
-	_cleanup_(xfreep) char *path = xasprintf("%s/%s", d->path, name);
-
-	assert_int_equal(fs_write_atomic(path, text, strlen(text), 0644, false, NULL), 0);
-}
-
-/* Takes the folder's name out of what was printed. */
-static char *without_folder(const Folder *d, const char *text)
-{
-	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
-	const char *hit;
-
-	while ((hit = strstr(text, d->path))) {
-		strbuf_add(&b, text, (size_t)(hit - text));
-		text = hit + strlen(d->path) + 1;
-	}
-	strbuf_adds(&b, text);
-	return strbuf_take(&b);
-}
-
-#define APPLY_QUERY "?fieldManager=sfctl&fieldValidation=Strict"
-static const char object_7[] =
-	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"7\"}}";
-static const char object_8[] =
-	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"8\"}}";
-
-static const char three_documents[] = "apiVersion: shakenfist.io/v1alpha1\n"
-				      "kind: Instance\n"
-				      "metadata: {name: web-1}\n"
-				      "spec: {cpus: 2}\n"
-				      "---\n"
-				      "apiVersion: shakenfist.io/v1alpha1\n"
-				      "kind: Network\n"
-				      "metadata: {name: front}\n"
-				      "---\n"
-				      "apiVersion: v1\n"
-				      "kind: Namespace\n"
-				      "metadata: {name: lab}\n";
-
-static void test_apply(void **state)
-{
-	HttpRule rules[] = {
-		HTTP_RULE(.method = "GET", .path = "/api/v1/namespaces/lab", .body = object_7),
-		HTTP_RULE(.method = "GET", .path = NS "/networks/front", .body = object_7),
-		HTTP_RULE(.method = "PATCH", .path = "/api/v1/namespaces/lab" APPLY_QUERY "*",
-			  .body = object_7),
-		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "*",
-			  .body = object_8),
-		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "*",
-			  .code = 201, .body = object_8),
-	};
-	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(run_done) Run r = { 0 };
-	_cleanup_(xfreep) char *line = NULL;
-	const char *first_write, *last_try;
-
-	put(*state, "all.yaml", three_documents);
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
-	expect(&r, EXIT_OK,
-	       "namespace/lab unchanged\n"
-	       "network.shakenfist.io/front configured\n"
-	       "instance.shakenfist.io/web-1 created\n",
-	       "");
-	/* Every document is tried before the first is stored. */
-	last_try = strstr(r.log, "PATCH " INSTANCES "/web-1" APPLY_QUERY "&dryRun=All\n");
-	first_write = strstr(r.log, "PATCH /api/v1/namespaces/lab" APPLY_QUERY "\n");
-	assert_non_null(last_try);
-	assert_non_null(first_write);
-	assert_true(last_try < first_write);
-	http_fake_stop(f);
-}
-
-static void test_apply_errors(void **state)
-{
-	HttpRule rules[] = {
-		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
-			  .code = 422,
-			  .body = "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"all "
-				  "of it\","
-				  "\"code\":422,\"details\":{\"causes\":[{\"reason\":"
-				  "\"FieldValueInvalid\","
-				  "\"field\":\"spec.cpus\",\"message\":\"Invalid value: 0: too "
-				  "few\"},"
-				  "{\"reason\":\"FieldValueRequired\",\"field\":\"spec.memory\","
-				  "\"message\":\"Required value\"}]}}"),
-		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "&dryRun=All",
-			  .code = 400,
-			  .body = STATUS(
-				  400, "BadRequest",
-				  "strict decoding error: unknown field \\\"spec.dhpc\\\" (did you "
-				  "mean \\\"dhcp\\\"?), unknown field \\\"spec.x\\\"")),
-		HTTP_RULE(.method = "PATCH", .path = NS "/images/debian" APPLY_QUERY "&dryRun=All",
-			  .code = 409,
-			  .body = "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":"
-				  "\"conflicts\","
-				  "\"code\":409,\"details\":{\"causes\":[{\"reason\":"
-				  "\"FieldManagerConflict\",\"field\":\".spec.pullPolicy\","
-				  "\"message\":"
-				  "\"conflict with \\\"other\\\"\"}]}}"),
-	};
-	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL, *err = NULL;
-	_cleanup_(run_done) Run r = { 0 };
-
-	put(*state, "bad.yaml",
-	    "apiVersion: shakenfist.io/v1alpha1\n"
-	    "kind: Instance\n"
-	    "metadata:\n"
-	    "  name: web-1\n"
-	    "spec:\n"
-	    "  cpus: 0\n"
-	    "---\n"
-	    "apiVersion: shakenfist.io/v1alpha1\n"
-	    "kind: Network\n"
-	    "metadata: {name: front}\n"
-	    "spec:\n"
-	    "  dhpc: {}\n"
-	    "  x: 1\n"
-	    "---\n"
-	    "apiVersion: shakenfist.io/v1alpha1\n"
-	    "kind: Image\n"
-	    "metadata: {name: debian}\n"
-	    "spec: {pullPolicy: Always}\n");
-	line = xasprintf("apply -f %s/bad.yaml", ((Folder *)*state)->path);
-	r = sfctl(f, line);
-	err = without_folder(*state, r.err);
-	assert_string_equal(
-		err, "bad.yaml:12:3: spec.dhpc: unknown field (did you mean \"dhcp\"?)\n"
-		     "bad.yaml:13:3: spec.x: unknown field\n"
-		     "bad.yaml:18:8: spec.pullPolicy: conflict with \"other\"\n"
-		     "bad.yaml:5:1: spec.memory: Required value\n"
-		     "bad.yaml:6:3: spec.cpus: Invalid value: 0: too few\n"
-		     "error: nothing was applied\n"
-		     "  Others set these fields. Leave them out of the manifest to let them be, or "
-		     "take\n"
-		     "  them over: --force-conflicts\n");
-	assert_string_equal(r.out, "");
-	assert_int_equal(r.code, EXIT_INVALID); /* the first error decides */
-	assert_null(strstr(r.log, APPLY_QUERY "\n"));
-	http_fake_stop(f);
-}
-
-/* What is wrong with the files themselves; no server is needed to say so. */
-static void test_apply_syntax(void **state)
-{
-	static const struct {
-		const char *text, *err;
-	} cases[] = {
-		{"apiVersion: v1\nkind: Namespace\n",
-                 "x.yaml:1:1: metadata.name: Required value\n"                                                               },
-		{ "just text\n",
-                 "x.yaml:1:1: an object starts with apiVersion, kind and metadata\n"                                         },
-		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a/b}\n",
-                 "x.yaml:3:12: metadata.name: 'a/b' cannot be a name: use lower-case letters, "
-                 "digits, '-' and '.'\n"										     },
-		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}\n",
-                 "x.yaml:3:21: metadata.namespace: this kind belongs to no namespace\n"                                      },
-		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n"
-		  "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",   "x.yaml:7:12: metadata.name: Namespace a is given twice; first at "
-		  "x.yaml:3:12\n"},
-		{ "apiVersion: v1\nkind: List\nitems:\n- kind: Namespace\n  apiVersion: v1\n",
-                 "x.yaml:4:3: metadata.name: Required value\n"                                                               },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(xfreep) char *line = NULL, *err = NULL, *wanted = NULL;
-		_cleanup_(run_done) Run r = { 0 };
-
-		put(*state, "x.yaml", cases[i].text);
-		line = xasprintf("apply -f %s/x.yaml", ((Folder *)*state)->path);
-		r = sfctl(NULL, line);
-		err = without_folder(*state, r.err);
-		wanted = xasprintf("%serror: nothing was applied\n", cases[i].err);
-		assert_string_equal(err, wanted);
-		assert_int_equal(r.code, EXIT_INVALID);
-	}
-}
-
-static void test_folders(void **state)
-{
-	Folder *d = *state;
-	_cleanup_(xfreep) char *sub = xasprintf("%s/sub", d->path), *fifo = NULL, *loop = NULL;
-	_cleanup_(xfreep) char *line = xasprintf("apply -f %s", d->path), *err = NULL;
-	_cleanup_(run_done) Run first = { 0 }, second = { 0 };
-
-	assert_int_equal(mkdir(sub, 0755), 0);
-	loop = xasprintf("%s/loop", sub);
-	assert_int_equal(symlink(d->path, loop), 0);
-	put(d, "sub/a.yml", "kind: A\n");
-	put(d, "b.json", "{\"kind\": \"B\"}");
-	put(d, ".hidden.yaml", "{");
-	put(d, "c.yaml~", "{");
-	put(d, "#c.yaml#", "{");
-	put(d, "notes.txt", "{");
-	first = sfctl(NULL, line);
-	err = without_folder(d, first.err);
-	assert_string_equal(err, "b.json:1:1: apiVersion: Required value\n"
-				 "b.json:1:1: metadata.name: Required value\n"
-				 "sub/a.yml:1:1: apiVersion: Required value\n"
-				 "sub/a.yml:1:1: metadata.name: Required value\n"
-				 "error: nothing was applied\n");
-	fifo = xasprintf("%s/z.yaml", d->path);
-	assert_int_equal(mkfifo(fifo, 0600), 0);
-	second = sfctl(NULL, line); /* must not hang */
-	assert_non_null(strstr(second.err, "z.yaml: not a regular file\n"));
-	assert_int_equal(second.code, EXIT_INVALID);
 }
 
 /* ---- delete and wait ---------------------------------------------------------------------- */
@@ -563,7 +276,7 @@ static void test_delete(void **state _unused_)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(run_done) Run r = sfctl(f, cases[i].line);
 
-		expect(&r, cases[i].code, cases[i].out, cases[i].err);
+		run_expect(&r, cases[i].code, cases[i].out, cases[i].err);
 	}
 	http_fake_stop(f);
 }
@@ -591,10 +304,10 @@ static void test_wait(void **state _unused_)
 	_cleanup_(run_done) Run path =
 		sfctl(f, "wait vm web-1 --for=jsonpath={.status.printableStatus}=Running");
 
-	expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 condition met\n",
-	       "instance.shakenfist.io/web-1: Running\n"
-	       "instance.shakenfist.io/web-1: Starting: m\n");
-	expect(&path, EXIT_OK, "instance.shakenfist.io/web-1 condition met\n", "");
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 condition met\n",
+		   "instance.shakenfist.io/web-1: Running\n"
+		   "instance.shakenfist.io/web-1: Starting: m\n");
+	run_expect(&path, EXIT_OK, "instance.shakenfist.io/web-1 condition met\n", "");
 	http_fake_stop(f);
 }
 
@@ -610,11 +323,12 @@ static void test_wait_fails(void **state _unused_)
 	_cleanup_(run_done) Run late = sfctl(f, "wait vm web-1 --timeout=100ms");
 	_cleanup_(run_done) Run none = sfctl(f, "wait vm none");
 
-	expect(&late, EXIT_TIMEOUT, "",
-	       "instance.shakenfist.io/web-1: Stopped: m\n"
-	       "error: timed out waiting for condition=Ready of instance.shakenfist.io/web-1, "
-	       "which is: Stopped: m\n");
-	expect(&none, EXIT_NOT_FOUND, "", "error: instance.shakenfist.io/none does not exist\n");
+	run_expect(&late, EXIT_TIMEOUT, "",
+		   "instance.shakenfist.io/web-1: Stopped: m\n"
+		   "error: timed out waiting for condition=Ready of instance.shakenfist.io/web-1, "
+		   "which is: Stopped: m\n");
+	run_expect(&none, EXIT_NOT_FOUND, "",
+		   "error: instance.shakenfist.io/none does not exist\n");
 	http_fake_stop(f);
 }
 
@@ -654,6 +368,9 @@ static void test_power(void **state _unused_)
 
 /* ---- the others --------------------------------------------------------------------------- */
 
+static const char object_8[] =
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"8\"}}";
+
 static void test_label(void **state _unused_)
 {
 	HttpRule rules[] = {
@@ -667,9 +384,10 @@ static void test_label(void **state _unused_)
 	_cleanup_(run_done) Run refused = sfctl(f, "label vm web-1 app=db");
 	_cleanup_(run_done) Run done = sfctl(f, "label vm web-1 app=db tier- --overwrite");
 
-	expect(&refused, EXIT_CONFLICT, "",
-	       "error: instance.shakenfist.io/web-1 already has app=web; --overwrite changes it\n");
-	expect(&done, EXIT_OK, "instance.shakenfist.io/web-1 labeled\n", "");
+	run_expect(&refused, EXIT_CONFLICT, "",
+		   "error: instance.shakenfist.io/web-1 already has app=web; --overwrite changes "
+		   "it\n");
+	run_expect(&done, EXIT_OK, "instance.shakenfist.io/web-1 labeled\n", "");
 	assert_non_null(
 		strstr(done.log, "{\"metadata\":{\"labels\":{\"app\":\"db\",\"tier\":null}}}"));
 	http_fake_stop(f);
@@ -707,7 +425,7 @@ static void test_logs(void **state _unused_)
 	_cleanup_(run_done) Run r = sfctl(f, "logs vm/web-1 --tail=5");
 
 	/* Not a terminal: as it came. */
-	expect(&r, EXIT_OK, "boot\r\n\033[1mlogin:\033[0m ", "");
+	run_expect(&r, EXIT_OK, "boot\r\n\033[1mlogin:\033[0m ", "");
 	http_fake_stop(f);
 }
 
@@ -747,14 +465,14 @@ static void test_discovery(void **state _unused_)
 	_cleanup_(run_done) Run wrong = sfctl(f, "get widgts");
 	_cleanup_(run_done) Run all = sfctl(f, "api-resources");
 
-	expect(&got, EXIT_OK, "widget.x.org/w\n", "");
-	expect(&wrong, EXIT_NOT_FOUND, "",
-	       "error: there is no kind 'widgts' (did you mean widgets?)\n");
-	expect(&all, EXIT_OK,
-	       "NAME      SHORTNAMES   APIVERSION   NAMESPACED   KIND\n"
-	       "secrets                v1           true         Secret\n"
-	       "widgets   wd           x.org/v1     true         Widget\n",
-	       "");
+	run_expect(&got, EXIT_OK, "widget.x.org/w\n", "");
+	run_expect(&wrong, EXIT_NOT_FOUND, "",
+		   "error: there is no kind 'widgts' (did you mean widgets?)\n");
+	run_expect(&all, EXIT_OK,
+		   "NAME      SHORTNAMES   APIVERSION   NAMESPACED   KIND\n"
+		   "secrets                v1           true         Secret\n"
+		   "widgets   wd           x.org/v1     true         Widget\n",
+		   "");
 	http_fake_stop(f);
 }
 
@@ -782,32 +500,17 @@ static void test_completion(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_get_table),
-		cmocka_unit_test(test_get_sorted),
-		cmocka_unit_test(test_get_pages),
-		cmocka_unit_test(test_get_objects),
-		cmocka_unit_test(test_get_yaml),
-		cmocka_unit_test(test_unreachable),
-		cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test_setup_teardown(test_apply, folder_setup, folder_teardown),
-		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
-		cmocka_unit_test_setup_teardown(test_apply_syntax, folder_setup, folder_teardown),
-		cmocka_unit_test_setup_teardown(test_folders, folder_setup, folder_teardown),
-		cmocka_unit_test(test_delete),
-		cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_power),
-		cmocka_unit_test(test_label),
-		cmocka_unit_test(test_events),
-		cmocka_unit_test(test_logs),
-		cmocka_unit_test(test_explain),
-		cmocka_unit_test(test_discovery),
-		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_get_table),  cmocka_unit_test(test_get_sorted),
+		cmocka_unit_test(test_get_pages),  cmocka_unit_test(test_get_objects),
+		cmocka_unit_test(test_get_yaml),   cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_usage),      cmocka_unit_test(test_help),
+		cmocka_unit_test(test_delete),     cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_wait_fails), cmocka_unit_test(test_power),
+		cmocka_unit_test(test_label),      cmocka_unit_test(test_events),
+		cmocka_unit_test(test_logs),       cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_discovery),  cmocka_unit_test(test_completion),
 	};
 
-	setlocale(LC_CTYPE, "C.UTF-8");
-	unsetenv("SFD_SERVER");
-	unsetenv("SFD_NAMESPACE");
+	run_prepare();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

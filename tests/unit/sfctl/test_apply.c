@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sfctl apply as a whole command line: order, errors with their place, folders.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/spawn.h"
+#include "tests/unit/sfctl/lib_run.h"
+#include "json/json.h"
+
+typedef struct Folder {
+	char path[64];
+} Folder;
+
+static int folder_setup(void **state)
+{
+	Folder *d = xnew0(Folder, 1);
+
+	snprintf(d->path, sizeof(d->path), "/tmp/sfctl-test-XXXXXX");
+	assert_non_null(mkdtemp(d->path));
+	*state = d;
+	return 0;
+}
+
+static int folder_teardown(void **state)
+{
+	Folder *d = *state;
+
+	fs_remove_tree(d->path, NULL);
+	free(d);
+	return 0;
+}
+
+static void put(const Folder *d, const char *name, const char *text)
+{
+	_cleanup_(xfreep) char *path = xasprintf("%s/%s", d->path, name);
+
+	assert_int_equal(fs_write_atomic(path, text, strlen(text), 0644, false, NULL), 0);
+}
+
+/* Takes the folder's name out of what was printed. */
+static char *without_folder(const Folder *d, const char *text)
+{
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+	const char *hit;
+
+	while ((hit = strstr(text, d->path))) {
+		strbuf_add(&b, text, (size_t)(hit - text));
+		text = hit + strlen(d->path) + 1;
+	}
+	strbuf_adds(&b, text);
+	return strbuf_take(&b);
+}
+
+#define APPLY_QUERY "?fieldManager=sfctl&fieldValidation=Strict"
+static const char object_7[] =
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"7\"}}";
+static const char object_8[] =
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"8\"}}";
+
+static const char three_documents[] = "apiVersion: shakenfist.io/v1alpha1\n"
+				      "kind: Instance\n"
+				      "metadata: {name: web-1}\n"
+				      "spec: {cpus: 2}\n"
+				      "---\n"
+				      "apiVersion: shakenfist.io/v1alpha1\n"
+				      "kind: Network\n"
+				      "metadata: {name: front}\n"
+				      "---\n"
+				      "apiVersion: v1\n"
+				      "kind: Namespace\n"
+				      "metadata: {name: lab}\n";
+
+static void test_apply(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "GET", .path = "/api/v1/namespaces/lab", .body = object_7),
+		HTTP_RULE(.method = "GET", .path = NS "/networks/front", .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = "/api/v1/namespaces/lab" APPLY_QUERY "*",
+			  .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "*",
+			  .body = object_8),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "*",
+			  .code = 201, .body = object_8),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = { 0 };
+	_cleanup_(xfreep) char *line = NULL;
+	const char *first_write, *last_try;
+
+	put(*state, "all.yaml", three_documents);
+	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_OK,
+		   "namespace/lab unchanged\n"
+		   "network.shakenfist.io/front configured\n"
+		   "instance.shakenfist.io/web-1 created\n",
+		   "");
+	/* Every document is tried before the first is stored. */
+	last_try = strstr(r.log, "PATCH " INSTANCES "/web-1" APPLY_QUERY "&dryRun=All\n");
+	first_write = strstr(r.log, "PATCH /api/v1/namespaces/lab" APPLY_QUERY "\n");
+	assert_non_null(last_try);
+	assert_non_null(first_write);
+	assert_true(last_try < first_write);
+	http_fake_stop(f);
+}
+
+static void test_apply_errors(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .code = 422,
+			  .body = "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"all "
+				  "of it\","
+				  "\"code\":422,\"details\":{\"causes\":[{\"reason\":"
+				  "\"FieldValueInvalid\","
+				  "\"field\":\"spec.cpus\",\"message\":\"Invalid value: 0: too "
+				  "few\"},"
+				  "{\"reason\":\"FieldValueRequired\",\"field\":\"spec.memory\","
+				  "\"message\":\"Required value\"}]}}"),
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "&dryRun=All",
+			  .code = 400,
+			  .body = STATUS(
+				  400, "BadRequest",
+				  "strict decoding error: unknown field \\\"spec.dhpc\\\" (did you "
+				  "mean \\\"dhcp\\\"?), unknown field \\\"spec.x\\\"")),
+		HTTP_RULE(.method = "PATCH", .path = NS "/images/debian" APPLY_QUERY "&dryRun=All",
+			  .code = 409,
+			  .body = "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":"
+				  "\"conflicts\","
+				  "\"code\":409,\"details\":{\"causes\":[{\"reason\":"
+				  "\"FieldManagerConflict\",\"field\":\".spec.pullPolicy\","
+				  "\"message\":"
+				  "\"conflict with \\\"other\\\"\"}]}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL, *err = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "bad.yaml",
+	    "apiVersion: shakenfist.io/v1alpha1\n"
+	    "kind: Instance\n"
+	    "metadata:\n"
+	    "  name: web-1\n"
+	    "spec:\n"
+	    "  cpus: 0\n"
+	    "---\n"
+	    "apiVersion: shakenfist.io/v1alpha1\n"
+	    "kind: Network\n"
+	    "metadata: {name: front}\n"
+	    "spec:\n"
+	    "  dhpc: {}\n"
+	    "  x: 1\n"
+	    "---\n"
+	    "apiVersion: shakenfist.io/v1alpha1\n"
+	    "kind: Image\n"
+	    "metadata: {name: debian}\n"
+	    "spec: {pullPolicy: Always}\n");
+	line = xasprintf("apply -f %s/bad.yaml", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	err = without_folder(*state, r.err);
+	assert_string_equal(
+		err, "bad.yaml:12:3: spec.dhpc: unknown field (did you mean \"dhcp\"?)\n"
+		     "bad.yaml:13:3: spec.x: unknown field\n"
+		     "bad.yaml:18:8: spec.pullPolicy: conflict with \"other\"\n"
+		     "bad.yaml:5:1: spec.memory: Required value\n"
+		     "bad.yaml:6:3: spec.cpus: Invalid value: 0: too few\n"
+		     "error: nothing was applied\n"
+		     "  Others set these fields. Leave them out of the manifest to let them be, or "
+		     "take\n"
+		     "  them over: --force-conflicts\n");
+	assert_string_equal(r.out, "");
+	assert_int_equal(r.code, EXIT_INVALID); /* the first error decides */
+	assert_null(strstr(r.log, APPLY_QUERY "\n"));
+	http_fake_stop(f);
+}
+
+/* What is wrong with the files themselves; no server is needed to say so. */
+static void test_apply_syntax(void **state)
+{
+	static const struct {
+		const char *text, *err;
+	} cases[] = {
+		{"apiVersion: v1\nkind: Namespace\n",
+                 "x.yaml:1:1: metadata.name: Required value\n"                                                               },
+		{ "just text\n",
+                 "x.yaml:1:1: an object starts with apiVersion, kind and metadata\n"                                         },
+		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a/b}\n",
+                 "x.yaml:3:12: metadata.name: 'a/b' cannot be a name: use lower-case letters, "
+		  "digits, '-' and '.'\n"										    },
+		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}\n",
+                 "x.yaml:3:21: metadata.namespace: this kind belongs to no namespace\n"                                      },
+		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n"
+		  "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",   "x.yaml:7:12: metadata.name: Namespace a is given twice; first at "
+		  "x.yaml:3:12\n"},
+		{ "apiVersion: v1\nkind: List\nitems:\n- kind: Namespace\n  apiVersion: v1\n",
+                 "x.yaml:4:3: metadata.name: Required value\n"                                                               },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(xfreep) char *line = NULL, *err = NULL, *wanted = NULL;
+		_cleanup_(run_done) Run r = { 0 };
+
+		put(*state, "x.yaml", cases[i].text);
+		line = xasprintf("apply -f %s/x.yaml", ((Folder *)*state)->path);
+		r = sfctl(NULL, line);
+		err = without_folder(*state, r.err);
+		wanted = xasprintf("%serror: nothing was applied\n", cases[i].err);
+		assert_string_equal(err, wanted);
+		assert_int_equal(r.code, EXIT_INVALID);
+	}
+}
+
+static void test_folders(void **state)
+{
+	Folder *d = *state;
+	_cleanup_(xfreep) char *sub = xasprintf("%s/sub", d->path), *fifo = NULL, *loop = NULL;
+	_cleanup_(xfreep) char *line = xasprintf("apply -f %s", d->path), *err = NULL;
+	_cleanup_(run_done) Run first = { 0 }, second = { 0 };
+
+	assert_int_equal(mkdir(sub, 0755), 0);
+	loop = xasprintf("%s/loop", sub);
+	assert_int_equal(symlink(d->path, loop), 0);
+	put(d, "sub/a.yml", "kind: A\n");
+	put(d, "b.json", "{\"kind\": \"B\"}");
+	put(d, ".hidden.yaml", "{");
+	put(d, "c.yaml~", "{");
+	put(d, "#c.yaml#", "{");
+	put(d, "notes.txt", "{");
+	first = sfctl(NULL, line);
+	err = without_folder(d, first.err);
+	assert_string_equal(err, "b.json:1:1: apiVersion: Required value\n"
+				 "b.json:1:1: metadata.name: Required value\n"
+				 "sub/a.yml:1:1: apiVersion: Required value\n"
+				 "sub/a.yml:1:1: metadata.name: Required value\n"
+				 "error: nothing was applied\n");
+	fifo = xasprintf("%s/z.yaml", d->path);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	second = sfctl(NULL, line); /* must not hang */
+	assert_non_null(strstr(second.err, "z.yaml: not a regular file\n"));
+	assert_int_equal(second.code, EXIT_INVALID);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_apply, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_syntax, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_folders, folder_setup, folder_teardown),
+	};
+
+	run_prepare();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
