@@ -81,6 +81,8 @@ untouched() {
 	inside man -w sfd
 	inside man -w sfctl
 	sfctl version
+	same socket root:sfd:660 "$(inside stat -c %U:%G:%a /run/sfd/sfd.sock)"
+	inside sfd --check
 }
 
 @test "the units pass systemd-analyze" {
@@ -120,6 +122,8 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 		for set in Inh Amb; do same "$set of $pid" "" "$(capabilities "$pid" $set)"; done
 		same "no new privileges" 1 "$(inside sed -n 's/^NoNewPrivs:\t//p' "/proc/$pid/status")"
 	done
+	# What the net role mounts must be everybody's: a namespace that is its own dies with it.
+	same "mount namespace" "$(inside readlink /proc/1/ns/mnt)" "$(inside readlink "/proc/$net/ns/mnt")"
 	# dnsmasq leaves root.
 	not has "$(inside stat -c %U "/proc/$(machine_dnsmasq)")" root 2>/dev/null
 }
@@ -134,7 +138,7 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 }
 
 @test "restarts of each unit: the guest and its dnsmasq do not notice" {
-	for unit in sfd sfd-net libvirtd; do
+	for unit in sfd sfd-net libvirtd sfd.socket; do
 		remember $unit
 		systemctl restart $unit
 		restarted $unit
@@ -143,6 +147,16 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	done
 	wait_for 30 condition_has node machine Ready status True
 	wait_for 20 status_is web Running
+}
+
+@test "the networks and their dnsmasq outlive a stop of sfd-net" {
+	remember sfd-net
+	systemctl stop sfd-net
+	same dnsmasq "$dnsmasq" "$(machine_dnsmasq)"
+	guest_run web true
+	systemctl start sfd-net
+	restarted sfd-net
+	untouched
 }
 
 @test "kill -9 of each unit: it comes back, the guest and its dnsmasq do not notice" {
