@@ -75,8 +75,11 @@ static int make_directories(const Options *o, Error *err)
 	};
 	int rc = fs_mkdir_p(o->state_dir, 0755, err);
 
-	if (rc == 0)
-		rc = fs_mkdir_p(o->runtime_dir, 0755, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "--state-dir");
+	rc = fs_mkdir_p(o->runtime_dir, 0755, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "--runtime-dir");
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(dirs); i++) {
 		_cleanup_(xfreep) char *path = path_in(o->state_dir, dirs[i].name);
 
@@ -298,6 +301,9 @@ static int start_server(Service *s, Error *err)
 				  .admin_gid = group ? group->gr_gid : (gid_t)-1 };
 	int rc = server_new(&options, &s->server, err);
 
+	/* That of the default is made by the package, where there is one; --check says so. */
+	if (!group && !streq(s->o->group, "sfd"))
+		log_warning("there is no group \"%s\": only root may use the API", s->o->group);
 	if (rc == 0)
 		rc = listen_all(s, err);
 	if (rc == 0)
@@ -356,6 +362,8 @@ static int service_start(Service *s, Error *err)
 {
 	int rc = make_directories(s->o, err);
 
+	if (rc < 0 && geteuid() != 0)
+		error_wrap(err, "sfd needs root (systemctl start sfd)");
 	set_node_name(s);
 	s->kinds = kind_registry_new();
 	/* Before any thread: capabilities belong to threads, and new ones inherit what is left. */

@@ -112,7 +112,7 @@ static int listen_unix(Server *s, const char *path, Error *err)
 		log_debug("not allowed to hand %s to group %u", path, s->options.admin_gid);
 	}
 	if (listen(fd, LISTEN_BACKLOG) < 0)
-		return error_set_errno(err, errno, "listen on %s", path);
+		return error_set_errno(err, errno, "%s", path);
 	listener_add(s, TAKE_FD(fd), path, false);
 	return 0;
 }
@@ -179,7 +179,7 @@ static int listen_tcp(Server *s, const char *endpoint, Error *err)
 		return error_set_errno(err, errno, "socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, addr, addr_len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
-		return error_set_errno(err, errno, "listen on %s", endpoint);
+		return error_set_errno(err, errno, "%s", endpoint);
 	listener_add(s, TAKE_FD(fd), NULL, true);
 	return 0;
 }

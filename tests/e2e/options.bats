@@ -25,6 +25,13 @@ refuses() {
 	refuses 2 '^sfd: --image-cache-age: "soon"' --image-cache-age soon
 	refuses 2 '^sfd: --image-cache-size: "-1"' --image-cache-size -1
 	refuses 2 '^sfd: unexpected argument "more"' more
+	refuses 1 '^--runtime-dir: /etc/passwd: Not a directory' --runtime-dir /etc/passwd
+	busybox httpd -f -p 127.0.0.1:8444 -h /run >/dev/null 2>&1 3>&- &
+	wait_for 10 curl -s -o /dev/null http://127.0.0.1:8444/
+	refuses 1 'listen: 127.0.0.1:8444: Address already in use' --listen tcp:127.0.0.1:8444
+	kill $!
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v sfd)"
+	has "$output" '^sfd needs root'
 	refuses 78 'loopback' --listen tcp:0.0.0.0:8443
 	refuses 78 'choose all, none, or a list' --controllers instances
 }
