@@ -10,7 +10,7 @@
 /* Waiting reasons that are words of printableStatus as they are; every other one is told by its
  * condition. */
 static const char *const waiting_words[] = { "WaitingForImage", "WaitingForNetwork",
-					     "CrashLoopBackOff" };
+					     "CrashLoopBackOff", "Unschedulable" };
 
 static bool is_failure(const char *reason)
 {

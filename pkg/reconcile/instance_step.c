@@ -3,12 +3,14 @@
  * Instance reconciler: doing one step. A step acts and decides nothing; each may be repeated after
  * a crash, because all that it makes is named from the object's uid. See instance.h.
  */
+#include "api/quantity.h"
 #include "base/base64.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
 
-#define TAKEN_RECHECK (15 * USEC_PER_SEC)
+#define TAKEN_RECHECK    (15 * USEC_PER_SEC)
+#define CAPACITY_RECHECK USEC_PER_MIN
 
 static int waits(InstanceWork *w, const char *reason, const char *fmt, ...) _printf_(3, 4);
 static int waits(InstanceWork *w, const char *reason, const char *fmt, ...)
@@ -374,10 +376,35 @@ static int release_removed(InstanceWork *w, Error *err)
 	return 0;
 }
 
+/* More memory than the node has for guests at all: a start would only fail, again and again. */
+static int check_capacity(InstanceWork *w)
+{
+	Key key = key_make(GR_NODE, "", w->r->env.node_name);
+	_cleanup_(object_unrefp) Object *node = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	char wanted[QUANTITY_TEXT_MAX], has[QUANTITY_TEXT_MAX];
+	const char *text;
+	uint64_t memory;
+
+	if (store_get(w->r->env.store, &key, &node, NULL) < 0)
+		return 0;
+	tree = object_decode(node);
+	text = json_string_at(tree, "status.allocatable.memory");
+	if (!text || quantity_parse(text, &memory, NULL) < 0 || w->spec->memory <= memory)
+		return 0;
+	w->wait_for = CAPACITY_RECHECK;
+	return waits(w, "Unschedulable", "spec.memory is %s, and node %s has %s for guests",
+		     quantity_format(w->spec->memory, wanted), w->r->env.node_name,
+		     quantity_format(memory, has));
+}
+
 static int step_prepare(InstanceWork *w, Error *err)
 {
 	bool off = w->domain.state == DOMAIN_ABSENT || w->domain.state == DOMAIN_SHUTOFF;
-	int rc = off ? release_removed(w, err) : 0;
+	int rc = off ? check_capacity(w) : 0;
+
+	if (rc == 0 && off)
+		rc = release_removed(w, err);
 
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
 		rc = prepare_network(w, &w->nics[i], err);

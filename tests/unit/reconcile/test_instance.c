@@ -505,6 +505,23 @@ static void a_spec_that_cannot_be_read_leaves_the_guest_alone(void **state)
 	assert_int_equal(fake_disk_instances(w->disks), 0);
 }
 
+static void more_memory_than_the_node_has_is_told(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_patch(w, "instance", "web", "{'spec': {'runStrategy': 'Halted', 'memory': '15Ti'}}");
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'spec': {'runStrategy': 'Always'}}");
+	world_settle(w);
+	power(w, "r1", "restart");
+	assert_status(w, "Unschedulable");
+	assert_ready(w, "reason", "Unschedulable");
+	world_patch(w, "instance", "web", "{'spec': {'memory': '256Mi'}}");
+	world_settle(w);
+	assert_status(w, "Running");
+}
+
 static void a_broken_network_is_mended(void **state)
 {
 	World *w = *state;
@@ -602,6 +619,7 @@ int main(void)
 		story(a_change_that_needs_a_restart_is_pending),
 		story(a_namespace_takes_its_content_along),
 		story(a_spec_that_cannot_be_read_leaves_the_guest_alone),
+		story(more_memory_than_the_node_has_is_told),
 		story(a_broken_network_is_mended),
 		story(a_status_always_has_its_word),
 		story(many_take_turns_on_a_network),
