@@ -401,11 +401,15 @@ static _printf_(2, 0) void mhd_log(void *cls _unused_, const char *fmt, va_list 
 	log_debug("http: %s", text);
 }
 
+/*
+ * poll, not epoll: in libmicrohttpd 0.9.75 MHD_quiesce_daemon() and an epoll worker both take the
+ * listening socket out of the set, and whoever comes second ends the process.
+ */
 int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err)
 {
 	l->server = s;
 	l->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
+		MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
 			MHD_USE_ITC | MHD_USE_ERROR_LOG,
 		0, NULL, NULL, access_handler, l, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
 		MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_THREAD_POOL_SIZE, threads,
