@@ -67,11 +67,36 @@ const char *request_verb(const Request *r)
 	return "";
 }
 
+/* What a local user who is nobody here should do about it; "" for all others. */
+static const char *refusal_hint(const Request *r, char *buf, size_t size)
+{
+	const Identity *who = r->who;
+	const char *group = r->server->admin_group;
+
+	*buf = '\0';
+	if (who->source != IDENTITY_UNIX)
+		return buf;
+	if (group)
+		snprintf(buf, size,
+			 "; use sudo, or let an administrator run \"usermod -aG %s %s\" (may do "
+			 "everything, from the next login) or \"kubectl create rolebinding %s "
+			 "--clusterrole=edit --user=%s --namespace=%s\"",
+			 group, who->name, who->name, who->name,
+			 r->route.namespace ? r->route.namespace : r->server->default_namespace);
+	else
+		snprintf(buf, size,
+			 "; use sudo, or let an administrator run \"kubectl create rolebinding %s "
+			 "--clusterrole=edit --user=%s --namespace=%s\"",
+			 who->name, who->name,
+			 r->route.namespace ? r->route.namespace : r->server->default_namespace);
+	return buf;
+}
+
 static bool authorize(Request *r)
 {
 	bool is_resource = r->route.type == ROUTE_RESOURCE || r->route.type == ROUTE_REVIEW;
 	AccessRequest a = {
-		.who = &r->conn->who,
+		.who = r->who,
 		.verb = r->verb,
 		.path = is_resource ? NULL : r->target.path,
 		.group = r->route.group,
@@ -80,11 +105,20 @@ static bool authorize(Request *r)
 		.namespace = r->route.namespace,
 		.name = r->route.name,
 	};
-	char why[1024];
+	char why[1024], hint[1024];
 
 	if (authz_allow(&a, why, sizeof(why)))
 		return true;
-	reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL, "forbidden: %s", why);
+	atomic_fetch_add(&r->server->counters.refused, 1);
+	refusal_hint(r, hint, sizeof(hint));
+	if (is_resource) {
+		_cleanup_(xfreep) char *text = xasprintf("%s%s", why, hint);
+
+		reply_forbidden(r, r->route.name, text);
+	} else {
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", json_object(), "forbidden: %s%s",
+			      why, hint);
+	}
 	return false;
 }
 

@@ -38,6 +38,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 			return;
 		conn_remove(s, c);
 		atomic_fetch_sub(&s->counters.open, 1);
+		identity_unref(c->who);
 		free(c);
 		*context = NULL;
 		return;
@@ -49,10 +50,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 		     .fd = info ? info->connect_fd : -1,
 		     .wake = USEC_INFINITY,
 		     .deadline = clock_now(server_clock(s)) + HEAD_DEADLINE };
-	if (l->tcp)
-		c->who = (Identity){ .admin = true, .loopback = true, .name = "system:loopback" };
-	else
-		identity_from_socket(s, c->fd, &c->who);
+	c->who = l->tcp ? identity_ref(s->loopback) : identity_from_socket(s, c->fd);
 	atomic_fetch_add(&s->counters.connections, 1);
 	atomic_fetch_add(&s->counters.open, 1);
 	conn_add(s, c);
@@ -99,6 +97,7 @@ static void request_free(Request *r)
 	object_unref(r->base);
 	json_decref(r->work);
 	kind_unref(r->kind);
+	identity_unref(r->who);
 	strbuf_done(&r->body);
 	target_done(&r->target);
 	free(r->bad_reason);
@@ -214,7 +213,7 @@ static bool is_loopback_host(const char *host)
  */
 static bool check_browser(Request *r)
 {
-	if (!r->conn->who.loopback)
+	if (r->conn->who->source != IDENTITY_LOOPBACK)
 		return true;
 	if (is_loopback_host(request_header(r, MHD_HTTP_HEADER_HOST)) &&
 	    !request_header(r, MHD_HTTP_HEADER_ORIGIN))
@@ -237,13 +236,8 @@ static bool check_head(Request *r)
 		reply_bad_request(r, "%s", r->bad_reason);
 		return false;
 	}
-	if (!r->conn->who.admin) {
-		atomic_fetch_add(&r->server->counters.refused, 1);
-		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL, "forbidden: %s",
-			      r->conn->who.reason);
-		r->reply.close = true;
+	if (!request_authenticate(r))
 		return false;
-	}
 	if (scan.impersonates) {
 		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
 			      "forbidden: impersonation is not offered");

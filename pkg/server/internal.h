@@ -12,6 +12,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <strings.h>
 
 #include "api/schema.h"
@@ -44,13 +45,43 @@
 
 /* ---- who ---- */
 
+#define GROUP_MASTERS         "system:masters" /* may do everything, whatever the rules say */
+#define GROUP_AUTHENTICATED   "system:authenticated"
+#define GROUP_UNAUTHENTICATED "system:unauthenticated"
+#define USER_ANONYMOUS        "system:anonymous"
+#define USER_LOOPBACK         "system:loopback"
+
+/* How somebody came; decides no right, only what a refusal advises. */
+typedef enum IdentitySource {
+	IDENTITY_ANONYMOUS, /* TLS without any credential */
+	IDENTITY_UNIX,      /* the kernel's word */
+	IDENTITY_LOOPBACK,  /* plain TCP of this host: no user is known */
+	IDENTITY_CERTIFICATE,
+	IDENTITY_TOKEN,
+} IdentitySource;
+
+/*
+ * A user name and groups: nothing else decides what somebody may do. Immutable and refcounted: a
+ * Conn holds the one that its peer or certificate gave, a Request one of its own (the same, or that
+ * of its bearer token), whoever keeps one longer takes a reference.
+ */
 typedef struct Identity {
-	bool admin;    /* root, our own user, a member of the admin group, or plain loopback TCP */
-	bool loopback; /* came by plain TCP: no user is known */
-	uid_t uid;     /* meaningful unless loopback */
-	char name[64]; /* for messages and SelfSubjectReview */
-	char reason[320]; /* why not, and what to do about it; "" for an admin */
+	_Atomic unsigned refs;
+	IdentitySource source;
+	bool masters; /* in GROUP_MASTERS */
+	uid_t uid;    /* of a Unix peer; else (uid_t)-1 */
+	char *name;
+	char **groups;    /* NULL-terminated */
+	char *credential; /* uid of the Credential it came by; NULL = none */
 } Identity;
+
+/* Adds system:authenticated, or system:unauthenticated for the anonymous. groups and credential may
+ * be NULL; all is copied. */
+Identity *identity_new(IdentitySource source, const char *name, char *const *groups,
+		       const char *credential);
+Identity *identity_ref(Identity *i);
+Identity *identity_unref(Identity *i);
+DEFINE_CLEANUP(Identity *, identity_unref)
 
 /* ---- a connection ---- */
 
@@ -64,7 +95,7 @@ typedef struct Conn {
 	struct MHD_Connection *mhd;
 	uint64_t id;
 	int fd;
-	Identity who;
+	Identity *who;   /* by peer or certificate */
 	usec_t deadline; /* then the connection is shut down; USEC_INFINITY = none */
 	PokeFn poke;     /* under Server.lock; NULL = no stream */
 	void *poke_arg;
@@ -113,6 +144,7 @@ struct Request {
 	Server *server;
 	Conn *conn;
 	struct MHD_Connection *mhd;
+	Identity *who; /* from the head on; NULL before */
 	RequestState state;
 	Method method;
 	Target target;
@@ -158,6 +190,7 @@ struct Server {
 	ServerOptions options;
 	char *node_name, *default_namespace, *admin_group;
 	uid_t uid;
+	Identity *loopback; /* of everybody on plain TCP */
 	Listener *listeners;
 	size_t n_listeners, cap_listeners;
 	HttpCounters counters;
@@ -254,7 +287,9 @@ void reply_deleted(Request *r, const char *name, const char *uid);
 
 /* ---- authn.c, authz.c ---- */
 
-void identity_from_socket(Server *s, int fd, Identity *ret);
+Identity *identity_from_socket(Server *s, int fd);
+/* Sets r->who from the connection or the head; false if it is answered (401). */
+bool request_authenticate(Request *r);
 typedef struct AccessRequest {
 	const Identity *who;
 	const char *verb;

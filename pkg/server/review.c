@@ -12,7 +12,7 @@ static void access_status(Request *r, json_t *tree)
 	const char *verb = json_string_at(resource ? resource : path, "verb");
 	const char *group = json_string_at(resource, "group");
 	AccessRequest a = {
-		.who = &r->conn->who,
+		.who = r->who,
 		.verb = verb ? verb : "",
 		.path = resource ? NULL : json_string_at(path, "path"),
 		.group = group ? group : "",
@@ -41,10 +41,12 @@ static void rules_status(json_t *tree)
 
 static void user_status(Request *r, json_t *tree)
 {
-	json_object_set_new(tree, "status",
-			    json_pack("{s:{s:s, s:[s, s]}}", "userInfo", "username",
-				      r->conn->who.name, "groups", "system:masters",
-				      "system:authenticated"));
+	json_t *groups = json_array(), *user;
+
+	strv_foreach (group, r->who->groups)
+		json_array_append_new(groups, json_string(*group));
+	user = json_pack("{s:s, s:o}", "username", r->who->name, "groups", groups);
+	json_object_set_new(tree, "status", json_pack("{s:o}", "userInfo", user));
 }
 
 void handle_review(Request *r)

@@ -35,6 +35,8 @@ static char *group_name(gid_t gid)
 
 int server_new(const ServerOptions *options, Server **ret, Error *err)
 {
+	static char masters[] = GROUP_MASTERS;
+	char *const groups[] = { masters, NULL };
 	Server *s;
 
 	if (!options->store || !options->kinds)
@@ -48,6 +50,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 		xstrdup(options->default_namespace ? options->default_namespace : "default");
 	s->admin_group = group_name(options->admin_gid);
 	s->uid = geteuid();
+	s->loopback = identity_new(IDENTITY_LOOPBACK, USER_LOOPBACK, groups, NULL);
 	s->started = clock_wall(s->options.clock);
 	s->epoll_fd = s->wake_fd = -1;
 	s->next_wake = USEC_INFINITY;
@@ -101,16 +104,11 @@ static int listen_unix(Server *s, const char *path, Error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
-	/* bind() gives the file the socket's mode: there is no moment in which others may connect.
-	 */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	/* Everybody may connect: who it is says the kernel, and what they may, the rules. bind()
+	 * gives the file the socket's mode, less the umask. */
+	if (fchmod(fd, 0666) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    chmod(path, 0666) < 0)
 		return error_set_errno(err, errno, "bind %s", path);
-	if (s->options.admin_gid != (gid_t)-1 &&
-	    (chown(path, (uid_t)-1, s->options.admin_gid) < 0 || chmod(path, 0660) < 0)) {
-		if (errno != EPERM)
-			return error_set_errno(err, errno, "hand %s to its group", path);
-		log_debug("not allowed to hand %s to group %u", path, s->options.admin_gid);
-	}
 	if (listen(fd, LISTEN_BACKLOG) < 0)
 		return error_set_errno(err, errno, "%s", path);
 	listener_add(s, TAKE_FD(fd), path, false);
@@ -315,6 +313,7 @@ Server *server_free(Server *s)
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
 	pthread_mutex_destroy(&s->lock);
+	identity_unref(s->loopback);
 	free(s->admin_group);
 	free(s->default_namespace);
 	free(s->node_name);

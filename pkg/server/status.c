@@ -119,9 +119,13 @@ void reply_forbidden(Request *r, const char *name, const char *why)
 {
 	char buf[512];
 
-	reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", status_details(r, name, NULL),
-		      "%s \"%s\" is forbidden: %s", qualified(r, buf, sizeof(buf)),
-		      name ? name : "", why);
+	if (name)
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", status_details(r, name, NULL),
+			      "%s \"%s\" is forbidden: %s", qualified(r, buf, sizeof(buf)), name,
+			      why);
+	else
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", status_details(r, NULL, NULL),
+			      "%s is forbidden: %s", qualified(r, buf, sizeof(buf)), why);
 }
 
 void reply_expired(Request *r, const char *message)

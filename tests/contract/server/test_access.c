@@ -46,14 +46,17 @@ static void test_stranger_is_told_the_fix(void **state)
 	pthread_t thread;
 
 	assert_int_equal(stat(f->path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(chmod(f->path, 0666), 0);
+	assert_int_equal(st.st_mode & 0777, 0666);
 	assert_int_equal(chmod(f->dir, 0755), 0);
 	assert_int_equal(pthread_create(&thread, NULL, stranger_calls, &s), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(s.code, 403);
 	assert_non_null(strstr(s.body, "\"reason\":\"Forbidden\""));
-	assert_non_null(strstr(s.body, "sudo"));
+	assert_non_null(strstr(s.body, "secrets is forbidden: User \\\"nobody\\\" cannot list "
+				       "resource \\\"secrets\\\" in API group \\\"\\\" in the "
+				       "namespace \\\"default\\\""));
+	assert_non_null(strstr(s.body, "use sudo"));
+	assert_non_null(strstr(s.body, "kubectl create rolebinding nobody"));
 	free(s.body);
 }
 
