@@ -10,6 +10,7 @@
 
 #define KEY_NAME_MAX      254 /* 253 bytes and NUL */
 #define KEY_NAMESPACE_MAX 64
+#define KEY_TEXT_MAX      900 /* of key_format() */
 
 /* Interned; compare by pointer. group is "" for the core group. */
 typedef struct GroupResource {
@@ -34,7 +35,7 @@ int key_compare(const Key *a,
 		const Key *b); /* by group, resource, namespace, name: the order of lists */
 bool key_equal(const Key *a, const Key *b);
 uint64_t key_hash(const Key *k);
-/* "instances.shakenfist.io default/web-1"; buf of at least 900 bytes. */
+/* "instances.shakenfist.io default/web-1"; buf of KEY_TEXT_MAX bytes. */
 const char *key_format(const Key *k, char *buf, size_t size);
 
 /* The kinds that are compiled in. */

@@ -242,7 +242,7 @@ static bool is_overdue(const Worker *w, usec_t now)
 bool manager_is_healthy(Manager *m, char *why, size_t size)
 {
 	usec_t now = clock_now(m->clock);
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 	bool healthy = true;
 
 	pthread_mutex_lock(&m->lock);

@@ -41,11 +41,44 @@ static int alloc_get(Store *s, const Key *key, json_t **ret, int64_t *ret_rev, E
 
 /* ---- VNI ---- */
 
-int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t wanted, uint32_t *ret,
-		 Error *err)
+typedef struct VniSearch {
+	const char *network_uid;
+	uint32_t found; /* 0 = none yet */
+} VniSearch;
+
+static int vni_match(void *arg, const Key *key, const json_t *body, int64_t rev _unused_)
+{
+	VniSearch *search = arg;
+
+	if (streq_ptr(json_string_at(body, "network"), search->network_uid))
+		search->found = (uint32_t)strtoul(key->name + strlen("vni/"), NULL, 10);
+	return 0;
+}
+
+int vni_get(Store *s, const char *network_uid, uint32_t hint, uint32_t *ret, Error *err)
+{
+	VniSearch search = { .network_uid = network_uid };
+	_cleanup_(json_decrefp) json_t *body = NULL;
+	Key key = alloc_key("vni/%u", hint);
+	int64_t rev;
+	int rc = hint ? alloc_get(s, &key, &body, &rev, err) : 1;
+
+	if (rc == 0 && streq_ptr(json_string_at(body, "network"), network_uid))
+		search.found = hint;
+	else if (rc >= 0)
+		rc = store_record_list(s, GR_ALLOC, "vni/", vni_match, &search, err);
+	if (rc < 0)
+		return rc;
+	if (!search.found)
+		return error_set(err, ERR_NOT_FOUND, "the network has no VNI yet");
+	*ret = search.found;
+	return 0;
+}
+
+int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t *ret, Error *err)
 {
 	for (int i = 0; i < CHOICES_MAX; i++) {
-		uint32_t vni = wanted ? wanted : VNI_MIN + (uint32_t)(random_u64() % VNI_MAX);
+		uint32_t vni = VNI_MIN + (uint32_t)(random_u64() % VNI_MAX);
 		_cleanup_(json_decrefp) json_t *body = NULL;
 		Key key = alloc_key("vni/%u", vni);
 		int64_t rev;
@@ -53,10 +86,6 @@ int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t wanted, uin
 
 		if (rc < 0)
 			return rc;
-		if (rc == 0 && streq_ptr(json_string_at(body, "network"), network_uid)) {
-			*ret = vni;
-			return 0;
-		}
 		if (rc == 1) {
 			_cleanup_(json_decrefp) json_t *claim =
 				json_pack("{s:s}", "network", network_uid);
@@ -65,7 +94,6 @@ int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t wanted, uin
 			*ret = vni;
 			return 0;
 		}
-		wanted = 0;
 	}
 	return error_set(err, ERR_EXHAUSTED, "no free VNI was found");
 }

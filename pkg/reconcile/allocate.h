@@ -24,9 +24,13 @@
 #define VNI_MIN      1u
 #define VNI_MAX      16777215u
 
-/* Finds or claims the network's VNI; *ret_new: txn must be committed before it is used. */
-int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t wanted, uint32_t *ret,
-		 Error *err);
+/*
+ * The network's VNI, by its record: -ERR_NOT_FOUND if it has none. hint (0 = none) is where to look
+ * first, as a status says it; users may write a status, so it is never believed.
+ */
+int vni_get(Store *s, const char *network_uid, uint32_t hint, uint32_t *ret, Error *err);
+/* Claims one for a network that has none; t must be committed before it is used. */
+int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t *ret, Error *err);
 void vni_release(Txn *t, uint32_t vni);
 
 typedef struct NicRequest {

@@ -98,8 +98,11 @@ static int instance_reconcile(void *self, Context *ctx, const Key *key, Result *
 {
 	Error trouble = ERROR_INIT;
 	InstanceWork *w = xnew0(InstanceWork, 1);
-	int rc = instance_work_init(w, self, ctx, key, &trouble);
+	Reconcilers *r = self;
+	int rc;
 
+	waitlist_forget(r->waits, key);
+	rc = instance_work_init(w, r, ctx, key, &trouble);
 	if (rc == INSTANCE_GONE) {
 		rc = 0;
 		goto out;

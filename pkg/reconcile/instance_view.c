@@ -79,7 +79,12 @@ static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
 		n->object = object_unref(n->object);
 		return 0;
 	}
-	n->vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
+	rc = vni_get(r->env.store, object_head(n->object)->uid,
+		     (uint32_t)json_integer_at(tree, "status.vni", 0), &n->vni, err);
+	if (rc == -ERR_NOT_FOUND) /* its own controller has not come to it */
+		return error_ignore(err);
+	if (rc < 0)
+		return rc;
 	rc = nic_get(r->env.store, object_head(n->object)->uid, w->uid, n->name, &n->port, err);
 	n->allocated = rc == 0;
 	return rc == -ERR_NOT_FOUND ? error_ignore(err) : rc;

@@ -16,15 +16,18 @@
 #define ANNOTATION_POWER   "shakenfist.io/power-request"
 
 /*
- * Keys that wait for something else ("image/default/debian-12"): a reconcile registers, then
- * checks; whoever changes the thing wakes them. In memory only: at start every key is reconciled
- * and registers again. Any thread.
+ * Keys that wait for something else ("image/default/debian-12"): a reconcile forgets what its key
+ * waited for, registers for what it finds missing now, then checks; whoever changes the thing wakes
+ * them, and a woken key waits for nothing. So what stays is what somebody still waits for. In
+ * memory only: at start every key is reconciled and registers again. Any thread.
  */
 typedef struct Waitlist Waitlist;
 Waitlist *waitlist_new(void);
 Waitlist *waitlist_free(Waitlist *w);
 void waitlist_add(Waitlist *w, const char *what, const Key *waiter);
+void waitlist_forget(Waitlist *w, const Key *waiter);
 void waitlist_wake(Waitlist *w, const char *what, Manager *m);
+size_t waitlist_size(Waitlist *w); /* things waited for and waiters, together; 0 = nobody waits */
 /* "image/default/debian-12" from the kind's word and a reference as written: "name" or
  * "namespace/name". */
 char *waitlist_what(const char *word, const char *namespace, const char *name);

@@ -26,6 +26,20 @@ static json_t *gateways_of(const NetworkConfig *c)
 	return list;
 }
 
+/* The VNI of a network, or 0 if it has none. */
+static int network_vni(Reconcilers *r, const Object *obj, const json_t *tree, uint32_t *ret,
+		       Error *err)
+{
+	uint32_t hint = (uint32_t)json_integer_at(tree, "status.vni", 0);
+	int rc = vni_get(r->env.store, object_head(obj)->uid, hint, ret, err);
+
+	if (rc == -ERR_NOT_FOUND) {
+		*ret = 0;
+		return error_ignore(err);
+	}
+	return rc;
+}
+
 /* Claims the VNI and says so in the status, in one Txn. */
 static int network_claim(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree,
 			 Error *err)
@@ -33,8 +47,7 @@ static int network_claim(Reconcilers *r, Context *ctx, const Object *obj, const 
 	_cleanup_(txn_freep) Txn *t = txn_new();
 	json_t *status;
 	uint32_t vni;
-	int rc = vni_allocate(r->env.store, t, object_head(obj)->uid,
-			      (uint32_t)json_integer_at(tree, "status.vni", 0), &vni, err);
+	int rc = vni_allocate(r->env.store, t, object_head(obj)->uid, &vni, err);
 
 	if (rc < 0)
 		return rc;
@@ -85,7 +98,8 @@ static void tell(Reconcilers *r, const Object *obj, const json_t *tree, const Ne
 }
 
 static int network_report(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree,
-			  const NetworkSpec *spec, const NetworkStatus *st, Error *err)
+			  const NetworkSpec *spec, uint32_t vni, const NetworkStatus *st,
+			  Error *err)
 {
 	_cleanup_(xfreep) char *what =
 		waitlist_what("network", object_key(obj)->namespace, object_key(obj)->name);
@@ -100,6 +114,7 @@ static int network_report(Reconcilers *r, Context *ctx, const Object *obj, const
 	if (nic_list(r->env.store, object_head(obj)->uid, &ports, &n_ports, NULL) == 0)
 		json_object_set_new(status, "portsInUse", json_integer((json_int_t)n_ports));
 	json_object_set_new(status, "phase", json_string(phase));
+	json_object_set_new(status, "vni", json_integer(vni));
 	json_object_set_new(status, "observedGeneration",
 			    json_integer(object_head(obj)->generation));
 	json_object_set_new(status, "bridge", json_string(st->bridge));
@@ -145,13 +160,15 @@ static int network_take_down(Reconcilers *r, Context *ctx, const Object *obj, ui
 static int network_delete(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree,
 			  Result *ret, Error *err)
 {
-	uint32_t vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
 	_cleanup_(xfreep) NetworkPort *ports = NULL;
 	const char *uid = object_head(obj)->uid;
 	char text[160];
+	uint32_t vni;
 	size_t n = 0;
 	int rc = nic_list(r->env.store, uid, &ports, &n, err);
 
+	if (rc == 0)
+		rc = network_vni(r, obj, tree, &vni, err);
 	if (rc < 0)
 		return rc;
 	if (n) {
@@ -195,7 +212,9 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 	rc = network_spec_decode(tree, &spec, err);
 	if (rc < 0)
 		return status_undecodable(r, ctx, obj, tree, rc, err);
-	vni = (uint32_t)json_integer_at(tree, "status.vni", 0);
+	rc = network_vni(r, obj, tree, &vni, err);
+	if (rc < 0)
+		return rc;
 	if (!vni) {
 		rc = network_claim(r, ctx, obj, tree, err);
 		return rc < 0 ? rc : NETWORK_CLAIMED;
@@ -205,7 +224,7 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 		return error_wrap_rc(err, rc, "network data plane");
 	if (rc == NETWORK_BUSY)
 		return 0;
-	return network_report(r, ctx, obj, tree, spec, &st, err);
+	return network_report(r, ctx, obj, tree, spec, vni, &st, err);
 }
 
 static int network_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)

@@ -13,10 +13,16 @@ typedef struct Waiters {
 	size_t n, cap;
 } Waiters;
 
+/* Both ways, so that neither a thing that comes nor a waiter that leaves makes anybody search. */
 struct Waitlist {
 	pthread_mutex_t lock;
-	Hashmap *by_what; /* -> Waiters */
+	Hashmap *by_what;   /* -> Waiters */
+	Hashmap *by_waiter; /* text of its key -> Whats */
 };
+
+typedef struct Whats {
+	char **names;
+} Whats;
 
 static void waiters_free(void *p)
 {
@@ -35,6 +41,23 @@ static void waiters_add(Waiters *w, const Key *waiter)
 	w->keys[w->n++] = *waiter;
 }
 
+static void waiters_remove(Waiters *w, const Key *waiter)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (key_equal(&w->keys[i], waiter)) {
+			w->keys[i] = w->keys[--w->n];
+			return;
+		}
+}
+
+static void whats_free(void *p)
+{
+	Whats *w = p;
+
+	strv_free(w->names);
+	free(w);
+}
+
 /* Frees them, too. */
 static void waiters_wake(Waiters *w, Manager *m)
 {
@@ -49,6 +72,7 @@ Waitlist *waitlist_new(void)
 
 	pthread_mutex_init(&w->lock, NULL);
 	w->by_what = hashmap_new(waiters_free);
+	w->by_waiter = hashmap_new(whats_free);
 	return w;
 }
 
@@ -57,6 +81,7 @@ Waitlist *waitlist_free(Waitlist *w)
 	if (!w)
 		return NULL;
 	hashmap_free(w->by_what);
+	hashmap_free(w->by_waiter);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 	return NULL;
@@ -64,8 +89,11 @@ Waitlist *waitlist_free(Waitlist *w)
 
 void waitlist_add(Waitlist *w, const char *what, const Key *waiter)
 {
+	char text[KEY_TEXT_MAX];
 	Waiters *list;
+	Whats *whats;
 
+	key_format(waiter, text, sizeof(text));
 	pthread_mutex_lock(&w->lock);
 	list = hashmap_get(w->by_what, what);
 	if (!list) {
@@ -73,6 +101,39 @@ void waitlist_add(Waitlist *w, const char *what, const Key *waiter)
 		hashmap_put(w->by_what, what, list);
 	}
 	waiters_add(list, waiter);
+	whats = hashmap_get(w->by_waiter, text);
+	if (!whats) {
+		whats = xnew0(Whats, 1);
+		hashmap_put(w->by_waiter, text, whats);
+	}
+	if (!strv_contains(whats->names, what))
+		whats->names = strv_append(whats->names, what);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void forget_locked(Waitlist *w, const Key *waiter)
+{
+	char text[KEY_TEXT_MAX];
+	Whats *whats = hashmap_take(w->by_waiter, key_format(waiter, text, sizeof(text)));
+
+	if (!whats)
+		return;
+	strv_foreach (what, whats->names) {
+		Waiters *list = hashmap_get(w->by_what, *what);
+
+		if (!list)
+			continue;
+		waiters_remove(list, waiter);
+		if (!list->n)
+			hashmap_remove(w->by_what, *what);
+	}
+	whats_free(whats);
+}
+
+void waitlist_forget(Waitlist *w, const Key *waiter)
+{
+	pthread_mutex_lock(&w->lock);
+	forget_locked(w, waiter);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -82,9 +143,21 @@ void waitlist_wake(Waitlist *w, const char *what, Manager *m)
 
 	pthread_mutex_lock(&w->lock);
 	list = hashmap_take(w->by_what, what);
+	for (size_t i = 0; list && i < list->n; i++)
+		forget_locked(w, &list->keys[i]);
 	pthread_mutex_unlock(&w->lock);
 	if (list)
 		waiters_wake(list, m);
+}
+
+size_t waitlist_size(Waitlist *w)
+{
+	size_t n;
+
+	pthread_mutex_lock(&w->lock);
+	n = hashmap_size(w->by_what) + hashmap_size(w->by_waiter);
+	pthread_mutex_unlock(&w->lock);
+	return n;
 }
 
 char *waitlist_what(const char *word, const char *namespace, const char *name)

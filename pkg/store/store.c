@@ -334,7 +334,7 @@ int store_record_get(Store *s, const Key *key, json_t **ret, int64_t *ret_rev, E
 {
 	_cleanup_(xfreep) char *text = NULL;
 	const Datum *d;
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 	int64_t rev = 0;
 	int rc;
 

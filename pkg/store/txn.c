@@ -212,7 +212,7 @@ static Change *change_add(Job *job, const Key *key)
 
 static int bad_mix(const Key *key, const char *why, Error *err)
 {
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 
 	return error_set(err, ERR_INVALID, "%s: %s", key_format(key, buf, sizeof(buf)), why);
 }
@@ -410,7 +410,7 @@ Job *job_new(Store *s, const Txn *t)
 static int check_change(Store *s, const Change *c, Error *err)
 {
 	int64_t rev = image_revision(s->image, &c->key);
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 
 	if (gr_is_internal(c->key.gr)) {
 		if (c->expected == -2 || (c->expected == -1 && rev) || c->expected == rev)
@@ -446,7 +446,7 @@ static int check_guard(Store *s, const NamespaceGuard *g, Error *err)
 
 int job_check(Store *s, Job *job)
 {
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 
 	for (size_t i = 0; job->rc == 0 && i < job->n_guards; i++)
 		job->rc = check_guard(s, &job->guards[i], &job->err);

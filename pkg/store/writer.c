@@ -249,7 +249,7 @@ static void batch_apply(Store *s, Batch *b)
 
 static void job_refused(Job *job, BackendTxn *t)
 {
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 
 	if (t->err.code != ERR_NONE)
 		job->rc = error_move(&job->err, &t->err);
@@ -344,7 +344,7 @@ int store_object_from_record(Store *s, const Record *r, Object **ret, Error *err
 		s->kinds ? kind_registry_find(s->kinds, r->key.gr) : NULL;
 	uint64_t hash;
 	json_t *tree;
-	char buf[900];
+	char buf[KEY_TEXT_MAX];
 	int rc;
 
 	if (r->head_len > sizeof(hash)) {

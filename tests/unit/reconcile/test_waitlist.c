@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting: who waits is woken by what comes, and nothing is remembered of those who left.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "lib_world.h"
+#include "reconcile/internal.h"
+
+static int setup(void **state)
+{
+	World *w = world_new();
+
+	*state = w;
+	world_start(w);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static size_t waiting(World *w)
+{
+	return waitlist_size(w->reconcilers->waits);
+}
+
+static void create_instance(World *w, const char *name, const char *network)
+{
+	_cleanup_(xfreep) char *text =
+		xasprintf("{'apiVersion':'shakenfist.io/v1alpha1','kind':'Instance','metadata':"
+			  "{'name':'%s'},'spec':{'memory':'256Mi','disks':[{'name':'root','size':"
+			  "'1Gi'}],'interfaces':[{'name':'eth0','network':'%s'}]}}",
+			  name, network);
+
+	world_create(w, text);
+}
+
+static void who_was_deleted_waits_for_nothing(void **state)
+{
+	World *w = *state;
+
+	for (int i = 0; i < 5; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("web-%d", i);
+		_cleanup_(xfreep) char *never = xasprintf("never-%d", i);
+
+		create_instance(w, name, never);
+		world_settle(w);
+		assert_true(waiting(w) > 0);
+		world_delete(w, "instance", name);
+		world_settle(w);
+	}
+	assert_int_equal(waiting(w), 0);
+}
+
+static void who_names_another_thing_waits_for_that(void **state)
+{
+	World *w = *state;
+	size_t before;
+
+	create_instance(w, "web", "never");
+	world_settle(w);
+	before = waiting(w);
+	for (int i = 0; i < 5; i++) {
+		_cleanup_(xfreep) char *patch = xasprintf(
+			"{'spec':{'interfaces':[{'name':'eth0','network':'other-%d'}]}}", i);
+
+		for (char *c = patch; *c; c++)
+			*c = *c == '\'' ? '"' : *c;
+		world_patch(w, "instance", "web", patch);
+		world_settle(w);
+	}
+	assert_int_equal(waiting(w), before);
+	world_create(w, "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':"
+			"{'name':'other-4'},'spec':{'cidrs':['10.0.0.0/24']}}");
+	world_settle(w);
+	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
+			    "Running");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_was_deleted_waits_for_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_names_another_thing_waits_for_that, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
