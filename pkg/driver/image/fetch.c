@@ -58,6 +58,7 @@ typedef struct Fetch {
 	bool conditional;  /* asked whether the cached copy still holds */
 	uint64_t expected; /* bytes of the whole, 0 = not told */
 	usec_t told;       /* when progress was last written */
+	uint64_t told_size;
 } Fetch;
 
 static int fetch_parse(const json_t *request, Fetch *f, Error *err)
@@ -109,7 +110,7 @@ static int wanted_checksum(const Fetch *f, Checksum *ret, bool *ret_given, Error
 	const char *url = json_string_at(f->request, "checksumURL");
 	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT_MAX(SUMS_MAX);
 	TransferRequest r = f->transfer;
-	TransferSink sink = { sums_begin, sums_body, &text };
+	TransferSink sink = { .begin = sums_begin, .body = sums_body, .arg = &text };
 	TransferResponse response;
 	char name[256];
 	int rc;
@@ -207,16 +208,24 @@ static int fetch_begin(void *arg, const TransferResponse *r, Error *err)
 static int fetch_body(void *arg, const void *p, size_t n, Error *err)
 {
 	Fetch *f = arg;
-	usec_t now = clock_now(clock_system());
 
 	if (n > f->max_size || f->part.size > f->max_size - n)
 		return too_large(f, err);
-	if (now - f->told >= USEC_PER_SEC) {
-		f->told = now;
-		role_answer("progress", json_pack("{s:I, s:I}", "bytes", (json_int_t)f->part.size,
-						  "total", (json_int_t)f->expected));
-	}
 	return part_write(&f->part, p, n, err);
+}
+
+/* Also while a server stalls: what is here then is told, too. */
+static void fetch_tick(void *arg)
+{
+	Fetch *f = arg;
+	usec_t now = clock_now(clock_system());
+
+	if (f->part.size == f->told_size || now - f->told < USEC_PER_SEC)
+		return;
+	f->told = now;
+	f->told_size = f->part.size;
+	role_answer("progress", json_pack("{s:I, s:I}", "bytes", (json_int_t)f->part.size, "total",
+					  (json_int_t)f->expected));
 }
 
 static char **fetch_headers(Fetch *f)
@@ -245,7 +254,9 @@ static char **fetch_headers(Fetch *f)
 
 static int fetch_transfer(Fetch *f, TransferResponse *ret, Error *err)
 {
-	TransferSink sink = { fetch_begin, fetch_body, f };
+	TransferSink sink = {
+		.begin = fetch_begin, .body = fetch_body, .tick = fetch_tick, .arg = f
+	};
 	int rc;
 
 	for (bool again = false;; again = true) {

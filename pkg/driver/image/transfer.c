@@ -280,6 +280,15 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+static int on_tick(void *arg, _unused_ curl_off_t total, _unused_ curl_off_t now,
+		   _unused_ curl_off_t up_total, _unused_ curl_off_t up_now)
+{
+	Transfer *t = arg;
+
+	t->sink->tick(t->sink->arg);
+	return 0;
+}
+
 static curl_socket_t on_socket(void *arg, _unused_ curlsocktype purpose, struct curl_sockaddr *a)
 {
 	Transfer *t = arg;
@@ -321,6 +330,9 @@ static CURLcode hop_options(Hop *hop, const char *url, struct curl_slist *header
 	SET(CURLOPT_WRITEDATA, hop);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	SET(CURLOPT_OPENSOCKETDATA, t);
+	SET(CURLOPT_NOPROGRESS, t->sink->tick ? 0L : 1L);
+	SET(CURLOPT_XFERINFOFUNCTION, on_tick);
+	SET(CURLOPT_XFERINFODATA, t);
 #undef SET
 	return rc;
 }

@@ -31,6 +31,8 @@ typedef struct TransferSink {
 	 */
 	int (*begin)(void *arg, const TransferResponse *r, Error *err);
 	int (*body)(void *arg, const void *p, size_t n, Error *err);
+	void (*tick)(
+		void *arg); /* often, and about once a second while nothing comes; may be NULL */
 	void *arg;
 } TransferSink;
 

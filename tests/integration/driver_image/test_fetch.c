@@ -29,6 +29,7 @@ typedef struct Env {
 	int dir_fd;
 	json_t *request;
 	unsigned missed;
+	json_int_t progress; /* bytes, as last told */
 } Env;
 
 static int setup(void **state)
@@ -127,6 +128,8 @@ static int role_run(Env *e, json_t **ret_result, Error *err)
 		if ((part = json_object_get(msg, "error")))
 			rc = error_set(err, role_error_code(part), "%s",
 				       json_string_at(part, "message"));
+		if ((part = json_object_get(msg, "progress")))
+			e->progress = json_integer_at(part, "bytes", -1);
 		if ((part = json_object_get(msg, "result"))) {
 			rc = 0;
 			if (ret_result)
@@ -171,6 +174,14 @@ static void expect_failure(Env *e, const char *path, ErrorCode code, const char 
 		miss(e, path, error_code_to_string(rc), error_message(&err));
 	if (code != ERR_UNAVAILABLE && code != ERR_TIMEOUT && part_exists(e, ".part"))
 		miss(e, path, "left a partial file", "");
+}
+
+static void test_stalled_download_tells_what_came(void **state)
+{
+	Env *e = *state;
+
+	expect_failure(e, "/bad/stall-body", ERR_TIMEOUT, NULL);
+	assert_int_equal(e->progress, strlen("hello"));
 }
 
 static void test_behaviours(void **state)
@@ -491,6 +502,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_good, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stalled_download_tells_what_came, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_behaviours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_redirects, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loopback_refused, setup, teardown),
