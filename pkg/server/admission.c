@@ -11,8 +11,12 @@
 
 #include "base/base64.h"
 #include "server/internal.h"
+#include "server/protobuf.h"
 #include "yaml/yaml.h"
 #include "json/json.h"
+
+/* What a body may be; as protobuf only the kinds of protobuf_kinds.c. */
+#define BODY_TYPES "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 
 /* ---- decoding ---- */
 
@@ -41,6 +45,18 @@ static int decode_json(Request *r, json_t **ret)
 
 	if (rc < 0)
 		reply_bad_request(r, "error decoding JSON: %s", error_message(&err));
+	return rc;
+}
+
+static int decode_protobuf(Request *r, json_t **ret)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc = proto_decode(strbuf_str(&r->body), r->body.len, ret, &err);
+
+	if (rc == -ERR_UNSUPPORTED)
+		reply_media_type(r, BODY_TYPES);
+	else if (rc < 0)
+		reply_bad_request(r, "error decoding protobuf: %s", error_message(&err));
 	return rc;
 }
 
@@ -73,7 +89,9 @@ int body_decode(Request *r, json_t **ret)
 	}
 	if (media_type_is(type, "application/yaml"))
 		return decode_yaml(r, ret);
-	reply_media_type(r, "application/json, application/yaml");
+	if (media_type_is(type, "application/vnd.kubernetes.protobuf") && r->method != METHOD_PATCH)
+		return decode_protobuf(r, ret);
+	reply_media_type(r, BODY_TYPES);
 	return -ERR_UNSUPPORTED;
 }
 
