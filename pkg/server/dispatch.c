@@ -2,70 +2,17 @@
 /*
  * Dispatch: from a request to its handler, through the one authorization decision.
  *
- * The tables say, per route and method, which verb is asked for; a route that is not in them cannot
- * be reached. HTTP threads.
+ * request_admit() runs when the head is there: it asks who it is and whether they may, from what
+ * method, path and query say and nothing else, before a byte of the body is read or anything is
+ * looked up. request_dispatch() runs when the body is complete, for admitted requests only, and is
+ * the only caller of handlers. HTTP threads.
  */
 #include <strings.h>
 
 #include "base/log.h"
 #include "server/internal.h"
 
-typedef void (*HandlerFn)(Request *r);
-
-/* Routes that are not about a resource: GET only. */
-static const HandlerFn plain_handlers[_ROUTE_MAX] = {
-	[ROUTE_VERSION] = handle_version,       [ROUTE_HEALTH] = handle_health,
-	[ROUTE_METRICS] = handle_metrics,       [ROUTE_API] = handle_api_versions,
-	[ROUTE_GROUPS] = handle_groups,         [ROUTE_GROUP] = handle_group,
-	[ROUTE_RESOURCES] = handle_resources,   [ROUTE_OPENAPI_V2] = handle_openapi_v2,
-	[ROUTE_OPENAPI_V3] = handle_openapi_v3, [ROUTE_OPENAPI_V3_GROUP] = handle_openapi_v3_group,
-};
-
-typedef struct Subresource {
-	const char *name, *plural; /* plural NULL = any kind that has a status */
-	Method method;
-	const char *verb;
-	HandlerFn handler;
-} Subresource;
-
-static const Subresource subresources[] = {
-	{"status",       NULL,         METHOD_GET,   "get",    handle_get        },
-	{ "status",      NULL,         METHOD_PUT,   "update", handle_update     },
-	{ "status",      NULL,         METHOD_PATCH, "patch",  handle_patch      },
-	{ "finalize",    "namespaces", METHOD_PUT,   "update", handle_finalize   },
-	{ "log",         "instances",  METHOD_GET,   "get",    handle_log        },
-	{ "console",     "instances",  METHOD_GET,   "get",    handle_console    },
-	{ "portforward", "instances",  METHOD_GET,   "get",    handle_portforward},
-};
-
-static bool wants_watch(const Request *r)
-{
-	return target_query_bool(&r->target, "watch");
-}
-
-const char *request_verb(const Request *r)
-{
-	bool named = r->route.name;
-
-	switch (r->method) {
-	case METHOD_GET:
-	case METHOD_HEAD:
-		if (r->route.type != ROUTE_RESOURCE)
-			return "get";
-		return wants_watch(r) && !r->route.subresource ? "watch" : named ? "get" : "list";
-	case METHOD_POST:
-		return "create";
-	case METHOD_PUT:
-		return "update";
-	case METHOD_PATCH:
-		return "patch";
-	case METHOD_DELETE:
-		return named ? "delete" : "deletecollection";
-	case METHOD_OTHER:
-		break;
-	}
-	return "";
-}
+/* ---- the decision ---- */
 
 /* What a local user who is nobody here should do about it; "" for all others. */
 static const char *refusal_hint(const Request *r, char *buf, size_t size)
@@ -92,160 +39,127 @@ static const char *refusal_hint(const Request *r, char *buf, size_t size)
 	return buf;
 }
 
-static bool authorize(Request *r)
+/*
+ * As Kubernetes understands a request: a namespace is in itself, and a list or watch of one name is
+ * about that name.
+ */
+static AccessRequest access_request(const Request *r, const char *verb, const Selector *fields)
 {
-	bool is_resource = r->route.type == ROUTE_RESOURCE || r->route.type == ROUTE_REVIEW;
-	AccessRequest a = {
-		.who = r->who,
-		.verb = r->verb,
-		.path = is_resource ? NULL : r->target.path,
-		.group = r->route.group,
-		.resource = r->route.resource,
-		.subresource = r->route.subresource,
-		.namespace = r->route.namespace,
-		.name = r->route.name,
-	};
-	char why[1024], hint[1024];
+	const Route *route = &r->route;
+	AccessRequest a = { .who = r->who, .verb = verb };
 
-	if (authz_allow(&a, why, sizeof(why)))
-		return true;
+	if (!route->of_resource) {
+		a.path = r->target.path;
+		return a;
+	}
+	a.group = route->group;
+	a.resource = route->resource;
+	a.subresource = route->subresource;
+	a.namespace = route->namespace;
+	a.name = route->name;
+	if (!*a.group && streq(a.resource, "namespaces") && a.name && !a.namespace)
+		a.namespace = a.name;
+	if (streq(verb, "list") || streq(verb, "watch"))
+		a.name = selector_exact(fields, "metadata.name");
+	return a;
+}
+
+static void refuse(Request *r, const AccessRequest *a, const char *why)
+{
+	char hint[1024];
+	_cleanup_(xfreep) char *text = NULL;
+
 	atomic_fetch_add(&r->server->counters.refused, 1);
-	refusal_hint(r, hint, sizeof(hint));
-	if (is_resource) {
-		_cleanup_(xfreep) char *text = xasprintf("%s%s", why, hint);
-
-		reply_forbidden(r, r->route.name, text);
-	} else {
-		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", json_object(), "forbidden: %s%s",
-			      why, hint);
-	}
-	return false;
-}
-
-static void dispatch_plain(Request *r)
-{
-	if (r->method != METHOD_GET && r->method != METHOD_HEAD) {
-		reply_method(r, "GET");
+	if (r->who->source == IDENTITY_ANONYMOUS) {
+		reply_failure(r, MHD_HTTP_UNAUTHORIZED, "Unauthorized", NULL, "Unauthorized");
 		return;
 	}
-	plain_handlers[r->route.type](r);
-}
-
-static bool is_power_verb(const Request *r)
-{
-	for (const char *const *v = r->kind->power_verbs; v && *v; v++)
-		if (streq(*v, r->route.subresource))
-			return true;
-	return false;
-}
-
-static void dispatch_subresource(Request *r)
-{
-	bool known = false;
-
-	if (is_power_verb(r)) {
-		if (r->method == METHOD_POST)
-			handle_power(r);
-		else
-			reply_method(r, "POST");
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(subresources); i++) {
-		const Subresource *sub = &subresources[i];
-
-		if (!streq(sub->name, r->route.subresource) ||
-		    (sub->plural ? !r->kind->builtin || !streq(sub->plural, r->kind->plural)
-				 : !r->kind->has_status))
-			continue;
-		known = true;
-		if (sub->method == r->method) {
-			sub->handler(r);
-			return;
-		}
-	}
-	if (known)
-		reply_method(r, "GET, PUT, PATCH");
+	text = xasprintf("%s%s", why, refusal_hint(r, hint, sizeof(hint)));
+	if (a->path)
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", json_object(), "forbidden: %s",
+			      text);
 	else
-		reply_no_route(r);
+		reply_forbidden(r, a->name, text);
 }
 
-static void dispatch_collection(Request *r)
+bool request_may(Request *r, const char *verb)
 {
-	switch (r->method) {
-	case METHOD_GET:
-	case METHOD_HEAD:
-		if (!wants_watch(r))
-			handle_list(r);
-		else if (r->method == METHOD_GET)
-			handle_watch(r);
-		else
-			reply_method(r, "GET");
-		return;
-	case METHOD_POST:
-		if (!r->kind->namespaced || r->route.namespace) {
-			handle_create(r);
-			return;
-		}
-		break;
-	case METHOD_DELETE:
-		if (!r->kind->namespaced || r->route.namespace) {
-			handle_delete_collection(r);
-			return;
-		}
-		break;
-	default:
-		break;
-	}
-	reply_method(r, r->route.namespace || !r->kind->namespaced ? "GET, POST, DELETE" : "GET");
+	Selector fields = SELECTOR_INIT;
+	AccessRequest a;
+	char why[1024];
+	bool allowed;
+
+	/* A selector that cannot be parsed names nothing; its handler will say what is wrong. */
+	(void)selector_parse_fields(target_query(&r->target, "fieldSelector"), &fields, NULL);
+	a = access_request(r, verb, &fields);
+	allowed = authz_allow(&a, why, sizeof(why));
+	if (!allowed)
+		refuse(r, &a, why);
+	selector_done(&fields);
+	return allowed;
 }
 
-static void dispatch_named(Request *r)
+void request_admit(Request *r)
 {
-	switch (r->method) {
-	case METHOD_GET:
-	case METHOD_HEAD:
-		if (wants_watch(r) && r->method == METHOD_GET)
-			handle_watch(r);
-		else
-			handle_get(r);
+	if (r->bad_target) {
+		reply_bad_request(r, "%s", r->bad_reason);
 		return;
-	case METHOD_PUT:
-		handle_update(r);
-		return;
-	case METHOD_PATCH:
-		handle_patch(r);
-		return;
-	case METHOD_DELETE:
-		handle_delete(r);
-		return;
-	default:
-		reply_method(r, "GET, PUT, PATCH, DELETE");
 	}
+	if (!request_authenticate(r))
+		return;
+	if (r->impersonates) {
+		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", json_object(),
+			      "forbidden: impersonation is not offered");
+		return;
+	}
+	r->route = route_parse(&r->target);
+	r->rule = route_rule(&r->route, request_op(r));
+	r->verb = rule_verb(r->rule);
+	r->admitted = request_may(r, r->verb);
 }
+
+/* ---- to the handler ---- */
 
 /* True if path and scope of the kind agree. */
-static bool scope_matches(const Request *r)
+static bool scope_matches(const Request *r, const Kind *kind)
 {
-	if (!r->kind->namespaced)
+	if (r->route.namespace && strlen(r->route.namespace) >= KEY_NAMESPACE_MAX)
+		return false;
+	if (!kind->namespaced)
 		return !r->route.namespace;
 	return r->route.namespace || !r->route.name;
 }
 
-static void dispatch_resource(Request *r)
+static void find_kind(Request *r)
 {
-	r->kind = server_kind(r->server, r->route.group, r->route.version, r->route.resource);
-	if (!r->kind || !scope_matches(r) ||
-	    (r->route.namespace && strlen(r->route.namespace) >= KEY_NAMESPACE_MAX)) {
-		reply_no_route(r);
+	if (!r->route.of_resource)
 		return;
-	}
+	r->kind = server_kind(r->server, r->route.group, r->route.version, r->route.resource);
+	if (r->kind && !scope_matches(r, r->kind))
+		r->kind = kind_unref(r->kind);
 	r->accept = accept_parse(request_header(r, MHD_HTTP_HEADER_ACCEPT));
-	if (r->route.subresource)
-		dispatch_subresource(r);
-	else if (r->route.name)
-		dispatch_named(r);
-	else
-		dispatch_collection(r);
+}
+
+static void reply_wrong_method(Request *r, unsigned ops)
+{
+	static const struct {
+		Op op;
+		const char *method;
+	} methods[] = {
+		{OP_GET,     "GET"   },
+                { OP_POST,   "POST"  },
+                { OP_PUT,    "PUT"   },
+		{ OP_PATCH,  "PATCH" },
+                { OP_DELETE, "DELETE"},
+	};
+	char allow[ALLOW_MAX] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (ops & methods[i].op)
+			n += (size_t)snprintf(allow + n, sizeof(allow) - n, "%s%s", n ? ", " : "",
+					      methods[i].method);
+	reply_method(r, allow);
 }
 
 static bool is_stopping(Server *s)
@@ -260,26 +174,24 @@ static bool is_stopping(Server *s)
 
 void request_dispatch(Request *r)
 {
-	r->route = route_parse(&r->target);
-	r->verb = request_verb(r);
+	const RouteRow *row;
+	unsigned ops;
+
+	assert(r->admitted);
 	if (is_stopping(r->server)) {
 		reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL,
 			      "the server is stopping");
 		r->reply.close = true;
 		return;
 	}
-	if (r->method == METHOD_OTHER) {
-		reply_method(r, "GET, POST, PUT, PATCH, DELETE");
-		return;
-	}
-	if (!authorize(r))
-		return;
-	if (r->route.type == ROUTE_NONE)
+	find_kind(r);
+	row = route_find(r, &ops);
+	if (row) {
+		assert(row->rule == r->rule);
+		row->handler(r);
+	} else if (ops) {
+		reply_wrong_method(r, ops);
+	} else {
 		reply_no_route(r);
-	else if (r->route.type == ROUTE_RESOURCE)
-		dispatch_resource(r);
-	else if (r->route.type == ROUTE_REVIEW)
-		handle_review(r);
-	else
-		dispatch_plain(r);
+	}
 }

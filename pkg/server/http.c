@@ -3,9 +3,9 @@
  * HTTP: what libmicrohttpd calls, from a connection's first byte to the end of an answer.
  *
  * The order for one request: request_begin() with the raw target, access_handler() once with the
- * head (who, framing, size), then with pieces of the body, then once more to dispatch, and again
- * each time the request was suspended and resumed; request_completed() at the end, however it
- * ended. All on the connection's own HTTP thread.
+ * head (framing, size, who, may they), then with pieces of the body, then once more to dispatch,
+ * and again each time the request was suspended and resumed; request_completed() at the end,
+ * however it ended. All on the connection's own HTTP thread.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -224,7 +224,7 @@ static bool check_browser(Request *r)
 	return false;
 }
 
-/* False if the request is answered already. */
+/* False if the request is answered already, and nothing more is read. */
 static bool check_head(Request *r)
 {
 	HeadScan scan = { 0 };
@@ -232,17 +232,7 @@ static bool check_head(Request *r)
 	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, scan_header, &scan);
 	if (!check_framing(r, &scan) || !check_size(r, &scan) || !check_browser(r))
 		return false;
-	if (r->bad_target) {
-		reply_bad_request(r, "%s", r->bad_reason);
-		return false;
-	}
-	if (!request_authenticate(r))
-		return false;
-	if (scan.impersonates) {
-		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
-			      "forbidden: impersonation is not offered");
-		return false;
-	}
+	r->impersonates = scan.impersonates;
 	return true;
 }
 
@@ -277,7 +267,7 @@ static enum MHD_Result request_answer(Request *r)
 	if (reply->content_type)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 					reply->content_type);
-	if (reply->allow)
+	if (*reply->allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
 	if (reply->close)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -325,10 +315,12 @@ static enum MHD_Result request_proceed(Request *r)
 	return request_answer(r);
 }
 
+/* A body that will not be used is read and dropped: the answer must find somebody who listens. */
 static enum MHD_Result take_body(Request *r, const char *data, size_t *size)
 {
-	strbuf_add(&r->body, data, *size);
-	if (r->body.overflow) {
+	if (r->admitted)
+		strbuf_add(&r->body, data, *size);
+	if (r->body.overflow || !r->admitted) {
 		r->discarded += *size;
 		if (r->discarded > BODY_DISCARD_MAX)
 			return MHD_NO;
@@ -352,10 +344,13 @@ static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection 
 			return request_answer(r);
 		r->state = REQUEST_BODY;
 		conn_set_deadline(r->conn, BODY_DEADLINE);
+		request_admit(r);
 		return MHD_YES;
 	case REQUEST_BODY:
 		if (*upload_data_size)
 			return take_body(r, upload_data, upload_data_size);
+		if (!r->admitted)
+			return request_proceed(r);
 		if (r->body.overflow) {
 			reply_failure(r, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLarge", NULL,
 				      "the body is larger than %u bytes", BODY_MAX);

@@ -36,6 +36,7 @@
 #define SESSIONS_MAX      64
 #define CONFLICT_RETRIES  5
 #define MANAGER_NAME_MAX  128
+#define ALLOW_MAX         48
 
 #define API_GROUP_ALL_VERBS \
 	"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"
@@ -104,6 +105,26 @@ typedef struct Conn {
 
 /* ---- a request and its reply ---- */
 
+/* What must be allowed: a verb on a resource, or on a path that is none. */
+typedef enum Rule {
+	RULE_NONE, /* a method that nobody is ever granted by name */
+	RULE_PATH_GET,
+	RULE_PATH_POST,
+	RULE_PATH_PUT,
+	RULE_PATH_PATCH,
+	RULE_PATH_DELETE,
+	RULE_GET,
+	RULE_LIST,
+	RULE_WATCH,
+	RULE_CREATE,
+	RULE_UPDATE,
+	RULE_PATCH,
+	RULE_DELETE,
+	RULE_DELETECOLLECTION,
+	_RULE_MAX,
+} Rule;
+const char *rule_verb(Rule rule);
+
 typedef enum Accept { ACCEPT_JSON, ACCEPT_TABLE, ACCEPT_METADATA } Accept;
 
 typedef struct Reply {
@@ -114,7 +135,7 @@ typedef struct Reply {
 	Object *object;                /* instead of body: its text is sent */
 	struct MHD_Response *response; /* instead of both: a stream or a big list */
 	bool close;
-	const char *allow; /* the methods, for 405 */
+	char allow[ALLOW_MAX]; /* the methods, for 405 */
 	char **warnings;
 } Reply;
 
@@ -148,10 +169,12 @@ struct Request {
 	RequestState state;
 	Method method;
 	Target target;
-	bool bad_target;
+	bool bad_target, impersonates;
 	char *bad_reason;
 	Route route;
+	Rule rule;
 	const char *verb; /* "get", "list", ...: what authorization was asked for */
+	bool admitted;    /* who it is may do it: only then a handler runs */
 	Kind *kind;       /* of route.resource */
 	Accept accept;
 	bool discovery_v2, discovery_v2beta1;
@@ -248,10 +271,49 @@ int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err);
 void request_suspend(Request *r);
 void request_resume(Request *r);
 const char *request_header(Request *r, const char *name); /* NULL if absent */
-/* Calls the handler for the request; sets a reply or suspends. route table in dispatch.c. */
+
+/* ---- dispatch.c, routes.c ---- */
+
+/* With the head: who, and may they? Sets r->admitted, or leaves the refusal as reply. */
+void request_admit(Request *r);
+/* With the body, if admitted: calls the handler; sets a reply or suspends. */
 void request_dispatch(Request *r);
-/* What a GET lists, a DELETE removes, ...: the verb of an API request. */
-const char *request_verb(const Request *r);
+/*
+ * The decision about what the request names, for a verb that shows only later (an apply that turns
+ * out to create). False = refused and answered.
+ */
+bool request_may(Request *r, const char *verb);
+
+/* What is done to a path: the method, and whether a collection is to be watched. */
+typedef enum Op {
+	OP_GET = 1 << 0,
+	OP_HEAD = 1 << 1,
+	OP_WATCH = 1 << 2,
+	OP_WATCH_HEAD = 1 << 3,
+	OP_POST = 1 << 4,
+	OP_PUT = 1 << 5,
+	OP_PATCH = 1 << 6,
+	OP_DELETE = 1 << 7,
+	OP_OTHER = 1 << 8,
+} Op;
+Op request_op(const Request *r);
+
+typedef struct RouteRow {
+	RouteType type;
+	unsigned ops;
+	const char *resource;    /* "group/plural"; NULL = any */
+	const char *subresource; /* NULL = any */
+	Rule rule;
+	void (*handler)(Request *r);
+	bool (*offered)(const Request *r); /* does r->kind have it? */
+	bool kindless;                     /* served without a kind */
+} RouteRow;
+/* All there are, for tests. */
+const RouteRow *route_rows(size_t *ret_n);
+/* What must be allowed for that, whether such a route exists or not. Looks nothing up. */
+Rule route_rule(const Route *route, Op op);
+/* The row for the request and its kind (r->kind, or NULL); else NULL and the ops that there are. */
+const RouteRow *route_find(const Request *r, unsigned *ret_ops);
 
 /* ---- reply.c: answers ---- */
 

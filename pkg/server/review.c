@@ -55,17 +55,7 @@ void handle_review(Request *r)
 	_cleanup_(xfreep) char *gv = xasprintf("%s/%s", r->route.group, r->route.version);
 	bool access = streq(r->route.resource, "selfsubjectaccessreviews");
 	bool rules = streq(r->route.resource, "selfsubjectrulesreviews");
-	bool user = streq(r->route.resource, "selfsubjectreviews");
-	bool authentication = streq(r->route.group, "authentication.k8s.io");
 
-	if ((!access && !rules && !user) || user != authentication) {
-		reply_no_route(r);
-		return;
-	}
-	if (r->method != METHOD_POST) {
-		reply_method(r, "POST");
-		return;
-	}
 	if (body_decode(r, &tree) < 0)
 		return;
 	if (tree && !json_is_object(tree)) {

@@ -48,16 +48,14 @@ static void parse_resource(Route *route, char *const *rest, size_t n)
 		rest += 2;
 		n -= 2;
 	}
-	if (n == 0 || n > 3)
+	if (n == 0)
 		return;
-	route->type = ROUTE_RESOURCE;
+	route->of_resource = true;
 	route->resource = rest[0];
 	route->name = n > 1 ? rest[1] : NULL;
 	route->subresource = n > 2 ? rest[2] : NULL;
-	if ((streq(route->group, "authorization.k8s.io") ||
-	     streq(route->group, "authentication.k8s.io")) &&
-	    streq(route->version, "v1") && n == 1 && !route->namespace)
-		route->type = ROUTE_REVIEW;
+	if (n <= 3)
+		route->type = n == 1 ? ROUTE_COLLECTION : n == 2 ? ROUTE_NAMED : ROUTE_SUBRESOURCE;
 }
 
 Route route_parse(const Target *t)

@@ -56,17 +56,21 @@ typedef enum RouteType {
 	ROUTE_OPENAPI_V2,
 	ROUTE_OPENAPI_V3,
 	ROUTE_OPENAPI_V3_GROUP,
-	ROUTE_REVIEW, /* SelfSubjectAccessReview and its like */
-	ROUTE_RESOURCE,
+	ROUTE_COLLECTION,  /* …/instances */
+	ROUTE_NAMED,       /* …/instances/NAME */
+	ROUTE_SUBRESOURCE, /* …/instances/NAME/log */
 	_ROUTE_MAX,
 } RouteType;
 
 /* Strings are borrowed from the Target; NULL where the path has none. */
 typedef struct Route {
 	RouteType type;
+	bool of_resource;  /* about a resource; else its path alone says what it is about */
 	const char *group; /* "" = core */
 	const char *version, *namespace, *resource, *name, *subresource;
 } Route;
 
-/* ROUTE_NONE if no route has that shape. */
+/* ROUTE_NONE if no route has that shape; it may still be one of a resource, and below a
+ * subresource.
+ */
 Route route_parse(const Target *t);

@@ -81,7 +81,7 @@ void reply_no_route(Request *r)
 
 void reply_method(Request *r, const char *allow)
 {
-	r->reply.allow = allow;
+	snprintf(r->reply.allow, sizeof(r->reply.allow), "%s", allow);
 	reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
 		      status_details(r, NULL, NULL),
 		      "the server does not allow this method on the requested resource");

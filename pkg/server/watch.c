@@ -26,7 +26,7 @@ typedef struct WatchStream {
 	struct MHD_Connection *mhd;
 	Kind *kind;
 	Selection sel; /* borrows namespace and name */
-	char *namespace, *name;
+	char *namespace;
 	Accept accept;
 	char *include;
 	Watch *watch;
@@ -321,7 +321,6 @@ static void watch_stream_free(void *arg)
 	strbuf_done(&w->out);
 	kind_unref(w->kind);
 	free(w->namespace);
-	free(w->name);
 	free(w->include);
 	pthread_mutex_destroy(&w->lock);
 	atomic_fetch_sub(&w->server->counters.watches, 1);
@@ -446,10 +445,6 @@ void handle_watch(Request *r)
 		return;
 	}
 	w->sel.namespace = w->namespace;
-	if (r->route.name) { /* GET .../NAME?watch=true */
-		w->name = xstrdup(r->route.name);
-		w->sel.name = w->name;
-	}
 	w->tell_initial_end = o.send_initial;
 	if (o.timeout != USEC_INFINITY)
 		w->end_at = clock_now(server_clock(r->server)) + o.timeout;

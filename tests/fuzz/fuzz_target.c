@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				FUZZ_REQUIRE((unsigned char)*s >= 0x20 && *s != 0x7f);
 		}
 		route = route_parse(&t);
-		FUZZ_REQUIRE(route.type != ROUTE_RESOURCE || route.resource);
+		FUZZ_REQUIRE(!route.of_resource || route.resource);
 		if (target_query(&t, "labelSelector"))
 			select_with(selector_parse_labels, target_query(&t, "labelSelector"));
 		if (target_query(&t, "fieldSelector"))
