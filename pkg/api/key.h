@@ -46,6 +46,7 @@ const char *key_format(const Key *k, char *buf, size_t size);
 #define GR_NAMESPACE group_resource("", "namespaces")
 #define GR_SECRET    group_resource("", "secrets")
 #define GR_CONFIGMAP group_resource("", "configmaps")
+#define GR_QUOTA     group_resource("", "resourcequotas")
 #define GR_EVENT     group_resource("", "events")
 #define GR_CRD       group_resource("apiextensions.k8s.io", "customresourcedefinitions")
 /* Internal records, never served: allocations (VNI, address, MAC, port id) and the like. */

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "api/quota.h"
 #include "api/schema_internal.h"
 #include "base/memory.h"
 #include "json/json.h"
@@ -269,6 +270,11 @@ json_t *kind_cells(const Kind *k, const json_t *tree)
 	json_t *cells = json_array();
 
 	for (size_t i = 0; i < k->n_columns; i++)
-		json_array_append_new(cells, cell(owned(k)->paths[i], tree));
+		if (k->gr == GR_QUOTA && k->columns[i].type == PRINTER_STRING)
+			/* Kubernetes' columns, which no path can say. */
+			json_array_append_new(cells,
+					      quota_cell(tree, streq(k->columns[i].name, "Limit")));
+		else
+			json_array_append_new(cells, cell(owned(k)->paths[i], tree));
 	return cells;
 }

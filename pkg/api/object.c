@@ -3,10 +3,10 @@
  * Object: one allocation that holds the struct, the head's arrays, the head blob (whose strings the
  * arrays point into) and the text. See object.h.
  *
- * The blob: "SFH1", four 32-bit counts (labels, annotations, owners, finalizers), the generation,
+ * The blob: "SFH2", four 32-bit counts (labels, annotations, owners, finalizers), the generation,
  * all little endian; then NUL-terminated strings: uid, creation, deletion; key and value of each
  * label and annotation; apiVersion, kind, name, uid and flags ("c", "b") of each owner; the
- * finalizers; the cells.
+ * finalizers; the cells; the charge.
  */
 #include "api/object.h"
 
@@ -14,11 +14,12 @@
 #include <stdatomic.h>
 
 #include "api/kind.h"
+#include "api/quota.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "json/json.h"
 
-#define BLOB_MAGIC  "SFH1"
+#define BLOB_MAGIC  "SFH2"
 #define BLOB_COUNTS 4
 #define BLOB_FIXED  (4 + BLOB_COUNTS * sizeof(uint32_t) + sizeof(uint64_t))
 
@@ -210,6 +211,7 @@ static bool read_head(Object *o, char *arrays, const uint32_t *counts)
 	finalizers[counts[3]] = NULL;
 	h->finalizers = finalizers;
 	h->cells = next_string(&r);
+	h->charge = next_string(&r);
 	return !r.bad;
 }
 
@@ -338,8 +340,9 @@ static uint32_t add_finalizers(StrBuf *b, const json_t *finalizers)
 	return n;
 }
 
-static void encode_blob(const Kind *kind, const json_t *tree, StrBuf *b)
+static void encode_blob(const Key *key, const Kind *kind, const json_t *tree, StrBuf *b)
 {
+	_cleanup_(xfreep) char *charge = quota_charge(key, tree);
 	const json_t *meta = json_object_get(tree, "metadata");
 	uint64_t generation = htole64((uint64_t)json_integer_at(meta, "generation", 0));
 	const char *uid = json_string_at(meta, "uid");
@@ -366,6 +369,7 @@ static void encode_blob(const Kind *kind, const json_t *tree, StrBuf *b)
 	} else {
 		add_string(b, "");
 	}
+	add_string(b, charge);
 	for (size_t i = 0; i < BLOB_COUNTS; i++)
 		n[i] = htole32(n[i]);
 	memcpy(b->buf + 4, n, sizeof(n));
@@ -393,7 +397,7 @@ Object *object_new(const Key *key, const Kind *kind, const json_t *tree, int64_t
 	json_object_set_new(copy, "metadata", meta);
 	text = json_canonical(copy);
 	len = strlen(text);
-	encode_blob(kind, tree, &blob);
+	encode_blob(key, kind, tree, &blob);
 	rc = object_new_from_parts(key, create_rev, rev, blob.buf, blob.len, text, len, &o, NULL);
 	assert(rc == 0);
 	return o;

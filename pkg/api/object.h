@@ -40,6 +40,8 @@ typedef struct ObjectHead {
 	const char *const *finalizers; /* NULL-terminated */
 	const char *cells; /* JSON array: the kind's printer cells without Age; "" if the kind has
 			      none */
+	const char *charge; /* what it takes of its namespace's quotas (quota.h); "" = it is only
+			       counted */
 } ObjectHead;
 
 typedef struct Object Object;

@@ -104,7 +104,7 @@ static const char *mantissa_parse(const char *s, wide *ret, uint64_t *ret_scale,
 	return digits ? s : NULL;
 }
 
-int quantity_parse(const char *s, uint64_t *ret, Error *err)
+static int parse(const char *s, bool up, uint64_t *ret, Error *err)
 {
 	uint64_t num, den, scale;
 	wide value, divisor;
@@ -121,12 +121,22 @@ int quantity_parse(const char *s, uint64_t *ret, Error *err)
 	if (value / scale > UINT64_MAX / num)
 		return quantity_bad(s, " (it is too large)", err);
 	divisor = (wide)scale * den;
-	value = value * num + (rest ? 1 : 0);
-	value = (value + divisor - 1) / divisor;
+	value = value * num + (up && rest ? 1 : 0);
+	value = (value + (up ? divisor - 1 : 0)) / divisor;
 	if (value > INT64_MAX)
 		return quantity_bad(s, " (it is too large)", err);
 	*ret = (uint64_t)value;
 	return 0;
+}
+
+int quantity_parse(const char *s, uint64_t *ret, Error *err)
+{
+	return parse(s, true, ret, err);
+}
+
+int quantity_parse_floor(const char *s, uint64_t *ret, Error *err)
+{
+	return parse(s, false, ret, err);
 }
 
 int quantity_parse_json(const json_t *v, uint64_t *ret, Error *err)

@@ -11,6 +11,7 @@
 #include "base/error.h"
 
 int quantity_parse(const char *s, uint64_t *ret, Error *err);
+int quantity_parse_floor(const char *s, uint64_t *ret, Error *err); /* rounded down */
 int quantity_parse_json(const json_t *v, uint64_t *ret, Error *err);
 /* Canonical binary form: "1Gi", "1536Mi", "1000" bytes where nothing larger divides. */
 #define QUANTITY_TEXT_MAX 32

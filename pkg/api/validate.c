@@ -270,6 +270,7 @@ static const struct {
 	{"shakenfist.io",         "instances",                 validate_instance},
 	{ "shakenfist.io",        "networks",                  validate_network },
 	{ "shakenfist.io",        "images",                    validate_image   },
+	{ "",		     "resourcequotas",            validate_quota   },
 	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd     },
 };
 

@@ -12,6 +12,7 @@
 void validate_instance(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_network(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_image(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_quota(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors);
 /* apiVersion, kind, metadata. */
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors);

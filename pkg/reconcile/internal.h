@@ -95,4 +95,5 @@ ControllerSpec image_controller(void);
 ControllerSpec node_controller(void);
 ControllerSpec namespace_controller(void);
 ControllerSpec owner_controller(void);
+ControllerSpec quota_controller(void);
 ControllerSpec event_controller(void);

@@ -14,11 +14,12 @@ static const struct {
 } controllers[] = {
 	{"namespace", namespace_controller},
         { "owner",    owner_controller    },
-	{ "event",    event_controller    },
-        { "node",     node_controller     },
-	{ "image",    image_controller    },
-        { "network",  network_controller  },
-	{ "instance", instance_controller },
+	{ "quota",    quota_controller    },
+        { "event",    event_controller    },
+	{ "node",     node_controller     },
+        { "image",    image_controller    },
+	{ "network",  network_controller  },
+        { "instance", instance_controller },
 };
 
 static bool controller_is_wanted(char *const *list, const char *name)
@@ -36,7 +37,7 @@ static int check_list(char *const *list, Error *err)
 		if (i == ARRAY_SIZE(controllers) && !streq(*name, "all") && !streq(*name, "none"))
 			return error_set(err, ERR_INVALID,
 					 "there is no controller \"%s\": choose all, none, or a "
-					 "list of namespace, owner, event, "
+					 "list of namespace, owner, quota, event, "
 					 "node, image, network, instance",
 					 *name);
 	}

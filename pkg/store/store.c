@@ -255,6 +255,7 @@ Store *store_free(Store *s)
 	s->backend->ops->free(s->backend);
 	fd_close(s->revision_fd);
 	history_done(&s->history);
+	usage_forget(s);
 	image_free(s->image);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);
@@ -491,6 +492,10 @@ int store_dry_run(Store *s, Txn *t, TxnResult *ret, Error *err)
 
 	pthread_mutex_lock(&s->lock);
 	rc = job->rc < 0 ? job->rc : job_check(s, job);
+	if (rc == 0)
+		rc = usage_admit(s, job);
+	if (rc == 0)
+		usage_revert(s, job);
 	revision = s->revision;
 	pthread_mutex_unlock(&s->lock);
 	if (rc < 0) {

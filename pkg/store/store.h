@@ -67,6 +67,11 @@ int store_list_owned(Store *s, const char *uid, ObjectList **ret, Error *err);
 size_t store_count(Store *s, const GroupResource *gr, const char *namespace);
 /* All namespaced objects of a namespace, of every kind but Event. */
 int store_list_namespace(Store *s, const char *namespace, ObjectList **ret, Error *err);
+/*
+ * How much of each resource that this ResourceQuota bounds is taken in its namespace: exact, as of
+ * now. A new object of amounts. -ERR_NOT_FOUND if it is gone.
+ */
+int store_quota_used(Store *s, const Object *quota, json_t **ret, Error *err);
 
 /* Internal records (GR_ALLOC, ...): body is any JSON; name order. */
 int store_record_get(Store *s, const Key *key, json_t **ret, int64_t *ret_rev, Error *err);
@@ -91,6 +96,7 @@ bool txn_is_empty(const Txn *t);
  * creationTimestamp, generation 1 and resourceVersion, and drops `status` if the kind has that
  * subresource, unless with_status. In a namespaced kind the namespace must exist and be Active
  * (-ERR_NOT_FOUND / -ERR_FORBIDDEN). -ERR_EXISTS if the key is taken.
+ * -ERR_FORBIDDEN too, here and for an update, if more would be taken than a ResourceQuota allows.
  */
 void txn_create(Txn *t, const Key *key, const json_t *tree, bool with_status);
 /*

@@ -2,7 +2,7 @@
 /*
  * What the files of the Store share. store.c: life cycle and reads; txn.c: from operations to a
  * Job; writer.c: the writer thread; history.c: events kept for watches and old lists; watch.c;
- * list.c; kinds.c: definitions that are stored.
+ * list.c; kinds.c: definitions that are stored; usage.c: quotas.
  *
  * `lock` guards everything below it in Store. Image, history and revision are changed by the writer
  * only (under the lock), so the writer reads them without. The backend is the writer's alone once
@@ -15,6 +15,7 @@
 #include "store/image.h"
 #include "store/rules.h"
 #include "store/store.h"
+#include "store/usage.h"
 
 /* ---- history ---- */
 
@@ -131,6 +132,7 @@ struct Store {
 	bool stopping;
 	usec_t retry_at, retry_delay; /* of opening it again */
 	usec_t compact_at;            /* not before, after a failure */
+	Usage *usages; /* of namespaces with quotas, as far as somebody has asked */
 	StoreStats stats;
 };
 

@@ -258,6 +258,14 @@ static void job_refused(Job *job, BackendTxn *t)
 				    key_format(&t->preconditions[t->failed].key, buf, sizeof(buf)));
 }
 
+/* Some of what was let through has not happened, or not as far as is known. */
+static void usages_forget(Store *s)
+{
+	pthread_mutex_lock(&s->lock);
+	usage_forget(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void batch_failed(Store *s, Batch *b, int rc, const Error *cause)
 {
 	ErrorCode code = rc == -ERR_EXHAUSTED ? ERR_EXHAUSTED : ERR_UNAVAILABLE;
@@ -280,6 +288,7 @@ static void batch_failed(Store *s, Batch *b, int rc, const Error *cause)
 static void batch_append(Store *s, Batch *b)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
+	bool refused = false;
 	int rc;
 
 	for (size_t i = 0; i < b->n; i++)
@@ -290,9 +299,13 @@ static void batch_append(Store *s, Batch *b)
 	} else {
 		batch_apply(s, b);
 		for (size_t i = 0; i < b->n; i++)
-			if (b->txns[i].rc < 0)
+			if (b->txns[i].rc < 0) {
 				job_refused(b->jobs[i], &b->txns[i]);
+				refused = true;
+			}
 	}
+	if (rc < 0 || refused)
+		usages_forget(s);
 	for (size_t i = 0; i < b->n; i++)
 		error_done(&b->txns[i].err);
 }
@@ -413,6 +426,7 @@ static int recover(Store *s, Error *err)
 		kinds_load(s);
 	pthread_mutex_lock(&s->lock);
 	s->revision = MAX(s->revision, rev);
+	usage_forget(s);
 	s->broken = false;
 	s->stats.reloads++;
 	pthread_mutex_unlock(&s->lock);
@@ -485,6 +499,19 @@ static void compact(Store *s)
 
 /* ---- the loop ---- */
 
+static int job_admit(Store *s, Job *job)
+{
+	int rc = job_check(s, job);
+
+	if (rc < 0)
+		return rc;
+	drop_equal_data(s, job);
+	pthread_mutex_lock(&s->lock);
+	rc = usage_admit(s, job);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
 static void batch_run(Store *s, Job **jobs, size_t n)
 {
 	Batch b = { 0 };
@@ -500,10 +527,8 @@ static void batch_run(Store *s, Job **jobs, size_t n)
 					  "the store is being opened again after a failed commit");
 		} else if (job->call) {
 			job->rc = job->call(s, &job->err);
-		} else if (job_check(s, job) == 0) {
-			drop_equal_data(s, job);
-			if (job_would_change(job))
-				b.jobs[b.n++] = job;
+		} else if (job_admit(s, job) == 0 && job_would_change(job)) {
+			b.jobs[b.n++] = job;
 		}
 	}
 	if (b.n > 0)

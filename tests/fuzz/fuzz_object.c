@@ -19,7 +19,8 @@ static size_t read_labels(const Label *labels, size_t n)
 static size_t read_all(const Object *o)
 {
 	const ObjectHead *h = object_head(o);
-	size_t sum = strlen(h->uid) + strlen(h->creation_timestamp) + strlen(h->cells);
+	size_t sum = strlen(h->uid) + strlen(h->creation_timestamp) + strlen(h->cells) +
+		     strlen(h->charge);
 
 	if (h->deletion_timestamp)
 		sum += strlen(h->deletion_timestamp);
