@@ -38,8 +38,8 @@ typedef struct ObjectHead {
 	const OwnerReference *owners;
 	size_t n_owners;
 	const char *const *finalizers; /* NULL-terminated */
-	const char *cells; /* JSON array: the kind's printer cells without Age; "" if the kind has
-			      none */
+	const char *cells;  /* JSON array: the kind's printer cells without Age; "" if the kind has
+			       none */
 	const char *charge; /* what it takes of its namespace's quotas (quota.h); "" = it is only
 			       counted */
 } ObjectHead;

@@ -132,7 +132,7 @@ struct Store {
 	bool stopping;
 	usec_t retry_at, retry_delay; /* of opening it again */
 	usec_t compact_at;            /* not before, after a failure */
-	Usage *usages; /* of namespaces with quotas, as far as somebody has asked */
+	Usage *usages;                /* of namespaces with quotas, as far as somebody has asked */
 	StoreStats stats;
 };
 
