@@ -21,32 +21,33 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 # ---- what is there ---------------------------------------------------------------------------------------------
 
 # Floor order, lowest first.
-PKGS := base yaml json daemon api driver driver/libvirt driver/net driver/image driver/seed driver/fake \
+PKGS := base pki yaml json daemon api driver driver/libvirt driver/net driver/image driver/seed driver/fake \
         store controller reconcile server client
 
 # What a test of a package (tests/*/<package with _ for />/) links: itself and the floors below that it uses.
 USES_base           := base
 USES_yaml           := yaml base
 USES_json           := json base
+USES_pki            := pki base
 USES_daemon         := daemon base
-USES_api            := api json yaml base
+USES_api            := api json yaml pki base
 USES_driver         := driver base
 USES_driver_libvirt := driver/libvirt driver/fake driver/seed driver base
 USES_driver_net     := driver/net driver/fake driver json daemon base
 USES_driver_image   := driver/image driver/fake driver json daemon base
 USES_driver_seed    := driver/seed driver/fake driver json base
 USES_driver_fake    := driver/fake driver base
-USES_store          := store api json yaml base
-USES_controller     := controller store api daemon json yaml base
-USES_reconcile      := reconcile controller store driver/fake driver api daemon json yaml base
-USES_server         := server controller store driver/fake driver api daemon json yaml base
-USES_client         := client api json yaml base
+USES_store          := store api json yaml pki base
+USES_controller     := controller store api daemon json yaml pki base
+USES_reconcile      := reconcile controller store driver/fake driver api daemon json yaml pki base
+USES_server         := server controller store driver/fake driver api daemon json yaml pki base
+USES_client         := client api json yaml pki base
 USES_all            := client server reconcile controller store driver/fake driver/seed driver/image driver/net \
-                       driver/libvirt driver api daemon json yaml base
+                       driver/libvirt driver api daemon json yaml pki base
 USES_fuzz           := $(USES_all)
 USES_sfd            := server reconcile controller store driver/fake driver/seed driver/image driver/net \
-                       driver/libvirt driver api daemon json yaml base
-USES_sfctl          := cmd/sfctl client api json yaml base
+                       driver/libvirt driver api daemon json yaml pki base
+USES_sfctl          := cmd/sfctl client api json yaml pki base
 
 DEPS_PC   := jansson libfyaml libvirt libxml-2.0 libcurl sqlite3 libcap-ng libseccomp libsystemd libmicrohttpd gnutls \
              libnl-3.0 libnl-route-3.0 libnftables libmnl libisofs-1 smartcols cmocka
