@@ -3,10 +3,11 @@
  * Kinds, compiled from CustomResourceDefinitions. See kind.h. Three things a CRD of ours says
  * beyond Kubernetes' form, as annotations: shakenfist.io/power-verbs (comma-separated
  * subresources), shakenfist.io/name-format (dns-label), and that the group of a core kind is empty
- * (spec.group "").
+ * (spec.group ""). A column may say x-sf-cell: count, path or first.
  */
 #include "api/kind.h"
 
+#include <ctype.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -18,10 +19,19 @@
 #define ANNOTATION_VERBS       "shakenfist.io/power-verbs"
 #define ANNOTATION_NAME_FORMAT "shakenfist.io/name-format"
 
+/* What becomes of the matches of a column's path; other than the first only for kinds of ours. */
+typedef enum CellForm {
+	CELL_VALUE, /* the first one; texts are joined with commas */
+	CELL_COUNT, /* how many there are */
+	CELL_PATH,  /* in lower case, joined with slashes: "instance/web-1" */
+	CELL_FIRST, /* the first text */
+} CellForm;
+
 typedef struct OwnedKind {
 	Kind kind; /* first: what others see */
 	atomic_uint refs;
 	JsonPath **paths; /* of the columns */
+	CellForm *forms;
 } OwnedKind;
 
 static OwnedKind *owned(const Kind *k)
@@ -50,6 +60,7 @@ static void kind_free(OwnedKind *o)
 	}
 	free((void *)k->columns);
 	free(o->paths);
+	free(o->forms);
 	strv_free((char **)k->short_names);
 	strv_free((char **)k->categories);
 	strv_free((char **)k->power_verbs);
@@ -119,6 +130,19 @@ static PrinterType printer_type(const char *s)
 	return PRINTER_STRING;
 }
 
+static CellForm cell_form(const json_t *column)
+{
+	static const char *const names[] = {
+		[CELL_COUNT] = "count", [CELL_PATH] = "path", [CELL_FIRST] = "first"
+	};
+	const char *form = json_string_at(column, "x-sf-cell");
+
+	for (size_t i = CELL_COUNT; form && i < ARRAY_SIZE(names); i++)
+		if (streq(form, names[i]))
+			return (CellForm)i;
+	return CELL_VALUE;
+}
+
 static const char *dup_or(const char *s, const char *otherwise)
 {
 	return xstrdup(s ? s : otherwise);
@@ -134,10 +158,12 @@ static int add_column(OwnedKind *o, const char *name, const char *type, const ch
 
 	o->kind.columns = columns;
 	o->paths = xrealloc(o->paths, o->kind.n_columns + 1, sizeof(*o->paths));
+	o->forms = xrealloc(o->forms, o->kind.n_columns + 1, sizeof(*o->forms));
 	rc = jsonpath_compile(path, &compiled, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "column %s", name);
 	o->paths[o->kind.n_columns] = compiled;
+	o->forms[o->kind.n_columns] = CELL_VALUE;
 	columns[o->kind.n_columns++] = (PrinterColumn){ .name = xstrdup(name),
 							.type = printer_type(type),
 							.format = dup_or(format, ""),
@@ -166,6 +192,8 @@ static int compile_columns(OwnedKind *o, const json_t *version, Error *err)
 				(int)json_integer_at(c, "priority", 0), err);
 		if (rc < 0)
 			return rc;
+		if (o->kind.builtin)
+			o->forms[o->kind.n_columns - 1] = cell_form(c);
 	}
 	if (json_array_size(list) == 0)
 		rc = add_column(o, "Age", "date", "", "", ".metadata.creationTimestamp", 0, err);
@@ -215,6 +243,7 @@ int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
 	int rc;
 
 	atomic_init(&o->refs, 1);
+	k->builtin = builtin;
 	rc = compile_names(o, crd, version, err);
 	if (rc == 0)
 		rc = compile_columns(o, version, err);
@@ -228,7 +257,6 @@ int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
 		k->schema = schema;
 		rc = schema ? 0 : -ERR_INVALID;
 	}
-	k->builtin = builtin;
 	k->description = dup_or(description, "");
 	k->has_status = json_at(version, "subresources.status") != NULL;
 	k->name_is_dns_label =
@@ -245,24 +273,42 @@ int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
 
 /* ---- cells ---- */
 
-/* The first match; several strings are joined, so that a list of addresses is one cell. */
-static json_t *cell(const JsonPath *path, const json_t *tree)
+static json_t *joined_cell(const json_t *found, const char *separator, bool lower)
 {
-	_cleanup_(json_decrefp) json_t *found = jsonpath_find(path, tree);
 	_cleanup_(strbuf_done) StrBuf joined = STRBUF_INIT;
 	json_t *v;
 	size_t i;
 
-	if (json_array_size(found) == 0)
-		return json_null();
-	v = json_array_get(found, 0);
-	if (json_array_size(found) == 1 || !json_is_string(v))
-		return json_is_object(v) || json_is_array(v) ? json_deep_copy(v) : json_incref(v);
 	json_array_foreach (found, i, v) {
 		if (json_is_string(v))
-			strbuf_addf(&joined, "%s%s", joined.len ? "," : "", json_string_value(v));
+			strbuf_addf(&joined, "%s%s", joined.len ? separator : "",
+				    json_string_value(v));
 	}
+	for (size_t n = 0; lower && n < joined.len; n++)
+		joined.buf[n] = (char)tolower((unsigned char)joined.buf[n]);
 	return json_string(strbuf_str(&joined));
+}
+
+/* The first match; several strings are joined, so that a list of addresses is one cell. */
+static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
+{
+	_cleanup_(json_decrefp) json_t *found = jsonpath_find(path, tree);
+	json_t *v = json_array_get(found, 0);
+
+	if (form == CELL_COUNT)
+		return json_integer((json_int_t)json_array_size(found));
+	for (size_t i = 1; form == CELL_FIRST && i < json_array_size(found) && !json_is_string(v);
+	     i++)
+		v = json_array_get(found, i);
+	if (!v)
+		return json_null();
+	if (form == CELL_FIRST)
+		return json_incref(v);
+	if (form == CELL_PATH)
+		return joined_cell(found, "/", true);
+	if (json_array_size(found) == 1 || !json_is_string(v))
+		return json_is_object(v) || json_is_array(v) ? json_deep_copy(v) : json_incref(v);
+	return joined_cell(found, ",", false);
 }
 
 json_t *kind_cells(const Kind *k, const json_t *tree)
@@ -275,6 +321,7 @@ json_t *kind_cells(const Kind *k, const json_t *tree)
 			json_array_append_new(cells,
 					      quota_cell(tree, streq(k->columns[i].name, "Limit")));
 		else
-			json_array_append_new(cells, cell(owned(k)->paths[i], tree));
+			json_array_append_new(cells,
+					      cell(owned(k)->paths[i], owned(k)->forms[i], tree));
 	return cells;
 }

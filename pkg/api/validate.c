@@ -267,11 +267,14 @@ static const struct {
 	const char *group, *resource;
 	void (*validate)(const json_t *tree, const json_t *old, FieldErrors *errors);
 } kind_rules[] = {
-	{"shakenfist.io",         "instances",                 validate_instance},
-	{ "shakenfist.io",        "networks",                  validate_network },
-	{ "shakenfist.io",        "images",                    validate_image   },
-	{ "",		     "resourcequotas",            validate_quota   },
-	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd     },
+	{"",		      "configmaps",                validate_config_map},
+	{ "",		     "secrets",                   validate_secret    },
+	{ "",		     "events",                    validate_event     },
+	{ "",		     "resourcequotas",            validate_quota     },
+	{ "shakenfist.io",        "instances",                 validate_instance  },
+	{ "shakenfist.io",        "networks",                  validate_network   },
+	{ "shakenfist.io",        "images",                    validate_image     },
+	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd       },
 };
 
 void object_validate(const Kind *k, const json_t *tree, const json_t *old, FieldErrors *errors)

@@ -14,6 +14,9 @@ void validate_network(const json_t *tree, const json_t *old, FieldErrors *errors
 void validate_image(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_quota(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_config_map(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_secret(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_event(const json_t *tree, const json_t *old, FieldErrors *errors);
 /* apiVersion, kind, metadata. */
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors);
 

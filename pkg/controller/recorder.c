@@ -131,15 +131,14 @@ static json_t *event_tree(const Series *s)
 	return tree;
 }
 
-/* The Event of the namespace that was written longest ago makes room for a new one. */
-static void make_room(Recorder *r, Txn *t, const char *namespace)
+void events_make_room(Store *store, Txn *t, const char *namespace)
 {
 	_cleanup_(object_list_freep) ObjectList *l = NULL;
 	ListOptions o = { .gr = GR_EVENT, .namespace = namespace };
 	Object *oldest = NULL;
 
-	if (store_count(r->store, GR_EVENT, namespace) < EVENTS_MAX ||
-	    store_list(r->store, &o, &l, NULL) < 0)
+	if (store_count(store, GR_EVENT, namespace) < EVENTS_MAX ||
+	    store_list(store, &o, &l, NULL) < 0)
 		return;
 	for (size_t i = 0; i < l->n; i++)
 		if (!oldest || object_revision(l->items[i]) < object_revision(oldest))
@@ -157,7 +156,7 @@ static Txn *series_txn(const Series *s)
 	if (store_get(s->recorder->store, &s->event, &base, NULL) == 0) {
 		txn_update(t, base, tree);
 	} else {
-		make_room(s->recorder, t, s->event.namespace);
+		events_make_room(s->recorder->store, t, s->event.namespace);
 		txn_create(t, &s->event, tree, false);
 	}
 	json_decref(tree);

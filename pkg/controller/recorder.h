@@ -17,6 +17,10 @@ Recorder *recorder_new(Store *store, Clock *clock, const char *component, const 
 Recorder *recorder_free(Recorder *r);
 DEFINE_CLEANUP(Recorder *, recorder_free)
 
+/* For whoever creates an Event in a namespace that is full: the one that was written longest ago
+ * goes, in the same Txn. */
+void events_make_room(Store *store, Txn *t, const char *namespace);
+
 /* reason: one of reasons.h. Cluster-scoped objects get their events in namespace "default". */
 void recorder_event(Recorder *r, const Object *about, EventType type, const char *reason,
 		    const char *fmt, ...) _printf_(5, 6);

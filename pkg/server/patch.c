@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PATCH: JSON patch, merge patch, strategic merge on core kinds, and the door to server-side apply.
+ * PATCH: JSON patch, merge patch, strategic merge on Kubernetes' own kinds, and the door to
+ * server-side apply.
  *
  * A patch is a function of the stored object, so when another writer came in between it is computed
  * again from the new state, unless the client pinned a resourceVersion. HTTP threads.
@@ -24,21 +25,23 @@ static int patch_type(Request *r, PatchType *ret)
 		{ "application/apply-patch+yaml",           PATCH_APPLY    },
 	};
 	const char *header = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
-	/* Custom kinds have no strategic merge; clients then fall back or say so clearly. */
-	bool core = !*r->kind->group;
+	/* Custom kinds have no strategic merge; clients then fall back or say so clearly. Of the
+	 * kinds that clients know as their own types they send nothing else. */
+	bool typed = r->kind->builtin && !streq(r->kind->group, "shakenfist.io") &&
+		     r->kind->gr != GR_CRD;
 
 	for (size_t i = 0; header && i < ARRAY_SIZE(types); i++) {
 		if (strncasecmp(header, types[i].media, strlen(types[i].media)) != 0 ||
-		    (types[i].type == PATCH_STRATEGIC && !core))
+		    (types[i].type == PATCH_STRATEGIC && !typed))
 			continue;
 		*ret = types[i].type;
 		return 0;
 	}
-	reply_media_type(r, core ? "application/json-patch+json, application/merge-patch+json, "
-				   "application/strategic-merge-patch+json, "
-				   "application/apply-patch+yaml"
-				 : "application/json-patch+json, application/merge-patch+json, "
-				   "application/apply-patch+yaml");
+	reply_media_type(r, typed ? "application/json-patch+json, application/merge-patch+json, "
+				    "application/strategic-merge-patch+json, "
+				    "application/apply-patch+yaml"
+				  : "application/json-patch+json, application/merge-patch+json, "
+				    "application/apply-patch+yaml");
 	return -ERR_UNSUPPORTED;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "base/random.h"
+#include "controller/recorder.h"
 #include "server/internal.h"
 
 #define GENERATED_SUFFIX  5
@@ -144,6 +145,8 @@ void write_create(Request *r, json_t *tree, const char *name)
 	r->work = json_string(name);
 	key = key_make(r->kind->gr, r->route.namespace ? r->route.namespace : "", name);
 	t = txn_new();
+	if (key.gr == GR_EVENT)
+		events_make_room(r->server->options.store, t, key.namespace);
 	txn_create(t, &key, tree, false);
 	json_decref(tree);
 	request_commit(r, t, create_done);

@@ -76,8 +76,7 @@ static void test_create_refusals(void **state)
 	call_fails(f, 400, "BadRequest", "POST", SECRETS, NULL,
 		   "{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"1\"}}");
 	call_fails(f, 400, "BadRequest", "POST", SECRETS, NULL, "{\"metadata\":[]}");
-	call_fails(f, 415, "UnsupportedMediaType", "POST", SECRETS,
-		   "application/vnd.kubernetes.protobuf", "k8s");
+	call_fails(f, 415, "UnsupportedMediaType", "POST", SECRETS, "application/cbor", "k8s");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{\"name\":\"A/b\"}}");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{}}");
 	/* What we would fill in ourselves is refused all the same when it is of the wrong type. */
