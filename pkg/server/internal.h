@@ -238,6 +238,8 @@ struct Server {
 	Kind **kinds; /* of generation kinds_generation; each referenced */
 	size_t n_kinds;
 	uint64_t kinds_generation;
+
+	struct RenderCache *render_cache; /* of watches */
 };
 
 static inline Clock *server_clock(const Server *s)

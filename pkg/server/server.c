@@ -20,6 +20,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/watch.h"
 
 #define LISTEN_BACKLOG 512
 
@@ -54,6 +55,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->started = clock_wall(s->options.clock);
 	s->epoll_fd = s->wake_fd = -1;
 	s->next_wake = USEC_INFINITY;
+	s->render_cache = render_cache_new();
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
 	clock_cond_init(&s->idle);
@@ -310,6 +312,7 @@ Server *server_free(Server *s)
 	}
 	free(s->listeners);
 	kinds_free(s->kinds, s->n_kinds);
+	render_cache_free(s->render_cache);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
 	pthread_mutex_destroy(&s->lock);

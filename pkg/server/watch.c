@@ -2,18 +2,23 @@
 /*
  * Watch: a suspended connection with a bounded queue.
  *
- * The store's writer puts references to immutable objects into the queue and resumes the
- * connection; its HTTP thread turns them into lines: selector transitions, tables and texts are
- * made there, not on the writer. A client that does not read fills its queue; it then gets one 410
- * and is cut: it must list again, and nobody else noticed. Lock: WatchStream.lock, after
- * Server.lock; never held over a call into the store.
+ * The store calls for changes of the watched kind, namespace and name only. Its writer puts
+ * references to immutable objects into the queue and resumes the connection; its HTTP thread turns
+ * them into lines: selector transitions and texts are made there, not on the writer. A client that
+ * does not read fills its queue: its watch ends, and it goes on from what it read last, out of the
+ * store's history; nobody else noticed. A bookmark never says more than was sent. Lock:
+ * WatchStream.lock, after Server.lock; never held over a call into the store.
  */
-#include <errno.h>
-
+#include "server/watch.h"
 #include "server/internal.h"
 
-#define CUT_AFTER   (10 * USEC_PER_SEC) /* what a client has to read its last line */
-#define WATCH_BLOCK (8u * 1024)         /* each open watch holds one */
+#define CUT_AFTER (10 * USEC_PER_SEC) /* what a client has to read its last line */
+/* Only clients of HTTP/1.0 get their lines through it; the others' buffer is the connection's. */
+#define WATCH_BLOCK 1024u
+#define QUEUE_KEEP  16u /* of an empty queue: what a burst needed is given back */
+/* Timers of all watches meet on these beats, so that thousands of them do not wake the caretaker
+ * one by one. */
+#define TIMER_BEAT USEC_PER_SEC
 
 typedef struct QueuedEvent {
 	WatchType type;
@@ -24,16 +29,14 @@ typedef struct WatchStream {
 	Server *server;
 	Conn *conn;
 	struct MHD_Connection *mhd;
-	Kind *kind;
-	Selection sel; /* borrows namespace and name */
+	RenderForm form; /* owns its kind */
+	Selection sel;   /* borrows the namespace */
 	char *namespace;
-	Accept accept;
-	char *include;
 	Watch *watch;
 	/* The HTTP thread's. */
 	ObjectList *initial;
 	size_t initial_at;
-	bool tell_initial_end, bookmarks, columns_sent, over, cut_set;
+	bool tell_initial_end, bookmarks, over, cut_set;
 	int64_t seen; /* the revision up to which everything was sent */
 	usec_t end_at, bookmark_at;
 	StrBuf out;
@@ -42,15 +45,13 @@ typedef struct WatchStream {
 	pthread_mutex_t lock;
 	QueuedEvent *queue; /* a ring */
 	size_t head, n, cap, max;
-	int64_t queued_revision; /* newest revision that the writer has shown us */
-	bool overflow, closed, suspended;
+	bool overflow, peer_gone, stopping, suspended;
 } WatchStream;
 
 /* ---- the writer's side ---- */
 
-static void queue_grow(WatchStream *w)
+static void queue_resize(WatchStream *w, size_t cap)
 {
-	size_t cap = w->cap ? w->cap * 2 : 8;
 	QueuedEvent *queue = xnew(QueuedEvent, cap);
 
 	for (size_t i = 0; i < w->n; i++)
@@ -88,19 +89,18 @@ static bool event_concerns(const WatchStream *w, const WatchEvent *e)
 
 static void watch_event(void *arg, const WatchEvent *e)
 {
-	bool concerns;
 	WatchStream *w = arg;
 
-	concerns = event_concerns(w, e);
+	if (!event_concerns(w, e))
+		return;
 	pthread_mutex_lock(&w->lock);
-	w->queued_revision = e->revision;
-	if (concerns && !w->overflow && !w->closed) {
+	if (!w->overflow && !w->peer_gone) {
 		if (w->n == w->max) {
 			queue_clear(w);
 			w->overflow = true;
 		} else {
 			if (w->n == w->cap)
-				queue_grow(w);
+				queue_resize(w, w->cap ? w->cap * 2 : 4);
 			w->queue[(w->head + w->n++) % w->cap] =
 				(QueuedEvent){ .type = e->type,
 					       .object = object_ref(e->object),
@@ -117,8 +117,8 @@ static void watch_poke(void *arg, Poke why)
 	WatchStream *w = arg;
 
 	pthread_mutex_lock(&w->lock);
-	if (why != POKE_TIMER)
-		w->closed = true;
+	w->peer_gone |= why == POKE_PEER_GONE;
+	w->stopping |= why == POKE_STOPPING;
 	resume_locked(w);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -135,53 +135,34 @@ static void line_end(WatchStream *w)
 	strbuf_adds(&w->out, "}\n");
 }
 
-static void line_object(WatchStream *w, const char *type, const Object *o)
+/* The object as it is, but at that revision. */
+static void line_object(WatchStream *w, const char *type, Object *o, int64_t revision)
 {
 	line_begin(w, type);
-	render_object(&w->out, w->kind, w->accept, w->include, o, !w->columns_sent,
-		      clock_wall(server_clock(w->server)));
-	w->columns_sent = true;
+	render_shared(w->server, &w->out, &w->form, o, revision);
+	w->form.with_columns = false;
 	line_end(w);
+}
+
+/* Once a minute, and shortly before the end that the client has asked for: it then resumes from
+ * there. */
+static void schedule_bookmark(WatchStream *w)
+{
+	usec_t now = clock_now(server_clock(w->server)), at = now + BOOKMARK_INTERVAL;
+
+	at += TIMER_BEAT - at % TIMER_BEAT;
+	if (w->end_at != USEC_INFINITY && w->end_at > now + BOOKMARK_BEFORE_END)
+		at = MIN(at, w->end_at - BOOKMARK_BEFORE_END);
+	w->bookmark_at = at;
 }
 
 static void line_bookmark(WatchStream *w, int64_t revision, bool initial_end)
 {
 	line_begin(w, "BOOKMARK");
-	if (w->accept == ACCEPT_TABLE) {
-		table_head(&w->out, w->kind, revision, NULL, 0, !w->columns_sent);
-		w->columns_sent = true;
-		table_tail(&w->out);
-	} else {
-		bool plain = w->accept == ACCEPT_JSON;
-
-		strbuf_adds(&w->out, "{\"kind\":");
-		json_quote(&w->out, plain ? w->kind->kind : "PartialObjectMetadata");
-		strbuf_adds(&w->out, ",\"apiVersion\":");
-		json_quote(&w->out, plain ? w->kind->api_version : "meta.k8s.io/v1");
-		strbuf_addf(
-			&w->out,
-			",\"metadata\":{\"resourceVersion\":\"%lld\",\"creationTimestamp\":null",
-			(long long)revision);
-		if (initial_end)
-			strbuf_adds(&w->out,
-				    ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}");
-		strbuf_adds(&w->out, "}}");
-	}
+	render_bookmark(&w->out, &w->form, revision, initial_end);
+	w->form.with_columns = false;
 	line_end(w);
-	w->bookmark_at = clock_now(server_clock(w->server)) + BOOKMARK_INTERVAL;
-}
-
-static void line_gone(WatchStream *w)
-{
-	_cleanup_(json_decrefp) json_t *status = status_failure(
-		MHD_HTTP_GONE, "Expired", NULL,
-		"the watch was not read fast enough; please list again and watch from there");
-	_cleanup_(xfreep) char *text = json_text(status);
-
-	line_begin(w, "ERROR");
-	strbuf_adds(&w->out, text);
-	line_end(w);
-	w->over = true;
+	schedule_bookmark(w);
 }
 
 /* What the client must see of an event: an object that comes into or leaves its selection is added
@@ -190,27 +171,24 @@ static void line_event(WatchStream *w, const QueuedEvent *e)
 {
 	bool is = e->type != WATCH_DELETED && selection_match(&w->sel, e->object);
 	bool was = e->type != WATCH_ADDED && selection_match(&w->sel, e->old ? e->old : e->object);
+	int64_t revision = object_revision(e->object);
 
-	w->seen = object_revision(e->object);
+	w->seen = revision;
 	if (is)
-		line_object(w, was ? "MODIFIED" : "ADDED", e->object);
-	else if (was && e->type == WATCH_DELETED)
-		line_object(w, "DELETED", e->object);
-	else if (was) {
-		/* The state it had in the selection, at the revision at which it left. */
-		_cleanup_(object_unrefp) Object *last = object_with_revision(
-			e->old, object_create_revision(e->old), object_revision(e->object));
-
-		line_object(w, "DELETED", last);
-	}
+		line_object(w, was ? "MODIFIED" : "ADDED", e->object, revision);
+	else if (was) /* gone, or as it last was in the selection */
+		line_object(w, "DELETED", e->type == WATCH_DELETED ? e->object : e->old, revision);
 }
 
 static bool initial_lines(WatchStream *w, size_t max)
 {
 	if (!w->initial)
 		return false;
-	while (w->initial_at < w->initial->n && w->out.len < max)
-		line_object(w, "ADDED", w->initial->items[w->initial_at++]);
+	while (w->initial_at < w->initial->n && w->out.len < max) {
+		Object *o = w->initial->items[w->initial_at++];
+
+		line_object(w, "ADDED", o, object_revision(o));
+	}
 	if (w->initial_at < w->initial->n)
 		return true;
 	if (w->tell_initial_end)
@@ -219,49 +197,82 @@ static bool initial_lines(WatchStream *w, size_t max)
 	return w->out.len > 0;
 }
 
-/* Takes one event out of the queue; false = empty. */
-static bool queue_take(WatchStream *w, QueuedEvent *ret, bool *ret_overflow, bool *ret_closed)
-{
-	bool taken = false;
+typedef struct Look {
+	bool empty, overflow, peer_gone, stopping;
+} Look;
 
+/* Takes one event out of the queue; false = empty. */
+static bool queue_take(WatchStream *w, QueuedEvent *ret, Look *look)
+{
 	pthread_mutex_lock(&w->lock);
-	*ret_overflow = w->overflow;
-	*ret_closed = w->closed;
-	if (w->n > 0) {
+	*look = (Look){ .empty = w->n == 0,
+			.overflow = w->overflow,
+			.peer_gone = w->peer_gone,
+			.stopping = w->stopping };
+	if (!look->empty) {
 		*ret = w->queue[w->head];
 		w->head = (w->head + 1) % w->cap;
 		w->n--;
-		taken = true;
+	} else if (w->cap > QUEUE_KEEP) {
+		free(TAKE_PTR(w->queue));
+		w->cap = w->head = 0;
 	}
 	pthread_mutex_unlock(&w->lock);
-	return taken;
+	return !look->empty;
+}
+
+/* Lines of what is in the queue, up to about max bytes. */
+static Look take_all(WatchStream *w, size_t max)
+{
+	Look look = { 0 };
+	QueuedEvent e;
+
+	while (w->out.len < max && queue_take(w, &e, &look)) {
+		line_event(w, &e);
+		object_unref(e.object);
+		object_unref(e.old);
+	}
+	return look;
+}
+
+/*
+ * The store's word about how far it has called us comes before another look into the queue: an
+ * event up to there is then taken, and not on its way. True if the bookmark is out.
+ */
+static bool tell_bookmark(WatchStream *w, size_t max)
+{
+	int64_t called = watch_revision(w->watch);
+	Look look = take_all(w, max);
+
+	if (!look.empty || look.overflow)
+		return false;
+	w->seen = MAX(w->seen, called);
+	line_bookmark(w, w->seen, false);
+	return true;
 }
 
 /* Fills the buffer with what there is; the buffer stays empty if there is nothing. */
 static void fill_lines(WatchStream *w, size_t max)
 {
 	usec_t now = clock_now(server_clock(w->server));
-	bool overflow = false, closed = false;
-	QueuedEvent e;
+	bool ends;
+	Look look;
 
 	if (initial_lines(w, max))
 		return;
-	while (w->out.len < max && queue_take(w, &e, &overflow, &closed)) {
-		line_event(w, &e);
-		object_unref(e.object);
-		object_unref(e.old);
-	}
-	if (overflow)
-		line_gone(w);
-	else if (closed || now >= w->end_at)
+	look = take_all(w, max);
+	if (look.stopping)
+		w->end_at = MIN(w->end_at, now);
+	ends = now >= w->end_at;
+	/* The end waits for what is queued, but not for a client that is slower than the news. */
+	if (look.overflow || look.peer_gone || (ends && now - w->end_at >= CUT_AFTER))
 		w->over = true;
-	if (w->bookmarks && !w->over && w->out.len == 0 && now >= w->bookmark_at) {
-		pthread_mutex_lock(&w->lock);
-		if (w->n == 0 && w->queued_revision > w->seen)
-			w->seen = w->queued_revision;
-		pthread_mutex_unlock(&w->lock);
-		line_bookmark(w, w->seen, false);
-	}
+	else if (!look.empty)
+		return;
+	else if (w->bookmarks && (ends || now >= w->bookmark_at))
+		w->over = tell_bookmark(w, max) && ends;
+	else
+		w->over = ends;
 }
 
 /* Nothing to send: sleeps until the writer or the caretaker resumes. False = look again. */
@@ -270,11 +281,13 @@ static bool watch_suspend(WatchStream *w)
 	usec_t wake = w->end_at;
 	bool sleep;
 
+	/* Its memory is not for an idle watch to keep. */
+	strbuf_done(&w->out);
 	if (w->bookmarks)
 		wake = MIN(wake, w->bookmark_at);
 	conn_set_wake(w->conn, wake);
 	pthread_mutex_lock(&w->lock);
-	sleep = w->n == 0 && !w->overflow && !w->closed;
+	sleep = w->n == 0 && !w->overflow && !w->peer_gone && !w->stopping;
 	if (sleep) {
 		w->suspended = true;
 		MHD_suspend_connection(w->mhd);
@@ -319,68 +332,11 @@ static void watch_stream_free(void *arg)
 	object_list_free(w->initial);
 	selection_done(&w->sel);
 	strbuf_done(&w->out);
-	kind_unref(w->kind);
+	kind_unref(w->form.kind);
 	free(w->namespace);
-	free(w->include);
 	pthread_mutex_destroy(&w->lock);
 	atomic_fetch_sub(&w->server->counters.watches, 1);
 	free(w);
-}
-
-typedef struct WatchOptions {
-	int64_t from; /* -1 = the current state first */
-	bool send_initial;
-	usec_t timeout; /* USEC_INFINITY = none */
-} WatchOptions;
-
-static int parse_number(Request *r, const char *name, int64_t *ret)
-{
-	const char *text = target_query(&r->target, name);
-	char *end;
-	long long v;
-
-	if (str_is_empty(text))
-		return 0;
-	errno = 0;
-	v = strtoll(text, &end, 10);
-	if (errno || *end || strspn(text, "0123456789") != strlen(text)) {
-		reply_bad_request(r, "%s: Invalid value: \"%.64s\"", name, text);
-		return -ERR_INVALID;
-	}
-	*ret = v;
-	return 1;
-}
-
-static int parse_options(Request *r, WatchOptions *ret)
-{
-	const char *match = target_query(&r->target, "resourceVersionMatch");
-	int64_t revision = 0, seconds = 0;
-	WatchOptions o = { .from = -1, .timeout = USEC_INFINITY };
-
-	if (parse_number(r, "resourceVersion", &revision) < 0 ||
-	    parse_number(r, "timeoutSeconds", &seconds) < 0)
-		return -ERR_INVALID;
-	if (seconds > 0)
-		o.timeout = (usec_t)MIN(seconds, (int64_t)86400) * USEC_PER_SEC;
-	o.send_initial = target_query_bool(&r->target, "sendInitialEvents");
-	if (o.send_initial != (match && streq(match, "NotOlderThan"))) {
-		reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid", NULL,
-			      "resourceVersionMatch: Forbidden: sendInitialEvents=true and "
-			      "resourceVersionMatch=NotOlderThan go together");
-		return -ERR_INVALID;
-	}
-	if (revision > store_revision(r->server->options.store)) {
-		/* A store that was restored: only a new list helps. */
-		reply_expired(r, "too large resource version; please list again");
-		return -ERR_GONE;
-	}
-	if (revision > 0 && !o.send_initial)
-		o.from = revision;
-	/* sendInitialEvents=false: live events only, from now or from the revision given. */
-	if (!o.send_initial && target_query(&r->target, "sendInitialEvents") && o.from < 0)
-		o.from = store_revision(r->server->options.store);
-	*ret = o;
-	return 0;
 }
 
 static bool match_object(void *arg, const Object *o)
@@ -388,43 +344,58 @@ static bool match_object(void *arg, const Object *o)
 	return selection_match(arg, o);
 }
 
-static int watch_open(Request *r, WatchStream *w, const WatchOptions *o, Error *err)
+static int watch_open_at(Request *r, WatchStream *w, int64_t from, Error *err)
 {
 	Store *store = r->server->options.store;
 	ListOptions list = { .gr = r->kind->gr,
 			     .namespace = w->namespace,
 			     .match = match_object,
 			     .match_arg = &w->sel };
-	int64_t from = o->from;
+	WatchFilter filter = { r->kind->gr, w->namespace, w->sel.name };
 	int rc;
 
 	if (from < 0) {
+		w->initial = object_list_free(w->initial);
 		rc = store_list(store, &list, &w->initial, err);
 		if (rc < 0)
 			return rc;
 		from = w->initial->revision;
 	}
-	w->seen = w->queued_revision = from;
+	w->seen = from;
 	/* History comes all at once and is no sign of a slow reader. */
 	w->max = WATCH_QUEUE_MAX + (size_t)MAX(store_revision(store) - from, (int64_t)0);
-	return store_watch(store, r->kind->gr, from, watch_event, w, &w->watch, err);
+	return store_watch_filtered(store, &filter, from, watch_event, w, &w->watch, err);
 }
 
-static WatchStream *watch_stream_new(Request *r)
+static int watch_open(Request *r, WatchStream *w, int64_t from, Error *err)
 {
-	usec_t now = clock_now(server_clock(r->server));
+	int rc;
+
+	do {
+		error_done(err);
+		rc = watch_open_at(r, w, from, err);
+	} while (rc == -ERR_GONE && from < 0); /* compacted between the list and the watch */
+	return rc;
+}
+
+static WatchStream *watch_stream_new(Request *r, const WatchOptions *o)
+{
 	WatchStream *w = xnew0(WatchStream, 1);
 
 	w->server = r->server;
 	w->conn = r->conn;
 	w->mhd = r->mhd;
-	w->kind = kind_ref(r->kind);
-	w->accept = r->accept;
+	w->form = (RenderForm){ .kind = kind_ref(r->kind),
+				.accept = r->accept,
+				.include = include_parse(target_query(&r->target, "includeObject")),
+				.with_columns = true };
 	w->namespace = xstrdup(r->route.namespace);
-	w->include = xstrdup(target_query(&r->target, "includeObject"));
-	w->bookmarks = target_query_bool(&r->target, "allowWatchBookmarks");
-	w->bookmark_at = now + BOOKMARK_INTERVAL;
+	w->bookmarks = o->bookmarks;
+	w->tell_initial_end = o->send_initial && o->bookmarks;
 	w->end_at = USEC_INFINITY;
+	if (o->timeout != USEC_INFINITY)
+		w->end_at = clock_now(server_clock(r->server)) + o->timeout;
+	schedule_bookmark(w);
 	pthread_mutex_init(&w->lock, NULL);
 	atomic_fetch_add(&r->server->counters.watches, 1);
 	return w;
@@ -437,18 +408,15 @@ void handle_watch(Request *r)
 	WatchStream *w;
 	int rc;
 
-	if (parse_options(r, &o) < 0)
+	if (watch_options_parse(r, &o) < 0)
 		return;
-	w = watch_stream_new(r);
+	w = watch_stream_new(r, &o);
 	if (selection_parse(r, &w->sel) < 0) {
 		watch_stream_free(w);
 		return;
 	}
 	w->sel.namespace = w->namespace;
-	w->tell_initial_end = o.send_initial;
-	if (o.timeout != USEC_INFINITY)
-		w->end_at = clock_now(server_clock(r->server)) + o.timeout;
-	rc = watch_open(r, w, &o, &err);
+	rc = watch_open(r, w, o.from, &err);
 	if (rc < 0) {
 		watch_stream_free(w);
 		reply_error(r, rc, &err, NULL);

@@ -206,6 +206,7 @@ static int open_all(Store *s, const StoreOptions *o, Error *err)
 	if (rc < 0)
 		return rc;
 	revision_file_write(s);
+	watches_init(s);
 	rc = pthread_create(&s->writer, NULL, writer_main, s);
 	if (rc != 0)
 		return error_set_errno(err, rc, "start the writer");
@@ -251,7 +252,7 @@ Store *store_free(Store *s)
 		pthread_mutex_unlock(&s->lock);
 		pthread_join(s->writer, NULL);
 	}
-	assert(!s->watches);
+	watches_done(s);
 	s->backend->ops->free(s->backend);
 	fd_close(s->revision_fd);
 	history_done(&s->history);

@@ -174,11 +174,19 @@ typedef struct Watch Watch;
  * Calls fn for each change with revision > from, in order, exactly once, history first; always on
  * the writer thread and without a lock of the store: fn may read, enqueue, post, close its own
  * watch and store_commit_async(). *ret is set before the first call. gr NULL = every kind.
- * -ERR_GONE if from is older than the kept history, or newer than the store. The filter of
- * namespace and name is the caller's.
+ * -ERR_GONE if from is older than the kept history, or newer than the store.
  */
 int store_watch(Store *s, const GroupResource *gr, int64_t from, WatchFn fn, void *arg, Watch **ret,
 		Error *err);
+/* The same for part of a kind: a change elsewhere costs such a watch nothing. */
+typedef struct WatchFilter {
+	const GroupResource *gr;      /* NULL = every kind */
+	const char *namespace, *name; /* NULL or "" = any; copied */
+} WatchFilter;
+int store_watch_filtered(Store *s, const WatchFilter *filter, int64_t from, WatchFn fn, void *arg,
+			 Watch **ret, Error *err);
+/* Up to here fn was called for everything that it is called for: what a bookmark may say. */
+int64_t watch_revision(Watch *w);
 Watch *watch_close(Watch *w); /* returns after the last call of fn */
 DEFINE_CLEANUP(Watch *, watch_close)
 

@@ -97,15 +97,28 @@ struct Job {
 
 struct Watch {
 	Store *store;
-	const GroupResource *gr;
+	Key wanted; /* NULL and "" are open */
+	uint64_t hash;
 	WatchFn fn;
 	void *arg;
-	uint64_t next_event; /* number in the history */
+	int64_t from;
+	uint64_t next_event; /* number in the history, while it is behind */
+	bool behind;         /* not yet in the index */
 	bool running;        /* the writer is inside fn */
 	bool doomed;         /* closed from inside fn: the writer frees it */
 	atomic_bool closed;
-	Watch *prev, *next;
+	Watch **list, *prev, *next; /* a bucket of the index, or those behind */
 };
+
+typedef struct WatchIndex {
+	Watch **buckets;
+	size_t n_buckets, n; /* n: of all watches */
+	Watch *behind;
+	uint64_t delivered; /* the first event that those in the index have not seen */
+	int64_t delivered_revision;
+	bool delivering; /* the writer walks the index: nothing may be put in */
+	unsigned closing;
+} WatchIndex;
 
 struct Store {
 	Backend *backend;
@@ -126,7 +139,7 @@ struct Store {
 	History history;
 	int64_t revision, compacted;
 	Job *jobs, **jobs_tail;
-	Watch *watches;
+	WatchIndex watches;
 	bool deliver; /* a watch waits for history */
 	bool broken;  /* the backend must be opened again */
 	bool stopping;
@@ -156,7 +169,10 @@ int revision_file_open(Store *s, const char *path, int64_t *known, bool *ret_oth
 		       Error *err);
 void revision_file_write(Store *s);
 
-/* watch.c: on the writer thread, the lock not held. */
+/* watch.c. What was loaded is not news; before the writer starts. */
+void watches_init(Store *s);
+void watches_done(Store *s);
+/* On the writer thread, the lock not held. */
 void watches_deliver(Store *s);
 /* True if a watch still needs events up to and including rev; the lock is held. */
 bool watches_need(const Store *s, int64_t rev);

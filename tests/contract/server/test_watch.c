@@ -10,18 +10,24 @@
 
 #define SOON 5000
 
-static HttpClient *watch(Fixture *f, const char *query)
+static HttpClient *watch_at(Fixture *f, const char *target, const char *headers)
 {
-	_cleanup_(xfreep) char *target = xasprintf(SECRETS "?watch=true%s", query);
 	HttpClient *c = http_connect(f->path);
 	HttpAnswer a;
 
-	http_request(c, "GET", target, "", NULL);
+	http_request(c, "GET", target, headers, NULL);
 	a = http_read_head(c);
 	if (a.code != 200)
 		fail_msg("%s: %d", target, a.code);
 	http_answer_done(&a);
 	return c;
+}
+
+static HttpClient *watch(Fixture *f, const char *query)
+{
+	_cleanup_(xfreep) char *target = xasprintf(SECRETS "?watch=true%s", query);
+
+	return watch_at(f, target, "");
 }
 
 /* The next event, which must have that type and name ("" = any). */
@@ -155,7 +161,6 @@ static void test_watch_list(void **state)
 	json_decref(make_secret(f, "c", NULL));
 	expect_event(c, "ADDED", "c");
 	http_close(c);
-	call_fails(f, 422, "Invalid", "GET", SECRETS "?watch=1&sendInitialEvents=true", NULL, NULL);
 }
 
 static void test_timeout_ends_it(void **state)
@@ -243,14 +248,22 @@ static void test_client_that_leaves(void **state)
 	http_close(half);
 }
 
+static long long revision_of(const json_t *event)
+{
+	return strtoll(json_string_at(event, "object.metadata.resourceVersion"), NULL, 10);
+}
+
+/* Its watch ends; it goes on after what it has read, and misses nothing. */
 static void test_client_that_does_not_read(void **state)
 {
 	Fixture *f = *state;
-	HttpClient *slow = watch(f, ""), *good;
+	HttpClient *slow = watch(f, ""), *good, *again;
 	_cleanup_(xfreep) char *big = xnew0(char, 60000);
-	_cleanup_(xfreep) char *body = NULL;
+	_cleanup_(xfreep) char *body = NULL, *query = NULL;
+	long long last = 0;
 	char *line;
-	bool gone = false;
+	bool timeout;
+	int read = 0;
 
 	memset(big, 'x', 59999);
 	body = xasprintf("{\"metadata\":{\"name\":\"big\",\"annotations\":{\"a\":\"%s\"}}}", big);
@@ -264,23 +277,146 @@ static void test_client_that_does_not_read(void **state)
 		label(f, "big", value);
 		expect_event(good, "MODIFIED", "big");
 	}
-	/* It gets what fitted, then 410, then the end. */
-	while ((line = http_read_line(slow, 6 * SOON, NULL))) {
-		gone |= strstr(line, "\"type\":\"ERROR\"") && strstr(line, "\"code\":410");
+	for (; (line = http_read_line(slow, 6 * SOON, &timeout)); read++) {
+		_cleanup_(json_decrefp) json_t *event = json_loads(line, 0, NULL);
+
+		assert_true(revision_of(event) > last);
+		last = revision_of(event);
 		free(line);
 	}
-	assert_true(gone);
+	assert_false(timeout);
+	assert_in_range(read, 1, 1500);
+	query = xasprintf("&resourceVersion=%lld", last);
+	again = watch(f, query);
+	for (; read < 1501; read++)
+		expect_event(again, "MODIFIED", "big");
+	remove_secret(f, "big");
+	expect_event(again, "DELETED", "big");
 	http_close(slow);
 	http_close(good);
+	http_close(again);
+}
+
+/* Nothing of its own happened: the bookmark alone says how far the store went. */
+static void test_bookmark_before_the_end(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c;
+	_cleanup_(json_decrefp) json_t *bookmark = NULL;
+	bool timeout;
+
+	json_decref(make_secret(f, "a", NULL));
+	c = watch(f, "&timeoutSeconds=3&allowWatchBookmarks=true&resourceVersion=1"
+		     "&fieldSelector=metadata.name%3Dx");
+	label(f, "a", "1");
+	bookmark = next_event(c, "BOOKMARK", "");
+	expect_text(bookmark, "object.kind", "Secret");
+	assert_int_equal(revision_of(bookmark), store_revision(f->store));
+	label(f, "a", "2");
+	json_decref(bookmark);
+	bookmark = next_event(c, "BOOKMARK", "");
+	assert_int_equal(revision_of(bookmark), store_revision(f->store));
+	assert_null(http_read_line(c, SOON, &timeout));
+	assert_false(timeout);
+	http_close(c);
+}
+
+/* Everywhere, in a namespace, one name: each its own events. */
+static void test_scopes(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c[] = {
+		watch_at(f, "/api/v1/secrets?watch=1", ""), watch_at(f, SECRETS "?watch=1", ""),
+		watch_at(f, "/api/v1/secrets?watch=1&fieldSelector=metadata.name%3Da", ""),
+		watch_at(f, "/api/v1/namespaces/other/secrets?watch=1", "")
+	};
+
+	call_done(f, 201, "POST", "/api/v1/namespaces", NULL,
+		  "{\"metadata\":{\"name\":\"other\"}}");
+	json_decref(make_secret(f, "a", NULL));
+	json_decref(make_secret(f, "b", NULL));
+	call_done(f, 201, "POST", "/api/v1/namespaces/other/secrets", NULL,
+		  "{\"metadata\":{\"name\":\"a\"}}");
+	for (size_t i = 0; i < 3; i++)
+		expect_event(c[i], "ADDED", "a");
+	for (size_t i = 0; i < 2; i++)
+		expect_event(c[i], "ADDED", "b");
+	expect_event(c[0], "ADDED", "a");
+	expect_event(c[2], "ADDED", "a");
+	expect_event(c[3], "ADDED", "a");
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		http_close(c[i]);
+}
+
+/* Forms share their texts; what leaves a selection is told as it was, in each. */
+static void test_forms_of_one_event(void **state)
+{
+	static const char table[] = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n";
+	static const char metadata[] =
+		"Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io\r\n";
+	static const char target[] = SECRETS "?watch=1&labelSelector=l%3D1";
+	Fixture *f = *state;
+	HttpClient *c[] = { watch_at(f, target, table), watch_at(f, target, table),
+			    watch_at(f, target, metadata), watch_at(f, target, metadata),
+			    watch_at(f, target, "") };
+
+	json_decref(make_secret(f, "a", "{\"l\":\"1\"}"));
+	label(f, "a", "2");
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		_cleanup_(json_decrefp) json_t *added = next_event(c[i], "ADDED", "");
+		_cleanup_(json_decrefp) json_t *deleted = next_event(c[i], "DELETED", "");
+		const json_t *row = json_array_get(json_at(deleted, "object.rows"), 0);
+
+		expect_text(added, "object.kind",
+			    i < 2   ? "Table"
+			    : i < 4 ? "PartialObjectMetadata"
+				    : "Secret");
+		expect_text(row ? row : deleted, "object.metadata.labels.l", "1");
+		assert_int_equal(revision_of(deleted), store_revision(f->store));
+		http_close(c[i]);
+	}
+}
+
+static void test_options_that_contradict(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *status = NULL;
+
+	status = call(f, 422, "GET", SECRETS "?watch=1&sendInitialEvents=true", NULL, NULL);
+	expect_text(status, "message",
+		    "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+		    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+	call_fails(f, 422, "Invalid", "GET", SECRETS "?watch=1&resourceVersionMatch=NotOlderThan",
+		   NULL, NULL);
+	call_fails(f, 422, "Invalid", "GET",
+		   SECRETS "?watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", NULL,
+		   NULL);
+}
+
+/* Live events only, also without a revision. */
+static void test_no_initial_events(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c;
+
+	json_decref(make_secret(f, "a", NULL));
+	c = watch(f, "&sendInitialEvents=false&resourceVersionMatch=NotOlderThan");
+	json_decref(make_secret(f, "b", NULL));
+	expect_event(c, "ADDED", "b");
+	http_close(c);
 }
 
 static void test_stop_ends_watches(void **state)
 {
 	Fixture *f = *state;
-	HttpClient *c = watch(f, "");
+	HttpClient *c = watch(f, "&allowWatchBookmarks=1&resourceVersion=1");
+	_cleanup_(json_decrefp) json_t *last = NULL;
 	bool timeout;
 
 	server_stop(f->server, USEC_PER_SEC);
+	/* Where to go on from, and a proper end. */
+	last = next_event(c, "BOOKMARK", "");
+	assert_int_equal(revision_of(last), store_revision(f->store));
 	assert_null(http_read_line(c, SOON, &timeout));
 	assert_false(timeout);
 	http_close(c);
@@ -301,6 +437,11 @@ int main(void)
 		TEST(test_table_events),
 		TEST(test_client_that_leaves),
 		TEST(test_client_that_does_not_read),
+		TEST(test_bookmark_before_the_end),
+		TEST(test_scopes),
+		TEST(test_forms_of_one_event),
+		TEST(test_options_that_contradict),
+		TEST(test_no_initial_events),
 		TEST(test_stop_ends_watches),
 	};
 

@@ -116,6 +116,91 @@ static void test_other_kinds_are_left_out(void **state)
 	assert_int_equal(l.n, 0);
 }
 
+static void create_in(Store *s, const char *namespace, const char *name)
+{
+	Key key = key_make(GR_CONFIGMAP, namespace, name);
+
+	assert_int_equal(create_tree(s, &key, config_tree(name, "1"), NULL), 0);
+}
+
+/* Each narrowness sees its own events and no others, live and from the history alike. */
+static void test_filters(void **state)
+{
+	static const struct {
+		const char *namespace, *name, *want;
+	} cases[] = {
+		{NULL,       NULL, "+a +b +a -a "},
+                { "default", NULL, "+a +b -a "   },
+		{ "other",   "",   "+a "         },
+                { NULL,      "a",  "+a +a -a "   },
+		{ "default", "a",  "+a -a "      },
+                { "other",   "b",  ""            },
+	};
+	Fixture *f = *state;
+	Log live[ARRAY_SIZE(cases)], past[ARRAY_SIZE(cases)];
+	Watch *w[ARRAY_SIZE(cases)];
+	Key namespace = key_make(GR_NAMESPACE, "", "other");
+	int64_t start;
+
+	create_tree(f->s, &namespace,
+		    json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
+			      "metadata", "name", "other"),
+		    NULL);
+	start = store_revision(f->s);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		WatchFilter filter = { GR_CONFIGMAP, cases[i].namespace, cases[i].name };
+
+		live[i] = past[i] = LOG_INIT;
+		assert_int_equal(
+			store_watch_filtered(f->s, &filter, start, on_event, &live[i], &w[i], NULL),
+			0);
+	}
+	create_in(f->s, "default", "a");
+	create_in(f->s, "default", "b");
+	create_in(f->s, "other", "a");
+	delete_config(f->s, "a");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		WatchFilter filter = { GR_CONFIGMAP, cases[i].namespace, cases[i].name };
+
+		/* Nothing that concerned it happened, and yet it knows how far the store is. */
+		assert_int_equal(watch_revision(w[i]), store_revision(f->s));
+		watch_close(w[i]);
+		assert_string_equal(live[i].text, cases[i].want);
+		store_watch_filtered(f->s, &filter, start, on_event, &past[i], &w[i], NULL);
+		wait_for(&past[i], live[i].n);
+		watch_close(w[i]);
+		assert_string_equal(past[i].text, cases[i].want);
+	}
+}
+
+/* More than the index begins with; each hears of its own name only. */
+static void test_many_watches(void **state)
+{
+	enum { MANY = 300 };
+	Fixture *f = *state;
+	static Log logs[MANY];
+	static Watch *w[MANY];
+	char name[16];
+
+	for (int i = 0; i < MANY; i++) {
+		WatchFilter filter = { GR_CONFIGMAP, "default", name };
+
+		logs[i] = LOG_INIT;
+		snprintf(name, sizeof(name), "c%d", i);
+		assert_int_equal(store_watch_filtered(f->s, &filter, store_revision(f->s), on_event,
+						      &logs[i], &w[i], NULL),
+				 0);
+	}
+	for (int i = 0; i < MANY; i += 2) {
+		snprintf(name, sizeof(name), "c%d", i);
+		create_config(f->s, name, "1");
+	}
+	for (int i = 0; i < MANY; i++) {
+		watch_close(w[i]);
+		assert_int_equal(logs[i].n, i % 2 == 0);
+	}
+}
+
 static void test_close_from_inside(void **state)
 {
 	Fixture *f = *state;
@@ -449,6 +534,8 @@ int main(void)
 		TEST(test_live_events),
 		TEST(test_history_then_live),
 		TEST(test_other_kinds_are_left_out),
+		TEST(test_filters),
+		TEST(test_many_watches),
 		TEST(test_close_from_inside),
 		TEST(test_unknown_revisions_are_gone),
 		cmocka_unit_test(test_compaction),
