@@ -35,3 +35,30 @@ char *base64_encode(const void *p, size_t n)
 	gnutls_free(out.data);
 	return text;
 }
+
+int base64url_decode(const char *text, char **ret, size_t *ret_len, Error *err)
+{
+	size_t n = strlen(text), padded = (n + 3) / 4 * 4;
+	_cleanup_(xfreep) char *plain = xmalloc(padded + 1);
+
+	for (size_t i = 0; i < padded; i++) {
+		char c = i < n ? text[i] : '=';
+
+		if (c == '+' || c == '/' || (c == '=' && i < n))
+			return error_set(err, ERR_INVALID, "not base64url");
+		plain[i] = c == '-' ? '+' : c == '_' ? '/' : c;
+	}
+	plain[padded] = '\0';
+	return base64_decode(plain, ret, ret_len, err);
+}
+
+char *base64url_encode(const void *p, size_t n)
+{
+	char *text = base64_encode(p, n);
+	char *end = text;
+
+	for (; *end && *end != '='; end++)
+		*end = *end == '+' ? '-' : *end == '/' ? '_' : *end;
+	*end = '\0';
+	return text;
+}

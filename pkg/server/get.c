@@ -87,31 +87,84 @@ static int parse_revision(Request *r, const char *text, int64_t *ret)
 	return 0;
 }
 
-/* A read is always of the newest state; what cannot be served from it is refused. */
-static int check_read_revision(Request *r)
+/* resourceVersion of a read that says "not older than": 0 if it says nothing. */
+static int read_revision(Request *r, int64_t *ret)
 {
 	const char *text = target_query(&r->target, "resourceVersion");
-	const char *match = target_query(&r->target, "resourceVersionMatch");
-	int64_t wanted, head;
+	int64_t head;
 
+	*ret = 0;
 	if (str_is_empty(text))
 		return 0;
-	if (parse_revision(r, text, &wanted) < 0)
+	if (parse_revision(r, text, ret) < 0)
 		return -ERR_INVALID;
 	head = store_revision(r->server->options.store);
-	if (wanted > head) {
+	if (*ret > head) {
 		reply_failure(r, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout",
 			      json_pack("{s:[{s:s, s:s}], s:i}", "causes", "reason",
 					"ResourceVersionTooLarge", "message",
 					"Too large resource version", "retryAfterSeconds", 1),
-			      "Too large resource version: %lld, current: %lld", (long long)wanted,
+			      "Too large resource version: %lld, current: %lld", (long long)*ret,
 			      (long long)head);
 		return -ERR_TIMEOUT;
 	}
-	if (match && streq(match, "Exact") && wanted != head) {
-		reply_expired(r, "The provided resource version is no longer available");
-		return -ERR_GONE;
+	return 0;
+}
+
+static int bad_list_options(Request *r, const char *type, const char *problem)
+{
+	_cleanup_(xfreep) char *message = NULL;
+	json_t *cause = json_pack("{s:s, s:s, s:s}", "reason", type, "message", problem, "field",
+				  "resourceVersionMatch");
+
+	message = xasprintf("ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: %s",
+			    problem);
+	reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
+		      json_pack("{s:s, s:s, s:[o]}", "group", "meta.k8s.io", "kind", "ListOptions",
+				"causes", cause),
+		      "%s", message);
+	return -ERR_INVALID;
+}
+
+/*
+ * Which state a list is of, by the rules of
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#resourceversion-in-metadata: the
+ * newest one, which is not older than anything, unless exactly one is asked for.
+ */
+static int list_revision(Request *r, ListOptions *options)
+{
+	const char *match = target_query(&r->target, "resourceVersionMatch");
+	int64_t wanted;
+
+	if (read_revision(r, &wanted) < 0)
+		return -ERR_INVALID;
+	if (options->continue_token && wanted) {
+		reply_bad_request(r,
+				  "specifying resource version is not allowed when using continue");
+		return -ERR_INVALID;
 	}
+	if (str_is_empty(match))
+		return 0;
+	if (options->continue_token)
+		return bad_list_options(r, "FieldValueForbidden",
+					"Forbidden: resourceVersionMatch is forbidden when "
+					"continue is provided");
+	if (str_is_empty(target_query(&r->target, "resourceVersion")))
+		return bad_list_options(r, "FieldValueForbidden",
+					"Forbidden: resourceVersionMatch is forbidden unless "
+					"resourceVersion is provided");
+	if (streq(match, "NotOlderThan"))
+		return 0;
+	if (!streq(match, "Exact"))
+		return bad_list_options(r, "FieldValueNotSupported",
+					"Unsupported value: supported values: \"Exact\", "
+					"\"NotOlderThan\", \"\"");
+	if (!wanted)
+		return bad_list_options(
+			r, "FieldValueForbidden",
+			"Forbidden: resourceVersionMatch \"exact\" is forbidden for "
+			"resourceVersion \"0\"");
+	options->revision = wanted;
 	return 0;
 }
 
@@ -119,10 +172,11 @@ void handle_get(Request *r)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	_cleanup_(object_unrefp) Object *o = NULL;
+	int64_t revision;
 	Key key;
 	int rc;
 
-	if (!request_key(r, &key) || check_read_revision(r) < 0)
+	if (!request_key(r, &key) || read_revision(r, &revision) < 0)
 		return;
 	rc = store_get(r->server->options.store, &key, &o, &err);
 	if (rc < 0)
@@ -274,7 +328,45 @@ static void reply_list_metadata(Request *r, const ObjectList *list, bool count_r
 	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
 }
 
-static int parse_limit(Request *r, size_t *ret)
+void reply_list(Request *r, ObjectList *list, bool count_remaining)
+{
+	_cleanup_(object_list_freep) ObjectList *owned = list;
+
+	if (r->accept == ACCEPT_TABLE)
+		reply_list_table(r, list, count_remaining);
+	else if (r->accept == ACCEPT_METADATA)
+		reply_list_metadata(r, list, count_remaining);
+	else
+		reply_list_json(r, TAKE_PTR(owned), count_remaining);
+}
+
+#define TOKEN_TOO_OLD \
+	"The provided continue parameter is too old to display a consistent list result. You can " \
+	"start a new list without the continue parameter, or use the continue token in this " \
+	"response to retrieve the remainder of the results. Continuing with the provided token " \
+	"results in an inconsistent list - objects that were created, modified, or deleted " \
+	"between the time the first chunk was returned and now may show up in the list."
+
+void reply_list_error(Request *r, const ListOptions *options, int rc, const Error *err)
+{
+	_cleanup_(xfreep) char *token = NULL;
+	json_t *status;
+
+	if (rc == -ERR_INVALID) {
+		reply_bad_request(r, "continue: Invalid value: %s", error_message(err));
+	} else if (rc != -ERR_GONE) {
+		reply_error(r, rc, err, NULL);
+	} else if (!options->continue_token || store_token_renew(options, &token, NULL) < 0) {
+		reply_expired(r, "The resourceVersion for the provided list is too old.");
+	} else {
+		status = status_failure(MHD_HTTP_GONE, "Expired", NULL, TOKEN_TOO_OLD);
+		json_object_set_new(json_object_get(status, "metadata"), "continue",
+				    json_string(token));
+		reply_json(r, MHD_HTTP_GONE, status);
+	}
+}
+
+int list_limit(Request *r, size_t *ret)
 {
 	const char *text = target_query(&r->target, "limit");
 	char *end;
@@ -301,27 +393,17 @@ void handle_list(Request *r)
 	ListOptions options = { .gr = r->kind->gr, .namespace = r->route.namespace };
 	int rc;
 
-	if (check_read_revision(r) < 0 || parse_limit(r, &options.limit) < 0 ||
+	options.continue_token = str_is_empty(token) ? NULL : token;
+	if (list_revision(r, &options) < 0 || list_limit(r, &options.limit) < 0 ||
 	    selection_parse(r, &sel) < 0)
 		return;
 	if (sel.labels.n || sel.fields.n) {
 		options.match = match_object;
 		options.match_arg = &sel;
 	}
-	options.continue_token = str_is_empty(token) ? NULL : token;
 	rc = store_list(r->server->options.store, &options, &list, &err);
-	if (rc == -ERR_GONE)
-		reply_expired(r, "The provided continue parameter is too old to display a "
-				 "consistent list result. You can start a new list without the "
-				 "continue parameter.");
-	else if (rc == -ERR_INVALID)
-		reply_bad_request(r, "continue: Invalid value: %s", error_message(&err));
-	else if (rc < 0)
-		reply_error(r, rc, &err, NULL);
-	else if (r->accept == ACCEPT_TABLE)
-		reply_list_table(r, list, !options.match);
-	else if (r->accept == ACCEPT_METADATA)
-		reply_list_metadata(r, list, !options.match);
+	if (rc < 0)
+		reply_list_error(r, &options, rc, &err);
 	else
-		reply_list_json(r, TAKE_PTR(list), !options.match);
+		reply_list(r, TAKE_PTR(list), !options.match);
 }

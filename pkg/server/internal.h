@@ -403,6 +403,15 @@ void handle_log(Request *r);
 void handle_console(Request *r);
 void handle_portforward(Request *r);
 
+/* ---- get.c ---- */
+
+/* limit=; answers and returns < 0 if it is none. */
+int list_limit(Request *r, size_t *ret);
+/* In the form that the client accepts; list is taken over. */
+void reply_list(Request *r, ObjectList *list, bool count_remaining);
+/* Why a list failed; for a token that is too old with another one that goes on. */
+void reply_list_error(Request *r, const ListOptions *options, int rc, const Error *err);
+
 /* What list, watch and deletecollection select by. */
 typedef struct Selection {
 	Selector labels, fields;
@@ -440,6 +449,8 @@ int body_preconditions(Request *r, const json_t *tree, const Object *base, bool 
 
 /* Commits (or tries, for a dry run) and calls done on an HTTP thread; t is taken over. */
 void request_commit(Request *r, Txn *t, void (*done)(Request *r));
+/* The stored object under the request's name, kept in r->base; answers if there is none. */
+int read_base(Request *r, Key *key);
 int request_dry_run(Request *r); /* reads ?dryRun=; answers and < 0 if it is not All */
 /* Stores `tree` in place of base (status only, if that subresource was named). */
 void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Request *r));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing: create, update, delete, deletecollection, namespace finalize.
+ * Writing: create, update, namespace finalize; and committing, which delete.c shares.
  *
  * A handler makes a Txn from the state it read and hands it to the store; the connection sleeps
  * until the writer has made it durable, then request_committed() answers on the HTTP thread. Where
@@ -13,7 +13,6 @@
 
 #define GENERATED_SUFFIX  5
 #define GENERATE_NAME_MAX 58
-#define DELETE_BATCH      64
 
 /* ---- committing ---- */
 
@@ -235,8 +234,7 @@ static void update_done(Request *r)
 	}
 }
 
-/* The stored object under the request's name, kept in r->base. */
-static int read_base(Request *r, Key *key)
+int read_base(Request *r, Key *key)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	int rc;
@@ -335,199 +333,4 @@ void handle_finalize(Request *r)
 	if (write_prepare(r, whole, whole) < 0)
 		return;
 	write_replace(r, r->base, whole, update_done);
-}
-
-/* ---- delete ---- */
-
-/* DeleteOptions from body and query. options borrows from the tree. */
-static int parse_delete_options(Request *r, json_t **ret_tree, DeleteOptions *ret)
-{
-	static const char *const policies[] = { "Background", "Foreground", "Orphan", NULL };
-	DeleteOptions o = { .grace_period_seconds = -1 };
-	const char *grace = target_query(&r->target, "gracePeriodSeconds");
-	const char *revision;
-	const json_t *list, *item;
-	size_t i;
-
-	if (request_dry_run(r) < 0 || body_decode(r, ret_tree) < 0)
-		return -ERR_INVALID;
-	if (*ret_tree && !json_is_object(*ret_tree)) {
-		reply_bad_request(r, "the body must be an object");
-		return -ERR_INVALID;
-	}
-	list = json_object_get(*ret_tree, "dryRun");
-	json_array_foreach (list, i, item)
-		r->dry_run |= streq_ptr(json_string_value(item), "All");
-	o.grace_period_seconds = json_integer_at(*ret_tree, "gracePeriodSeconds",
-						 grace ? strtoll(grace, NULL, 10) : -1);
-	o.propagation = json_string_at(*ret_tree, "propagationPolicy");
-	if (!o.propagation)
-		o.propagation = target_query(&r->target, "propagationPolicy");
-	o.uid = json_string_at(*ret_tree, "preconditions.uid");
-	revision = json_string_at(*ret_tree, "preconditions.resourceVersion");
-	o.revision = revision ? strtoll(revision, NULL, 10) : 0;
-	if ((o.propagation && !strv_contains((char *const *)policies, o.propagation)) ||
-	    (revision && o.revision <= 0)) {
-		reply_bad_request(r, "invalid DeleteOptions");
-		return -ERR_INVALID;
-	}
-	*ret = o;
-	return 0;
-}
-
-static void delete_done(Request *r)
-{
-	const Commit *c = &r->commit;
-
-	if (c->rc == -ERR_CONFLICT && r->attempts < CONFLICT_RETRIES && !r->pinned) {
-		r->attempts++;
-		handle_delete(r);
-	} else if (c->rc < 0) {
-		reply_error(r, c->rc, &c->err, r->route.name);
-	} else if (c->removed || !c->object) {
-		reply_deleted(r, r->route.name, object_head(r->base)->uid);
-	} else {
-		reply_object(r, MHD_HTTP_OK, c->object);
-	}
-}
-
-/* What may not be deleted, with the reason; NULL = may. Caller frees. */
-static char *delete_veto(Request *r, const Object *o)
-{
-	_cleanup_(kind_unrefp) Kind *kind = NULL;
-	_cleanup_(json_decrefp) json_t *tree = NULL;
-	const char *group, *plural, *version;
-	size_t n;
-
-	if (r->kind->gr == GR_NAMESPACE && streq(object_key(o)->name, r->server->default_namespace))
-		return xstrdup("this namespace may not be deleted");
-	if (r->kind->gr != GR_CRD)
-		return NULL;
-	tree = object_decode(o);
-	group = json_string_at(tree, "spec.group");
-	plural = json_string_at(tree, "spec.names.plural");
-	version = json_string_value(
-		json_object_get(json_array_get(json_at(tree, "spec.versions"), 0), "name"));
-	if (!group || !plural || !version)
-		return NULL;
-	kind = server_kind(r->server, group, version, plural);
-	n = kind ? store_count(r->server->options.store, kind->gr, NULL) : 0;
-	if (n == 1)
-		return xstrdup("one object of this kind exists: delete it first");
-	return n ? xasprintf("%zu objects of this kind exist: delete them first", n) : NULL;
-}
-
-/* Checked here too, so that the client is told which of its preconditions failed. */
-static bool delete_preconditions(Request *r, const DeleteOptions *o)
-{
-	_cleanup_(xfreep) char *why = NULL;
-
-	if (o->uid && !streq(o->uid, object_head(r->base)->uid))
-		why = xasprintf("Precondition failed: UID in precondition: %.64s, UID in object "
-				"meta: %s",
-				o->uid, object_head(r->base)->uid);
-	else if (o->revision && o->revision != object_revision(r->base))
-		why = xasprintf("Precondition failed: ResourceVersion in precondition: %lld, "
-				"ResourceVersion in object meta: %lld",
-				(long long)o->revision, (long long)object_revision(r->base));
-	if (why)
-		reply_conflict(r, r->route.name, why);
-	return !why;
-}
-
-void handle_delete(Request *r)
-{
-	_cleanup_(json_decrefp) json_t *body = NULL;
-	_cleanup_(xfreep) char *veto = NULL;
-	DeleteOptions options;
-	Txn *t;
-	Key key;
-
-	if (parse_delete_options(r, &body, &options) < 0 || read_base(r, &key) < 0 ||
-	    !delete_preconditions(r, &options))
-		return;
-	r->pinned = options.revision;
-	veto = delete_veto(r, r->base);
-	if (veto) {
-		reply_forbidden(r, r->route.name, veto);
-		return;
-	}
-	t = txn_new();
-	txn_delete(t, r->base, &options);
-	request_commit(r, t, delete_done);
-}
-
-/* ---- deletecollection: in batches, each its own Txn ---- */
-
-static bool match_undeleted(void *arg, const Object *o)
-{
-	return !object_is_deleting(o) && selection_match(arg, o);
-}
-
-static void delete_batch(Request *r);
-
-static void delete_batch_done(Request *r)
-{
-	const Commit *c = &r->commit;
-
-	if (c->rc == -ERR_CONFLICT && r->attempts < CONFLICT_RETRIES) {
-		r->attempts++; /* somebody wrote to one of them: a fresh list */
-		delete_batch(r);
-	} else if (c->rc < 0) {
-		reply_error(r, c->rc, &c->err, NULL);
-	} else if (r->dry_run) {
-		reply_deleted(r, NULL, NULL);
-	} else {
-		r->attempts = 0;
-		delete_batch(r);
-	}
-}
-
-static void delete_batch(Request *r)
-{
-	_cleanup_(object_list_freep) ObjectList *list = NULL;
-	_cleanup_(selection_done) Selection sel = { 0 };
-	_cleanup_(json_decrefp) json_t *body = NULL;
-	_cleanup_(error_done) Error err = ERROR_INIT;
-	ListOptions options = { .gr = r->kind->gr,
-				.namespace = r->route.namespace,
-				.match = match_undeleted,
-				.match_arg = &sel,
-				.limit = DELETE_BATCH };
-	DeleteOptions how;
-	size_t n = 0;
-	Txn *t;
-	int rc;
-
-	if (parse_delete_options(r, &body, &how) < 0 || selection_parse(r, &sel) < 0)
-		return;
-	if (how.uid || how.revision) {
-		reply_bad_request(r, "preconditions are for one object");
-		return;
-	}
-	rc = store_list(r->server->options.store, &options, &list, &err);
-	if (rc < 0) {
-		reply_error(r, rc, &err, NULL);
-		return;
-	}
-	t = txn_new();
-	for (size_t i = 0; i < list->n; i++) {
-		_cleanup_(xfreep) char *veto = delete_veto(r, list->items[i]);
-
-		if (veto)
-			continue;
-		txn_delete(t, list->items[i], &how);
-		n++;
-	}
-	if (n == 0) {
-		txn_free(t);
-		reply_deleted(r, NULL, NULL);
-		return;
-	}
-	request_commit(r, t, delete_batch_done);
-}
-
-void handle_delete_collection(Request *r)
-{
-	delete_batch(r);
 }

@@ -6,12 +6,7 @@
  */
 #include "base/memory.h"
 #include "store/store_internal.h"
-
-typedef struct Cursor {
-	int64_t revision; /* 0 = now */
-	char namespace[KEY_NAMESPACE_MAX];
-	char name[KEY_NAME_MAX]; /* of the last one that was returned; "" = from the start */
-} Cursor;
+#include "store/token.h"
 
 typedef struct Refs {
 	Object **items;
@@ -22,32 +17,6 @@ static void refs_add(Refs *r, Object *o)
 {
 	GROW_ARRAY(r->items, r->n, r->cap);
 	r->items[r->n++] = object_ref(o);
-}
-
-/* ---- tokens: "v1/REVISION/NAMESPACE/NAME" ---- */
-
-static char *token_new(int64_t revision, const Key *last)
-{
-	return xasprintf("v1/%lld/%s/%s", (long long)revision, last->namespace, last->name);
-}
-
-static int token_parse(const char *token, Cursor *ret, Error *err)
-{
-	const char *namespace, *name;
-	Cursor c = { 0 };
-	char *end = NULL;
-
-	if (str_has_prefix(token, "v1/"))
-		c.revision = strtoll(token + 3, &end, 10);
-	namespace = end && *end == '/' ? end + 1 : NULL;
-	name = namespace ? strchr(namespace, '/') : NULL;
-	if (!name || c.revision <= 0 || (size_t)(name - namespace) >= sizeof(c.namespace) ||
-	    strlen(name + 1) >= sizeof(c.name) || !name[1])
-		return error_set(err, ERR_INVALID, "continue key is not valid");
-	memcpy(c.namespace, namespace, (size_t)(name - namespace));
-	memcpy(c.name, name + 1, strlen(name + 1) + 1);
-	*ret = c;
-	return 0;
 }
 
 /* ---- the past ---- */
@@ -133,10 +102,8 @@ static int collect(Store *s, const ListOptions *o, Cursor *c, Refs *refs, uint64
 	if (c->revision == 0)
 		c->revision = s->revision;
 	if (c->revision < s->compacted || c->revision > s->revision)
-		return error_set(err, ERR_GONE,
-				 "The provided continue parameter is too old to display a "
-				 "consistent list result. You can start a new list without the "
-				 "continue parameter");
+		return error_set(err, ERR_GONE, "revision %lld is no longer kept",
+				 (long long)c->revision);
 	if (!t)
 		t = &nothing;
 	table_range(t, o->namespace, &from, &to);
@@ -177,7 +144,7 @@ static size_t filter(const ListOptions *o, Refs *refs)
 
 int store_list(Store *s, const ListOptions *options, ObjectList **ret, Error *err)
 {
-	Cursor cursor = { 0 };
+	Cursor cursor = { .revision = options->revision };
 	uint64_t remaining;
 	Refs refs = { 0 };
 	size_t candidates;
@@ -185,7 +152,7 @@ int store_list(Store *s, const ListOptions *options, ObjectList **ret, Error *er
 	int rc = 0;
 
 	if (!str_is_empty(options->continue_token))
-		rc = token_parse(options->continue_token, &cursor, err);
+		rc = token_parse(options->continue_token, options, &cursor, err);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&s->lock);
@@ -198,7 +165,8 @@ int store_list(Store *s, const ListOptions *options, ObjectList **ret, Error *er
 	l = xnew0(ObjectList, 1);
 	*l = (ObjectList){ .items = refs.items, .n = refs.n, .revision = cursor.revision };
 	if (remaining > 0 && refs.n > 0) {
-		l->continue_token = token_new(cursor.revision, object_key(refs.items[refs.n - 1]));
+		l->continue_token =
+			token_new(options, cursor.revision, object_key(refs.items[refs.n - 1]));
 		/* With a filter nobody knows how many of the rest match. */
 		l->remaining = options->match ? 0 : remaining;
 	}

@@ -56,12 +56,19 @@ typedef struct ListOptions {
 	const char *namespace;                     /* NULL or "" = all */
 	bool (*match)(void *arg, const Object *o); /* NULL = all; no lock is held */
 	void *match_arg;
-	size_t limit; /* 0 = no limit */
+	size_t limit;     /* 0 = no limit */
+	int64_t revision; /* the state at that one; 0 = now. A token has its own */
 	const char *continue_token;
 } ListOptions;
 
-int store_list(Store *s, const ListOptions *options, ObjectList **ret,
-	       Error *err); /* -ERR_GONE for an old token */
+/* -ERR_GONE if the revision, or the token's, is no longer kept; -ERR_INVALID for a token that was
+ * not given for this list. */
+int store_list(Store *s, const ListOptions *options, ObjectList **ret, Error *err);
+/*
+ * For a token that is too old: one that goes on at the same place in the state of now, so that the
+ * whole is no state that ever was. Caller frees.
+ */
+int store_token_renew(const ListOptions *list, char **ret, Error *err);
 /* Objects whose ownerReferences name this uid, of every kind. */
 int store_list_owned(Store *s, const char *uid, ObjectList **ret, Error *err);
 size_t store_count(Store *s, const GroupResource *gr, const char *namespace);

@@ -3,6 +3,7 @@
  * Watches and lists: every change exactly once and in order, history first, 410 for what is
  * compacted; pages of one snapshot while the store changes underneath.
  */
+#include "base/base64.h"
 #include "tests/unit/store/fixture.h"
 
 #include <pthread.h>
@@ -387,36 +388,53 @@ static void test_pages_are_one_snapshot(void **state)
 	json_decref(t);
 }
 
+/* 0 or the error of a list that goes on with this text as its token. */
+static int list_with_token(Fixture *f, const char *namespace, const char *text)
+{
+	_cleanup_(xfreep) char *token = base64url_encode(text, strlen(text));
+	ListOptions o = { .gr = GR_CONFIGMAP, .namespace = namespace, .continue_token = token };
+	_cleanup_(object_list_freep) ObjectList *l = NULL;
+
+	return store_list(f->s, &o, &l, NULL);
+}
+
 static void test_bad_tokens(void **state)
 {
 	static const char *const bad[] = { "x",
-					   "v1/",
-					   "v1/1",
-					   "v1/1/default",
-					   "v1/0//a",
-					   "v1/-3/d/a",
-					   "v1/99999999999999999999",
-					   "v1/1/default/" };
+					   "v2",
+					   "v1\n1\nconfigmaps\n\ndefault\na",
+					   "v2\n1\nconfigmaps\n\ndefault",
+					   "v2\n1\nconfigmaps\n\ndefault\n",
+					   "v2\n1\nconfigmaps\n\ndefault\na\n",
+					   "v2\n\nconfigmaps\n\ndefault\na",
+					   "v2\n-3\nconfigmaps\n\ndefault\na",
+					   "v2\n1x\nconfigmaps\n\ndefault\na",
+					   "v2\n99999999999999999999\nconfigmaps\n\ndefault\na",
+					   "v2\n1\nsecrets\n\ndefault\na",
+					   "v2\n1\nconfigmaps\ndefault\ndefault\na" };
 	Fixture *f = *state;
 	ObjectList *l = NULL;
 	char longer[600];
 
 	create_config(f->s, "a", "1");
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		ListOptions o = { .gr = GR_CONFIGMAP, .continue_token = bad[i] };
-
-		assert_int_equal(store_list(f->s, &o, &l, NULL), -ERR_INVALID);
-	}
-	snprintf(longer, sizeof(longer), "v1/1/default/%0500d", 1);
+	assert_int_equal(list_with_token(f, NULL, "v2\n1\nconfigmaps\n\ndefault\na"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(list_with_token(f, NULL, bad[i]), -ERR_INVALID);
+	/* A token of one namespace is no way into another. */
+	assert_int_equal(list_with_token(f, "default", "v2\n1\nconfigmaps\ndefault\ndefault\na"),
+			 0);
+	assert_int_equal(
+		list_with_token(f, "default", "v2\n1\nconfigmaps\ndefault\nkube-system\na"),
+		-ERR_INVALID);
+	assert_int_equal(list_with_token(f, "lab", "v2\n1\nconfigmaps\ndefault\ndefault\na"),
+			 -ERR_INVALID);
+	snprintf(longer, sizeof(longer), "v2\n1\nconfigmaps\n\ndefault\n%0500d", 1);
+	assert_int_equal(list_with_token(f, NULL, longer), -ERR_INVALID);
 	assert_int_equal(store_list(f->s,
-				    &(ListOptions){ .gr = GR_CONFIGMAP, .continue_token = longer },
+				    &(ListOptions){ .gr = GR_CONFIGMAP, .continue_token = "!*" },
 				    &l, NULL),
 			 -ERR_INVALID);
-	assert_int_equal(store_list(f->s,
-				    &(ListOptions){ .gr = GR_CONFIGMAP,
-						    .continue_token = "v1/4000/default/a" },
-				    &l, NULL),
-			 -ERR_GONE);
+	assert_int_equal(list_with_token(f, NULL, "v2\n4000\nconfigmaps\n\ndefault\na"), -ERR_GONE);
 }
 
 static void test_owned(void **state)
