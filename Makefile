@@ -86,7 +86,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-e2e benches verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-e2e benches verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -169,6 +169,9 @@ THREADED := store controller daemon server reconcile driver_libvirt driver_net d
 NOT_THREADED := $(BUILD)/tests/contract/driver_libvirt/%
 check-threads: $(filter-out $(NOT_THREADED),$(foreach p,$(THREADED),$(filter $(BUILD)/tests/unit/$(p)/% $(BUILD)/tests/contract/$(p)/%,$(TESTS)))) ## what has threads; use with SAN=thread
 	$(Q)tests/lib/run-c $^
+
+check-ledger: $(BUILD)/tests/integration/server/test_ledger all ## what watchers saw against the log, through restarts; LEDGER_SECONDS=60
+	$(Q)tests/lib/sandbox --disk -- env TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $<
 
 check-e2e: all ## real sfd, sfctl and guests, in the sandbox
 	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/run

@@ -22,6 +22,8 @@
 
 #define WAKE_ID    UINT64_MAX
 #define EVENTS_MAX 64
+/* For a stream's last bytes when the server stops. */
+#define STREAM_END_DEADLINE USEC_PER_SEC
 
 static void caretaker_wake(Server *s)
 {
@@ -70,8 +72,11 @@ void conn_set_deadline(Conn *c, usec_t after)
 {
 	Server *s = c->server;
 
+	usec_t at = after == USEC_INFINITY ? after : clock_now(server_clock(s)) + after;
+
 	pthread_mutex_lock(&s->lock);
-	c->deadline = after == USEC_INFINITY ? after : clock_now(server_clock(s)) + after;
+	/* A stream that has to end gets no more time. */
+	c->deadline = s->stopping && c->poke ? MIN(c->deadline, at) : at;
 	need_by_locked(s, c->deadline);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -115,12 +120,18 @@ void conn_set_wake(Conn *c, usec_t at)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void server_poke_all(Server *s, Poke why)
+void server_end_streams(Server *s)
 {
+	usec_t cut = clock_now(server_clock(s)) + STREAM_END_DEADLINE;
+
 	pthread_mutex_lock(&s->lock);
-	for (Conn *c = s->conns; c; c = c->next)
-		if (c->poke)
-			c->poke(c->poke_arg, why);
+	for (Conn *c = s->conns; c; c = c->next) {
+		if (!c->poke)
+			continue;
+		c->poke(c->poke_arg, POKE_STOPPING);
+		c->deadline = MIN(c->deadline, cut);
+	}
+	need_by_locked(s, cut);
 	pthread_mutex_unlock(&s->lock);
 }
 

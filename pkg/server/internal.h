@@ -265,7 +265,8 @@ void conn_set_deadline(Conn *c, usec_t after); /* USEC_INFINITY = none */
 void conn_attach(Conn *c, PokeFn poke, void *arg);
 void conn_detach(Conn *c);
 void conn_set_wake(Conn *c, usec_t at);
-void server_poke_all(Server *s, Poke why);
+/* Tells all streams that the server stops; who does not read its end is cut. */
+void server_end_streams(Server *s);
 
 /* ---- http.c ---- */
 

@@ -289,7 +289,7 @@ void server_stop(Server *s, usec_t grace)
 		if (s->listeners[i].daemon)
 			(void)MHD_quiesce_daemon(s->listeners[i].daemon);
 	sessions_stop(s);
-	server_poke_all(s, POKE_STOPPING);
+	server_end_streams(s);
 	wait_connections(s, grace);
 	wait_in_flight(s);
 	caretaker_stop(s);

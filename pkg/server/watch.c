@@ -264,8 +264,10 @@ static void fill_lines(WatchStream *w, size_t max)
 	if (look.stopping)
 		w->end_at = MIN(w->end_at, now);
 	ends = now >= w->end_at;
-	/* The end waits for what is queued, but not for a client that is slower than the news. */
-	if (look.overflow || look.peer_gone || (ends && now - w->end_at >= CUT_AFTER))
+	/* The end waits for what is queued, but not for a client that is slower than the news, and
+	 * a stop waits for nobody: what is left is in the history. */
+	if (look.overflow || look.peer_gone || (look.stopping && !look.empty) ||
+	    (ends && now - w->end_at >= CUT_AFTER))
 		w->over = true;
 	else if (!look.empty)
 		return;
