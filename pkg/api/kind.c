@@ -27,12 +27,24 @@ typedef enum CellForm {
 	CELL_FIRST, /* the first text */
 } CellForm;
 
+typedef struct Definition Definition;
+
 typedef struct OwnedKind {
 	Kind kind; /* first: what others see */
-	atomic_uint refs;
+	KindScale scale;
 	JsonPath **paths; /* of the columns */
 	CellForm *forms;
+	Definition *definition;
 } OwnedKind;
+
+/* All versions of one CRD, under one count. */
+struct Definition {
+	atomic_uint refs;
+	OwnedKind *kinds; /* in the CRD's order */
+	size_t n;
+	const Kind **versions; /* in the order of preference */
+	json_t *crd;
+};
 
 static OwnedKind *owned(const Kind *k)
 {
@@ -43,11 +55,11 @@ Kind *kind_ref(const Kind *k)
 {
 	OwnedKind *o = owned(k);
 
-	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&o->definition->refs, 1, memory_order_relaxed);
 	return &o->kind;
 }
 
-static void kind_free(OwnedKind *o)
+static void kind_done(OwnedKind *o)
 {
 	Kind *k = &o->kind;
 
@@ -61,24 +73,35 @@ static void kind_free(OwnedKind *o)
 	free((void *)k->columns);
 	free(o->paths);
 	free(o->forms);
-	strv_free((char **)k->short_names);
-	strv_free((char **)k->categories);
-	strv_free((char **)k->power_verbs);
+	strv_free((char **)(uintptr_t)k->short_names);
+	strv_free((char **)(uintptr_t)k->categories);
+	strv_free((char **)(uintptr_t)k->power_verbs);
 	schema_free((Schema *)k->schema);
 	free((void *)k->version);
 	free((void *)k->api_version);
+	free((void *)k->deprecation_warning);
 	free((void *)k->kind);
 	free((void *)k->list_kind);
 	free((void *)k->singular);
 	free((void *)k->description);
-	json_decref((json_t *)k->crd);
-	free(o);
+}
+
+static void definition_free(Definition *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		kind_done(&d->kinds[i]);
+	free(d->kinds);
+	free(d->versions);
+	json_decref(d->crd);
+	free(d);
 }
 
 Kind *kind_unref(Kind *k)
 {
-	if (k && atomic_fetch_sub_explicit(&owned(k)->refs, 1, memory_order_acq_rel) == 1)
-		kind_free(owned(k));
+	Definition *d = k ? owned(k)->definition : NULL;
+
+	if (d && atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) == 1)
+		definition_free(d);
 	return NULL;
 }
 
@@ -96,19 +119,6 @@ static char **strings_at(const json_t *o, const char *path)
 			v[n++] = xstrdup(json_string_value(s));
 	}
 	return v;
-}
-
-static const json_t *storage_version(const json_t *crd)
-{
-	const json_t *versions = json_at(crd, "spec.versions");
-	json_t *v;
-	size_t i;
-
-	json_array_foreach (versions, i, v) {
-		if (json_is_true(json_object_get(v, "storage")))
-			return v;
-	}
-	return json_array_get(versions, 0);
 }
 
 static const char *annotation(const json_t *crd, const char *name)
@@ -200,14 +210,27 @@ static int compile_columns(OwnedKind *o, const json_t *version, Error *err)
 	return rc;
 }
 
-static int compile_names(OwnedKind *o, const json_t *crd, const json_t *version, Error *err)
+/* Names are in force as far as they are accepted; a definition that was never stored says nothing
+ * of that. */
+static const json_t *names_of(const json_t *crd, bool builtin)
 {
+	const json_t *accepted = json_at(crd, "status.acceptedNames");
+
+	return !builtin && !str_is_empty(json_string_at(accepted, "plural")) &&
+			       !str_is_empty(json_string_at(accepted, "kind"))
+		       ? accepted
+		       : json_at(crd, "spec.names");
+}
+
+static int compile_names(OwnedKind *o, const json_t *crd, const json_t *version, bool builtin,
+			 Error *err)
+{
+	const json_t *names = names_of(crd, builtin);
 	const char *group = json_string_at(crd, "spec.group"),
-		   *plural = json_string_at(crd, "spec.names.plural");
-	const char *kind = json_string_at(crd, "spec.names.kind"),
-		   *name = json_string_at(version, "name");
-	const char *singular = json_string_at(crd, "spec.names.singular"),
-		   *list = json_string_at(crd, "spec.names.listKind");
+		   *plural = json_string_at(names, "plural");
+	const char *kind = json_string_at(names, "kind"), *name = json_string_at(version, "name");
+	const char *singular = json_string_at(names, "singular"),
+		   *list = json_string_at(names, "listKind");
 	const char *scope = json_string_at(crd, "spec.scope");
 	Kind *k = &o->kind;
 
@@ -222,53 +245,215 @@ static int compile_names(OwnedKind *o, const json_t *crd, const json_t *version,
 	k->api_version = *group ? xasprintf("%s/%s", group, name) : xstrdup(name);
 	k->kind = xstrdup(kind);
 	k->list_kind = list ? xstrdup(list) : xasprintf("%sList", kind);
-	k->singular = xstrdup(singular ? singular : kind);
-	if (!singular)
-		for (char *p = (char *)k->singular; *p; p++)
-			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
-	k->short_names = (const char *const *)strings_at(crd, "spec.names.shortNames");
-	k->categories = (const char *const *)strings_at(crd, "spec.names.categories");
+	k->singular = singular ? xstrdup(singular) : xstrdup_lower(kind);
+	k->short_names = (const char *const *)strings_at(names, "shortNames");
+	k->categories = (const char *const *)strings_at(names, "categories");
 	k->namespaced = streq(scope, "Namespaced");
 	return 0;
 }
 
-int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
+static int compile_schema(OwnedKind *o, const json_t *version, bool builtin, Error *err)
 {
-	const json_t *version = storage_version(crd),
-		     *openapi = json_at(version, "schema.openAPIV3Schema");
-	const char *verbs = annotation(crd, ANNOTATION_VERBS),
-		   *description = json_string_at(openapi, "description");
-	OwnedKind *o = xnew0(OwnedKind, 1);
+	const json_t *openapi = json_at(version, "schema.openAPIV3Schema");
+	Schema *schema;
+
+	if (!openapi)
+		return error_set(err, ERR_INVALID, "the version has no schema.openAPIV3Schema");
+	schema = schema_compile(openapi, "", err);
+	if (!schema)
+		return -ERR_INVALID;
+	if (builtin)
+		schema_keep_patterns(schema);
+	o->kind.schema = schema;
+	o->kind.openapi = openapi;
+	o->kind.description = dup_or(json_string_at(openapi, "description"), "");
+	return 0;
+}
+
+static void compile_subresources(OwnedKind *o, const json_t *version)
+{
+	const json_t *scale = json_at(version, "subresources.scale");
+
+	o->kind.has_status = json_is_object(json_at(version, "subresources.status"));
+	o->scale = (KindScale){ .spec_replicas = json_string_at(scale, "specReplicasPath"),
+				.status_replicas = json_string_at(scale, "statusReplicasPath"),
+				.label_selector = json_string_at(scale, "labelSelectorPath") };
+	if (o->scale.spec_replicas && o->scale.status_replicas)
+		o->kind.scale = &o->scale;
+}
+
+static char *deprecation_warning(const Kind *k, const json_t *version)
+{
+	const char *text = json_string_at(version, "deprecationWarning");
+
+	if (!json_is_true(json_object_get(version, "deprecated")))
+		return NULL;
+	return text ? xstrdup(text) : xasprintf("%s %s is deprecated", k->api_version, k->kind);
+}
+
+/* FNV-1a: stored beside every head, so it must be the same in every process. */
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		h = (h ^ *p) * 0x100000001b3ULL;
+	return (h ^ 0xff) * 0x100000001b3ULL;
+}
+
+/* Kinds of ours change with the program, whose objects are read with their defaults anyway. */
+static uint64_t form_hash(const Kind *k)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < k->n_columns; i++)
+		h = hash_text(hash_text(h, k->columns[i].json_path), k->columns[i].name) +
+		    (uint64_t)k->columns[i].type;
+	if (!k->builtin) {
+		_cleanup_(xfreep) char *schema = json_canonical(k->openapi);
+
+		h = hash_text(hash_text(h, k->api_version), schema);
+	}
+	return h;
+}
+
+/* crd is the definition's own copy: what the Kind borrows lives as long. */
+static int compile_version(OwnedKind *o, const json_t *crd, const json_t *version, bool builtin,
+			   Error *err)
+{
+	const char *verbs = annotation(crd, ANNOTATION_VERBS);
 	Kind *k = &o->kind;
 	int rc;
 
-	atomic_init(&o->refs, 1);
 	k->builtin = builtin;
-	rc = compile_names(o, crd, version, err);
+	rc = compile_names(o, crd, version, builtin, err);
 	if (rc == 0)
 		rc = compile_columns(o, version, err);
-	if (rc == 0 && !openapi)
-		rc = error_set(err, ERR_INVALID, "the version has no schema.openAPIV3Schema");
-	if (rc == 0) {
-		Schema *schema = schema_compile(openapi, "", err);
-
-		if (builtin)
-			schema_keep_patterns(schema);
-		k->schema = schema;
-		rc = schema ? 0 : -ERR_INVALID;
-	}
-	k->description = dup_or(description, "");
-	k->has_status = json_at(version, "subresources.status") != NULL;
+	if (rc == 0)
+		rc = compile_schema(o, version, builtin, err);
+	if (rc < 0)
+		return rc;
+	compile_subresources(o, version);
+	k->served = json_bool_at(version, "served", builtin);
+	k->terminating = json_at(crd, "metadata.deletionTimestamp") != NULL;
+	k->deprecation_warning = deprecation_warning(k, version);
 	k->name_is_dns_label =
 		builtin && streq_ptr(annotation(crd, ANNOTATION_NAME_FORMAT), "dns-label");
 	k->power_verbs = (const char *const *)strv_split(builtin && verbs ? verbs : "", ',');
-	k->crd = json_deep_copy(crd);
+	k->crd = crd;
+	k->form = form_hash(k);
+	return 0;
+}
+
+static int compare_kinds(const void *a, const void *b)
+{
+	const Kind *const *x = a, *const *y = b;
+
+	return version_compare((*x)->version, (*y)->version);
+}
+
+/* Once all are compiled: who is stored, and in which order they are offered. */
+static void link_versions(Definition *d)
+{
+	size_t stored = 0;
+
+	d->versions = xnew0(const Kind *, d->n + 1);
+	for (size_t i = 0; i < d->n; i++) {
+		const json_t *version = json_array_get(json_at(d->crd, "spec.versions"), i);
+
+		d->versions[i] = &d->kinds[i].kind;
+		if (json_is_true(json_object_get(version, "storage")))
+			stored = i;
+	}
+	qsort(d->versions, d->n, sizeof(*d->versions), compare_kinds);
+	for (size_t i = 0; i < d->n; i++) {
+		d->kinds[i].kind.versions = d->versions;
+		d->kinds[i].kind.stored = &d->kinds[stored].kind;
+	}
+}
+
+int kind_from_crd(const json_t *crd, bool builtin, Kind **ret, Error *err)
+{
+	Definition *d = xnew0(Definition, 1);
+	const json_t *versions;
+	int rc = 0;
+
+	atomic_init(&d->refs, 1);
+	d->crd = json_deep_copy(crd);
+	versions = json_at(d->crd, "spec.versions");
+	d->kinds = xnew0(OwnedKind, json_array_size(versions) + 1);
+	if (json_array_size(versions) == 0)
+		rc = error_set(err, ERR_INVALID, "spec.versions: at least one is needed");
+	for (; rc == 0 && d->n < json_array_size(versions); d->n++) {
+		d->kinds[d->n].definition = d;
+		rc = compile_version(&d->kinds[d->n], d->crd, json_array_get(versions, d->n),
+				     builtin, err);
+	}
 	if (rc < 0) {
-		kind_free(o);
+		definition_free(d);
 		return rc;
 	}
-	*ret = k;
+	link_versions(d);
+	*ret = (Kind *)d->kinds[0].kind.stored;
 	return 0;
+}
+
+/* ---- versions ---- */
+
+/* "v2beta1": 2, beta, 1. What is not of that form has no major. */
+typedef struct Version {
+	unsigned long major, minor;
+	int stage; /* 3 = stable, 2 = beta, 1 = alpha */
+} Version;
+
+static Version version_parse(const char *s)
+{
+	Version v = { 0 };
+	char *end;
+
+	if (s[0] != 'v' || s[1] < '1' || s[1] > '9')
+		return v;
+	v.major = strtoul(s + 1, &end, 10);
+	if (!*end) {
+		v.stage = 3;
+		return v;
+	}
+	v.stage = str_has_prefix(end, "beta") ? 2 : str_has_prefix(end, "alpha") ? 1 : 0;
+	end += v.stage == 2 ? strlen("beta") : v.stage == 1 ? strlen("alpha") : 0;
+	if (!v.stage || *end < '1' || *end > '9')
+		return (Version){ 0 };
+	v.minor = strtoul(end, &end, 10);
+	return *end ? (Version){ 0 } : v;
+}
+
+int version_compare(const char *a, const char *b)
+{
+	Version x = version_parse(a), y = version_parse(b);
+
+	if (!x.stage || !y.stage)
+		return x.stage || y.stage ? y.stage - x.stage : strcmp(a, b);
+	if (x.stage != y.stage)
+		return y.stage - x.stage;
+	if (x.major != y.major)
+		return x.major > y.major ? -1 : 1;
+	return x.minor == y.minor ? 0 : x.minor > y.minor ? -1 : 1;
+}
+
+void kind_convert(const Kind *k, json_t *tree)
+{
+	const char *is = json_string_value(json_object_get(tree, "apiVersion"));
+
+	if (!is || streq(is, k->api_version))
+		return;
+	json_object_set_new(tree, "apiVersion", json_string(k->api_version));
+	schema_prune(k->schema, tree, NULL);
+}
+
+void kind_refresh(const Kind *k, json_t *tree)
+{
+	if (k->builtin)
+		return;
+	kind_convert(k, tree);
+	schema_prune(k->schema, tree, NULL);
+	schema_default(k->schema, tree);
 }
 
 /* ---- cells ---- */

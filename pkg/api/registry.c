@@ -78,9 +78,18 @@ static bool match_gr(const Kind *k, const void *gr, const void *unused _unused_)
 	return k->gr == gr;
 }
 
+/* The version of that name, which others see; NULL if it is not served. */
+static const Kind *served_version(const Kind *k, const char *api_version)
+{
+	for (const Kind *const *v = k->versions; *v; v++)
+		if ((*v)->served && streq((*v)->api_version, api_version))
+			return *v;
+	return NULL;
+}
+
 static bool match_kind(const Kind *k, const void *api_version, const void *kind)
 {
-	return streq(k->api_version, api_version) && streq(k->kind, kind);
+	return streq(k->kind, kind) && served_version(k, api_version);
 }
 
 static bool match_word(const Kind *k, const void *word, const void *unused _unused_)
@@ -112,7 +121,10 @@ Kind *kind_registry_find(KindRegistry *r, const GroupResource *gr)
 
 Kind *kind_registry_find_by_kind(KindRegistry *r, const char *api_version, const char *kind)
 {
-	return api_version && kind ? find(r, match_kind, api_version, kind) : NULL;
+	_cleanup_(kind_unrefp) Kind *k =
+		api_version && kind ? find(r, match_kind, api_version, kind) : NULL;
+
+	return k ? kind_ref(served_version(k, api_version)) : NULL;
 }
 
 Kind *kind_registry_find_by_word(KindRegistry *r, const char *word)

@@ -32,6 +32,13 @@ const char *schema_type_to_string(SchemaType t)
 	return type_names[t];
 }
 
+static void free_list(Schema **list)
+{
+	for (Schema **s = list; s && *s; s++)
+		schema_free(*s);
+	free(list);
+}
+
 Schema *schema_free(Schema *s)
 {
 	if (!s)
@@ -43,6 +50,11 @@ Schema *schema_free(Schema *s)
 	free(s->properties);
 	schema_free(s->items);
 	schema_free(s->additional);
+	free_list(s->all_of);
+	free_list(s->any_of);
+	free_list(s->one_of);
+	schema_free(s->not );
+	free(s->keeps_message);
 	strv_free(s->required);
 	strv_free(s->map_keys);
 	json_decref(s->dflt);
@@ -195,7 +207,7 @@ void schema_keep_patterns(Schema *s)
 {
 	if (!s)
 		return;
-	s->pattern_kept = true;
+	s->pattern_kept = s->lenient_null = true;
 	for (size_t i = 0; i < s->n_properties; i++)
 		schema_keep_patterns(s->properties[i].schema);
 	schema_keep_patterns(s->items);
@@ -299,6 +311,90 @@ static int compile_children(Schema *s, const json_t *o, const char *path, unsign
 	return 0;
 }
 
+static int compile_list(const json_t *o, const char *member, const char *path, unsigned depth,
+			Schema ***ret, Error *err)
+{
+	const json_t *list = json_object_get(o, member);
+	size_t n = json_array_size(list);
+
+	if (n == 0)
+		return 0;
+	*ret = xnew0(Schema *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(xfreep) char *at = xasprintf("%s.%s[%zu]", path, member, i);
+
+		(*ret)[i] = compile(json_array_get(list, i), at, depth + 1, err);
+		if (!(*ret)[i])
+			return -ERR_INVALID;
+	}
+	return 0;
+}
+
+/* Schemas that only check a value: they add nothing to what is known, and fill in nothing. */
+static int compile_junctors(Schema *s, const json_t *o, const char *path, unsigned depth,
+			    Error *err)
+{
+	const json_t *not = json_object_get(o, "not");
+	_cleanup_(xfreep) char *not_path = xasprintf("%s.not", path);
+
+	if (compile_list(o, "allOf", path, depth, &s->all_of, err) < 0 ||
+	    compile_list(o, "anyOf", path, depth, &s->any_of, err) < 0 ||
+	    compile_list(o, "oneOf", path, depth, &s->one_of, err) < 0)
+		return -ERR_INVALID;
+	if (json_is_object(not ) && !(s->not = compile(not, not_path, depth + 1, err)))
+		return -ERR_INVALID;
+	return 0;
+}
+
+/* The one rule in CEL that is understood: by far the most common. */
+static bool rule_keeps_value(const char *rule)
+{
+	char packed[32];
+	size_t n = 0;
+
+	for (; rule && *rule; rule++) {
+		if (*rule == ' ')
+			continue;
+		if (n == sizeof(packed) - 1)
+			return false;
+		packed[n++] = *rule;
+	}
+	packed[n] = '\0';
+	return streq(packed, "self==oldSelf") || streq(packed, "oldSelf==self");
+}
+
+static void compile_rules(Schema *s, const json_t *o)
+{
+	const json_t *rules = json_object_get(o, "x-kubernetes-validations");
+	json_t *rule;
+	size_t i;
+
+	json_array_foreach (rules, i, rule) {
+		if (!rule_keeps_value(json_string_at(rule, "rule")))
+			continue;
+		s->keeps_value = true;
+		free(s->keeps_message);
+		s->keeps_message = string_member(rule, "message");
+	}
+}
+
+size_t schema_count_rules(const json_t *openapi)
+{
+	const json_t *rules = json_object_get(openapi, "x-kubernetes-validations");
+	const char *name;
+	json_t *v;
+	size_t i, n = 0;
+
+	json_array_foreach (rules, i, v)
+		n += !rule_keeps_value(json_string_at(v, "rule"));
+	json_object_foreach ((json_t *)openapi, name, v)
+		if (!streq(name, "default") && !streq(name, "x-kubernetes-validations"))
+			n += schema_count_rules(v);
+	json_array_foreach (openapi, i, v)
+		n += schema_count_rules(v);
+	return n;
+}
+
 static Schema *compile(const json_t *o, const char *path, unsigned depth, Error *err)
 {
 	Schema *s;
@@ -321,9 +417,13 @@ static Schema *compile(const json_t *o, const char *path, unsigned depth, Error 
 	s->dflt = json_deep_copy(json_object_get(o, "default"));
 	if (json_is_array(json_object_get(o, "enum")))
 		s->enumeration = json_deep_copy(json_object_get(o, "enum"));
+	s->embedded = json_is_true(json_object_get(o, "x-kubernetes-embedded-resource"));
 	compile_numbers(s, o);
+	compile_rules(s, o);
 	if (compile_type(s, o, path, err) < 0 || compile_pattern(s, o, path, err) < 0 ||
-	    compile_list_type(s, o, path, err) < 0 || compile_children(s, o, path, depth, err) < 0)
+	    compile_list_type(s, o, path, err) < 0 ||
+	    compile_children(s, o, path, depth, err) < 0 ||
+	    compile_junctors(s, o, path, depth, err) < 0)
 		return schema_free(s);
 	return s;
 }

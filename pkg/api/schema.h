@@ -7,10 +7,11 @@
  * Supported: type, properties, required, items, additionalProperties, default, enum, pattern,
  * format, minimum, maximum (with exclusive...), minLength, maxLength, minItems, maxItems,
  * uniqueItems, minProperties, maxProperties, nullable, description, x-kubernetes-int-or-string,
- * x-kubernetes-preserve-unknown-fields, x-kubernetes-list-type (atomic, set, map),
- * x-kubernetes-list-map-keys, x-sf-apply. Formats that are checked: date-time, ipv4, ipv6, ip,
- * cidr, mac, uuid, quantity, dns-label, dns-subdomain, reference, uri, byte, int32,
- * int64. Pure; any thread.
+ * x-kubernetes-preserve-unknown-fields, x-kubernetes-embedded-resource, x-kubernetes-list-type
+ * (atomic, set, map), x-kubernetes-list-map-keys, x-kubernetes-map-type, allOf, anyOf, oneOf, not,
+ * of x-kubernetes-validations the rule self == oldSelf, x-sf-apply. Formats that are checked:
+ * date-time, date, duration, ipv4, ipv6, ip, cidr, mac, uuid, quantity, dns-label, dns-subdomain,
+ * hostname, email, reference, uri, byte, int32, int64. Pure; any thread.
  */
 #pragma once
 
@@ -68,6 +69,9 @@ void schema_default(const Schema *s, json_t *tree);
  * multiply, and defaulting stops there. */
 #define SCHEMA_VALUES_MAX 200000
 void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors);
+/* What may not change once it is given (x-kubernetes-validations: self == oldSelf). */
+void schema_validate_change(const Schema *s, const json_t *tree, const json_t *old,
+			    FieldErrors *errors);
 
 /* What `sfctl explain kind.path` prints; path "" = the root. -ERR_NOT_FOUND with "did you mean". */
 int schema_explain(const Kind *k, const char *path, bool recursive, StrBuf *out, Error *err);
@@ -82,6 +86,8 @@ const char *const *schema_list_map_keys(const Schema *s); /* NULL-terminated */
 bool schema_is_atomic_map(const Schema *s);
 /* "live", "restart", "recreate", "immutable", or NULL when nothing is said. */
 const char *schema_apply_cost(const Schema *s);
+/* How many rules in x-kubernetes-validations of an OpenAPI schema are not evaluated here. */
+size_t schema_count_rules(const json_t *openapi);
 
 /*
  * The whole check of a candidate: apiVersion/kind/metadata rules (names, labels, annotations,

@@ -9,6 +9,8 @@
 
 #include "api/schema.h"
 
+#define FIELD_ERRORS_MAX 100
+
 typedef enum SchemaType {
 	TYPE_ANY,
 	TYPE_OBJECT,
@@ -39,6 +41,13 @@ struct Schema {
 	char **required;
 	Schema *items, *additional; /* additionalProperties */
 	bool preserve_unknown, nullable, int_or_string, unique, atomic_map;
+	bool embedded;     /* a whole object: apiVersion, kind and metadata are always known */
+	bool lenient_null; /* of ours: null is "not given" */
+	/* Each of these lists ends with NULL, and is NULL if there is none. */
+	Schema **all_of, **any_of, **one_of;
+	Schema * not ;
+	bool keeps_value; /* the rule self == oldSelf: once given, it stays what it is */
+	char *keeps_message;
 	json_t *dflt, *enumeration;
 	char *pattern;
 	regex_t regex; /* valid if pattern */
@@ -51,6 +60,16 @@ struct Schema {
 	char **map_keys;
 };
 
+/* A path that grows and shrinks with a walk: "spec.disks[0]". push gives what pop wants. */
+size_t path_push_name(StrBuf *path, const char *name);
+size_t path_push_index(StrBuf *path, size_t i);
+void path_pop(StrBuf *path, size_t len);
+/* Then what would only make the next message better is not worth its time. */
+bool field_errors_full(const FieldErrors *e);
+size_t schema_count_values(const json_t *v);
+
+/* apiVersion, kind and metadata of a whole object. */
+bool schema_root_member(const Schema *s, const char *name);
 const char *schema_type_to_string(SchemaType t);
 /* A compiled regex keeps every state that any text has led to, without end: only those of
  * compiled-in kinds are kept for all texts. */

@@ -284,6 +284,8 @@ void object_validate(const Kind *k, const json_t *tree, const json_t *old, Field
 	validate_metadata(k, tree, errors);
 	before = errors->n + errors->dropped;
 	schema_validate(k->schema, tree, errors);
+	if (old && errors->n + errors->dropped == before)
+		schema_validate_change(k->schema, tree, old, errors);
 	/* The kind's rules read fields by type: they only make sense of what has passed the schema.
 	 */
 	for (size_t i = 0; errors->n + errors->dropped == before && i < ARRAY_SIZE(kind_rules); i++)

@@ -17,6 +17,8 @@ void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_config_map(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_secret(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_event(const json_t *tree, const json_t *old, FieldErrors *errors);
+/* A schema of a definition, at that path. */
+void validate_structural(const json_t *schema, const char *path, FieldErrors *errors);
 /* apiVersion, kind, metadata. */
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors);
 

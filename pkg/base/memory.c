@@ -51,6 +51,15 @@ char *xstrndup(const char *s, size_t n)
 	return s ? xmemdup(s, strnlen(s, n)) : NULL;
 }
 
+char *xstrdup_lower(const char *s)
+{
+	char *copy = xstrdup(s);
+
+	for (char *p = copy; p && *p; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+	return copy;
+}
+
 void *xmemdup(const void *p, size_t n)
 {
 	char *q = xmalloc(n + 1);

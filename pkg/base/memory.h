@@ -22,6 +22,7 @@ void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s); /* NULL stays NULL */
 char *xstrndup(const char *s, size_t n);
+char *xstrdup_lower(const char *s);     /* ASCII letters in lower case */
 void *xmemdup(const void *p, size_t n); /* adds a NUL behind the copy */
 char *xasprintf(const char *fmt, ...) _printf_(1, 2);
 char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);

@@ -28,7 +28,6 @@
 	X(INSTANCE_WAITING, "Waiting", "5693bf49d575408193b0cfdbb05db6f2") \
 	X(INSTANCE_FOREIGN, "ForeignDomain", "9319497316a64d5e980fe3420b258d0d") \
 	X(INSTANCE_UNMANAGED, "Unmanaged", "2c41d3c23a904fb1b150fba5cb299d86") \
-	X(INSTANCE_COLLECTED, "Collected", "99434d53758749ffb1e2c0bd42a2fdc6") \
 	X(INSTANCE_ADDRESS, "AddressAssigned", "2debc3cee0fe4c44a65b7cfa0c8023bb") \
 	X(INSTANCE_ADDRESS_TAKEN, "AddressInUse", "86bfea112cbf422499904502f142cf90") \
 	X(IMAGE_FETCHING, "Fetching", "acdfb8b5ecb34ce4bbbfbc5d8d9317a2") \
@@ -41,7 +40,6 @@
 	X(NETWORK_BLOCKED, "EgressBlocked", "8420342c2bb34fcf802448308df29410") \
 	X(NETWORK_DELETED, "NetworkDeleted", "4a68df84137941688f83bc7d00703472") \
 	X(NAMESPACE_TERMINATING, "Terminating", "ae3c84c5f3e440e6916a312b11e2f671") \
-	X(OWNER_ELSEWHERE, "OwnerRefInvalidNamespace", "286a82987c264a0a930b863a0d09d289") \
 	X(NODE_READY, "NodeReady", "461b71f50a774f84afbfc8c0a6c92884") \
 	X(NODE_NOT_READY, "NodeNotReady", "61a5e463ef4543bebd04bf787751c948") \
 	X(RECONCILE_FAILED, "ReconcileFailed", "e982f3ec8d0947c2b55267c95969a399") \

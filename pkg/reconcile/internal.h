@@ -88,12 +88,17 @@ int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Er
 int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_namespace,
 		  const char *reference, Object **ret, Error *err);
 
+#define DELETES_MAX (TXN_OPS_MAX / 2)
+/* Marks up to DELETES_MAX objects for deletion in one Txn. 1 = there are more to mark. */
+int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Error *err);
+
 /* One controller each. */
 ControllerSpec instance_controller(void);
 ControllerSpec network_controller(void);
 ControllerSpec image_controller(void);
 ControllerSpec node_controller(void);
 ControllerSpec namespace_controller(void);
+ControllerSpec definition_controller(void);
 ControllerSpec owner_controller(void);
 ControllerSpec quota_controller(void);
 ControllerSpec event_controller(void);

@@ -11,28 +11,6 @@
 #include "reconcile/internal.h"
 
 #define LEFT_RECHECK (30 * USEC_PER_SEC) /* a safety net: each removal wakes us */
-#define DELETES_MAX  (TXN_OPS_MAX / 2)
-
-/* Marks up to DELETES_MAX objects in one Txn. 1 = there are more to mark. */
-static int delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Error *err)
-{
-	static const DeleteOptions options = { .grace_period_seconds = -1,
-					       .propagation = "Background" };
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	size_t n = 0, i;
-	int rc;
-
-	for (i = 0; i < list->n && n < DELETES_MAX; i++) {
-		if (object_is_deleting(list->items[i]))
-			continue;
-		txn_delete(t, list->items[i], &options);
-		n++;
-	}
-	if (n == 0)
-		return 0;
-	rc = store_commit(r->env.store, ctx, t, NULL, err);
-	return rc < 0 ? rc : i < list->n;
-}
 
 /* "2 instances.shakenfist.io, 1 images.shakenfist.io" */
 static char *describe_left(const ObjectList *list)
@@ -106,7 +84,7 @@ static int namespace_reconcile(void *self, Context *ctx, const Key *key, Result 
 		content = object_list_free(content);
 		rc = store_list_namespace(r->env.store, key->name, &content, err);
 		if (rc == 0)
-			rc = delete_some(r, ctx, content, err);
+			rc = objects_delete_some(r, ctx, content, err);
 	} while (rc == 1);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "delete the content of namespace %s", key->name);

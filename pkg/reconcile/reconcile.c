@@ -12,14 +12,15 @@ static const struct {
 	const char *name;
 	ControllerSpec (*spec)(void);
 } controllers[] = {
-	{"namespace", namespace_controller},
-        { "owner",    owner_controller    },
-	{ "quota",    quota_controller    },
-        { "event",    event_controller    },
-	{ "node",     node_controller     },
-        { "image",    image_controller    },
-	{ "network",  network_controller  },
-        { "instance", instance_controller },
+	{"namespace",   namespace_controller },
+        { "definition", definition_controller},
+	{ "owner",      owner_controller     },
+        { "quota",      quota_controller     },
+	{ "event",      event_controller     },
+        { "node",       node_controller      },
+	{ "image",      image_controller     },
+        { "network",    network_controller   },
+	{ "instance",   instance_controller  },
 };
 
 static bool controller_is_wanted(char *const *list, const char *name)
@@ -37,7 +38,7 @@ static int check_list(char *const *list, Error *err)
 		if (i == ARRAY_SIZE(controllers) && !streq(*name, "all") && !streq(*name, "none"))
 			return error_set(err, ERR_INVALID,
 					 "there is no controller \"%s\": choose all, none, or a "
-					 "list of namespace, owner, quota, event, "
+					 "list of namespace, definition, owner, quota, event, "
 					 "node, image, network, instance",
 					 *name);
 	}

@@ -389,3 +389,23 @@ int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_names
 	*ret = TAKE_PTR(obj);
 	return 0;
 }
+
+int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Error *err)
+{
+	static const DeleteOptions options = { .grace_period_seconds = -1,
+					       .propagation = "Background" };
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	size_t n = 0, i;
+	int rc;
+
+	for (i = 0; i < list->n && n < DELETES_MAX; i++) {
+		if (object_is_deleting(list->items[i]))
+			continue;
+		txn_delete(t, list->items[i], &options);
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	rc = store_commit(r->env.store, ctx, t, NULL, err);
+	return rc < 0 ? rc : i < list->n;
+}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "api/definition.h"
 #include "base/base64.h"
 #include "server/internal.h"
 #include "server/protobuf.h"
@@ -166,7 +167,7 @@ static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors
 	_cleanup_(json_decrefp) json_t *base = NULL, *copy = NULL;
 
 	if (r->method == METHOD_PATCH && r->base) {
-		base = object_decode(r->base);
+		base = render_tree(r->kind, r->base);
 		copy = json_merge_patch(base, tree);
 	} else {
 		copy = json_deep_copy(tree);
@@ -291,30 +292,30 @@ static void fill_in(Request *r, json_t *tree, bool create)
 		json_object_set_new(spec, "nodeName", json_string(r->server->node_name));
 	if (is_kind(r, "", "Secret"))
 		encode_string_data(tree);
+	if (is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition"))
+		definition_default(tree);
 }
 
-/* A user's definition must compile, and must not take the place of a compiled-in kind. */
-static int check_definition(Request *r, const json_t *tree, FieldErrors *errors)
+/* A user's definition must not take the place of a compiled-in kind. */
+static int check_definition(Request *r, const json_t *tree)
 {
-	_cleanup_(error_done) Error err = ERROR_INIT;
-	_cleanup_(kind_unrefp) Kind *kind = NULL, *old = NULL;
-	_cleanup_(xfreep) char *name = NULL;
+	const char *group = json_string_at(tree, "spec.group"),
+		   *plural = json_string_at(tree, "spec.names.plural");
+	const json_t *versions = json_at(tree, "spec.versions");
+	json_t *v;
+	size_t i;
 
-	if (!is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition") || errors->n)
+	if (!is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition") || !group || !plural)
 		return 0;
-	if (kind_from_crd(tree, false, &kind, &err) < 0) {
-		field_errors_add(errors, FIELD_INVALID, "spec", "Invalid value: %s",
-				 error_message(&err));
-		return 0;
-	}
-	name = xasprintf("%s.%s", kind->plural, kind->group);
-	if (!streq_ptr(name, json_string_at(tree, "metadata.name")))
-		field_errors_add(
-			errors, FIELD_INVALID, "metadata.name",
-			"Invalid value: must be spec.names.plural+\".\"+spec.group: \"%s\"", name);
-	old = server_kind(r->server, kind->group, kind->version, kind->plural);
-	if (old && old->builtin) {
-		reply_forbidden(r, name, "this kind is part of the server and changes with it");
+	json_array_foreach (versions, i, v) {
+		const char *version = json_string_at(v, "name");
+		_cleanup_(kind_unrefp) Kind *old =
+			version ? server_kind(r->server, group, version, plural) : NULL;
+
+		if (!old || !old->builtin)
+			continue;
+		reply_forbidden(r, json_string_at(tree, "metadata.name"),
+				"this kind is part of the server and changes with it");
 		return -ERR_FORBIDDEN;
 	}
 	return 0;
@@ -330,7 +331,7 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	object_validate(r->kind, tree, old_tree, &errors);
 	if (is_kind(r, "shakenfist.io", "Instance") && errors.n == 0)
 		admission_instance(r->server->options.store, tree, &errors);
-	rc = check_definition(r, tree, &errors);
+	rc = check_definition(r, tree);
 	if (rc == 0 && errors.n) {
 		reply_invalid(r, json_string_at(tree, "metadata.name"), &errors);
 		rc = -ERR_INVALID;

@@ -117,30 +117,12 @@ static void delete_done(Request *r)
 	}
 }
 
-/* What may not be deleted, with the reason; NULL = may. Caller frees. */
-static char *delete_veto(Request *r, const Object *o)
+/* What may not be deleted, with the reason; NULL = may. */
+static const char *delete_veto(Request *r, const Object *o)
 {
-	_cleanup_(kind_unrefp) Kind *kind = NULL;
-	_cleanup_(json_decrefp) json_t *tree = NULL;
-	const char *group, *plural, *version;
-	size_t n;
-
 	if (r->kind->gr == GR_NAMESPACE && streq(object_key(o)->name, r->server->default_namespace))
-		return xstrdup("this namespace may not be deleted");
-	if (r->kind->gr != GR_CRD)
-		return NULL;
-	tree = object_decode(o);
-	group = json_string_at(tree, "spec.group");
-	plural = json_string_at(tree, "spec.names.plural");
-	version = json_string_value(
-		json_object_get(json_array_get(json_at(tree, "spec.versions"), 0), "name"));
-	if (!group || !plural || !version)
-		return NULL;
-	kind = server_kind(r->server, group, version, plural);
-	n = kind ? store_count(r->server->options.store, kind->gr, NULL) : 0;
-	if (n == 1)
-		return xstrdup("one object of this kind exists: delete it first");
-	return n ? xasprintf("%zu objects of this kind exist: delete them first", n) : NULL;
+		return "this namespace may not be deleted";
+	return NULL;
 }
 
 /* Checked here too, so that the client is told which of its preconditions failed. */
@@ -164,7 +146,7 @@ static bool delete_preconditions(Request *r, const DeleteOptions *o)
 void handle_delete(Request *r)
 {
 	_cleanup_(json_decrefp) json_t *body = NULL;
-	_cleanup_(xfreep) char *veto = NULL;
+	const char *veto;
 	DeleteOptions options;
 	Txn *t;
 	Key key;
@@ -232,7 +214,7 @@ static void collection_committed(Request *r)
 static Object *still_to_delete(Request *r, const Object *listed)
 {
 	_cleanup_(object_unrefp) Object *o = NULL;
-	_cleanup_(xfreep) char *veto = NULL;
+	const char *veto;
 
 	if (store_get(r->server->options.store, object_key(listed), &o, NULL) < 0 ||
 	    !streq(object_head(o)->uid, object_head(listed)->uid) || object_is_deleting(o))

@@ -47,6 +47,8 @@ static void each_subresource(const Kind *k,
 
 	if (k->has_status)
 		fn(out, k, "status", status_verbs());
+	if (k->scale)
+		fn(out, k, "scale", status_verbs());
 	if (k->builtin && streq(k->plural, "namespaces") && !*k->group)
 		fn(out, k, "finalize", json_pack("[s]", "update"));
 	for (const char *const *v = k->power_verbs; v && *v; v++)
@@ -61,10 +63,16 @@ static void each_subresource(const Kind *k,
 static void legacy_subresource(json_t *out, const Kind *k, const char *name, json_t *verbs)
 {
 	_cleanup_(xfreep) char *full = xasprintf("%s/%s", k->plural, name);
+	bool scale = streq(name, "scale");
+	json_t *r = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", full, "singularName", "",
+			      "namespaced", k->namespaced, "kind", scale ? "Scale" : k->kind,
+			      "verbs", verbs);
 
-	json_array_append_new(out, json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", full,
-					     "singularName", "", "namespaced", k->namespaced,
-					     "kind", k->kind, "verbs", verbs));
+	if (scale) {
+		json_object_set_new(r, "group", json_string("autoscaling"));
+		json_object_set_new(r, "version", json_string("v1"));
+	}
+	json_array_append_new(out, r);
 }
 
 static void legacy_resource(json_t *out, const Kind *k)
@@ -81,6 +89,7 @@ static void legacy_resource(json_t *out, const Kind *k)
 	each_subresource(k, legacy_subresource, out);
 }
 
+/* With its preferred version; others follow by add_version(). */
 static json_t *group_object(const char *group, const char *version)
 {
 	_cleanup_(xfreep) char *gv = xasprintf("%s/%s", group, version);
@@ -88,6 +97,14 @@ static json_t *group_object(const char *group, const char *version)
 	return json_pack("{s:s, s:[{s:s, s:s}], s:{s:s, s:s}}", "name", group, "versions",
 			 "groupVersion", gv, "version", version, "preferredVersion", "groupVersion",
 			 gv, "version", version);
+}
+
+static void add_version(json_t *group_object, const char *group, const char *version)
+{
+	_cleanup_(xfreep) char *gv = xasprintf("%s/%s", group, version);
+
+	json_array_append_new(json_object_get(group_object, "versions"),
+			      json_pack("{s:s, s:s}", "groupVersion", gv, "version", version));
 }
 
 static bool is_review_group(const char *group)
@@ -98,19 +115,24 @@ static bool is_review_group(const char *group)
 	return false;
 }
 
-/* One per group, from kinds that come sorted by group. */
+/* One per group, from kinds that come sorted by group and version. */
 static json_t *group_list(Server *s)
 {
-	json_t *groups = json_array();
-	const char *last = "";
+	json_t *groups = json_array(), *group = NULL;
 	size_t n;
 	Kind **kinds = server_kinds(s, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		if (streq(kinds[i]->group, last) || !*kinds[i]->group)
+		const Kind *k = kinds[i], *last = i ? kinds[i - 1] : NULL;
+
+		if (!*k->group)
 			continue;
-		last = kinds[i]->group;
-		json_array_append_new(groups, group_object(last, kinds[i]->version));
+		if (!last || !streq(last->group, k->group)) {
+			group = group_object(k->group, k->version);
+			json_array_append_new(groups, group);
+		} else if (!streq(last->version, k->version)) {
+			add_version(group, k->group, k->version);
+		}
 	}
 	kinds_free(kinds, n);
 	json_array_append_new(groups, group_object("authentication.k8s.io", "v1"));
@@ -128,8 +150,12 @@ static json_t *response_kind(const Kind *k)
 
 static void aggregated_subresource(json_t *out, const Kind *k, const char *name, json_t *verbs)
 {
+	json_t *kind = streq(name, "scale") ? json_pack("{s:s, s:s, s:s}", "group", "autoscaling",
+							"version", "v1", "kind", "Scale")
+					    : response_kind(k);
+
 	json_array_append_new(out, json_pack("{s:s, s:o, s:o}", "subresource", name, "responseKind",
-					     response_kind(k), "verbs", verbs));
+					     kind, "verbs", verbs));
 }
 
 static json_t *aggregated_resource(const Kind *k)
@@ -150,19 +176,24 @@ static json_t *aggregated_resource(const Kind *k)
 	return r;
 }
 
-static json_t *aggregated_group(const char *group, const char *version, json_t *resources)
+static json_t *aggregated_version(const char *version, json_t *resources)
+{
+	return json_pack("{s:s, s:s, s:o}", "version", version, "freshness", "Current", "resources",
+			 resources);
+}
+
+static json_t *aggregated_group(const char *group)
 {
 	json_t *metadata = json_object();
 
 	if (*group)
 		json_object_set_new(metadata, "name", json_string(group));
-	return json_pack("{s:o, s:[{s:s, s:s, s:o}]}", "metadata", metadata, "versions", "version",
-			 version, "freshness", "Current", "resources", resources);
+	return json_pack("{s:o, s:[]}", "metadata", metadata, "versions");
 }
 
-static json_t *review_resources(const char *group)
+static json_t *review_group(const char *group)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *object = aggregated_group(group);
 
 	for (size_t i = 0; i < ARRAY_SIZE(reviews); i++)
 		if (streq(reviews[i].group, group))
@@ -172,7 +203,8 @@ static json_t *review_resources(const char *group)
 					  reviews[i].resource, "responseKind", "group", group,
 					  "version", "v1", "kind", reviews[i].kind, "scope",
 					  "Cluster", "singularResource", "", "verbs", "create"));
-	return list;
+	json_array_append_new(json_object_get(object, "versions"), aggregated_version("v1", list));
+	return object;
 }
 
 /* core: only the core group (/api); else all others (/apis). */
@@ -180,7 +212,7 @@ static void reply_aggregated(Request *r, bool core)
 {
 	const char *version =
 		r->discovery_v2 ? "apidiscovery.k8s.io/v2" : "apidiscovery.k8s.io/v2beta1";
-	json_t *items = json_array(), *resources = NULL;
+	json_t *items = json_array(), *versions = NULL, *resources = NULL;
 	const Kind *last = NULL;
 	size_t n;
 	Kind **kinds = server_kinds(r->server, &n);
@@ -188,24 +220,25 @@ static void reply_aggregated(Request *r, bool core)
 	for (size_t i = 0; i < n; i++) {
 		if (core != !*kinds[i]->group)
 			continue;
-		if (!last || !streq(last->group, kinds[i]->group) ||
-		    !streq(last->version, kinds[i]->version)) {
+		if (!last || !streq(last->group, kinds[i]->group)) {
+			json_t *group = aggregated_group(kinds[i]->group);
+
+			versions = json_object_get(group, "versions");
+			json_array_append_new(items, group);
+			resources = NULL;
+		}
+		if (!resources || !streq(last->version, kinds[i]->version)) {
 			resources = json_array();
-			json_array_append_new(
-				items,
-				aggregated_group(kinds[i]->group, kinds[i]->version, resources));
-			last = kinds[i];
+			json_array_append_new(versions,
+					      aggregated_version(kinds[i]->version, resources));
 		}
 		json_array_append_new(resources, aggregated_resource(kinds[i]));
+		last = kinds[i];
 	}
 	kinds_free(kinds, n);
 	if (!core) {
-		json_array_append_new(items,
-				      aggregated_group("authentication.k8s.io", "v1",
-						       review_resources("authentication.k8s.io")));
-		json_array_append_new(items,
-				      aggregated_group("authorization.k8s.io", "v1",
-						       review_resources("authorization.k8s.io")));
+		json_array_append_new(items, review_group("authentication.k8s.io"));
+		json_array_append_new(items, review_group("authorization.k8s.io"));
 	}
 	reply_json(r, MHD_HTTP_OK,
 		   json_pack("{s:s, s:s, s:{}, s:o}", "kind", "APIGroupDiscoveryList", "apiVersion",

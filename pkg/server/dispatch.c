@@ -138,6 +138,8 @@ static void find_kind(Request *r)
 	if (r->kind && !scope_matches(r, r->kind))
 		r->kind = kind_unref(r->kind);
 	r->accept = accept_parse(request_header(r, MHD_HTTP_HEADER_ACCEPT));
+	if (r->kind && r->kind->deprecation_warning)
+		reply_warning(r, r->kind->deprecation_warning);
 }
 
 static void reply_wrong_method(Request *r, unsigned ops)

@@ -260,19 +260,26 @@ static void list_metadata(StrBuf *out, const ObjectList *list, bool count_remain
 	strbuf_adds(out, "}");
 }
 
-static void reply_list_json(Request *r, ObjectList *list, bool count_remaining)
+static void list_head(StrBuf *out, const char *kind, const char *api_version,
+		      const ObjectList *list, bool count_remaining)
+{
+	strbuf_adds(out, "{\"kind\":");
+	json_quote(out, kind);
+	strbuf_adds(out, ",\"apiVersion\":");
+	json_quote(out, api_version);
+	strbuf_adds(out, ",");
+	list_metadata(out, list, count_remaining);
+	strbuf_adds(out, ",\"items\":[");
+}
+
+/* The stored bytes of all, as they are. list is taken over. */
+static void reply_list_stored(Request *r, ObjectList *list, bool count_remaining)
 {
 	_cleanup_(strbuf_done) StrBuf head = STRBUF_INIT;
 	ListStream *ls = xnew0(ListStream, 1);
 	uint64_t total;
 
-	strbuf_adds(&head, "{\"kind\":");
-	json_quote(&head, r->kind->list_kind);
-	strbuf_adds(&head, ",\"apiVersion\":");
-	json_quote(&head, r->kind->api_version);
-	strbuf_adds(&head, ",");
-	list_metadata(&head, list, count_remaining);
-	strbuf_adds(&head, ",\"items\":[");
+	list_head(&head, r->kind->list_kind, r->kind->api_version, list, count_remaining);
 	ls->head_len = head.len;
 	ls->head = strbuf_take(&head);
 	ls->list = list;
@@ -287,6 +294,35 @@ static void reply_list_json(Request *r, ObjectList *list, bool count_remaining)
 	r->reply.content_type = "application/json";
 	r->reply.response = MHD_create_response_from_callback(total, 64 * 1024, list_read, ls,
 							      list_stream_free);
+}
+
+/* Each one rendered: as metadata only, or in a version that is not the stored one. */
+static void reply_list_rendered(Request *r, const ObjectList *list, bool count_remaining)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	size_t len;
+
+	if (r->accept == ACCEPT_METADATA)
+		list_head(&out, "PartialObjectMetadataList", "meta.k8s.io/v1", list,
+			  count_remaining);
+	else
+		list_head(&out, r->kind->list_kind, r->kind->api_version, list, count_remaining);
+	for (size_t i = 0; i < list->n; i++) {
+		if (i)
+			strbuf_addc(&out, ',');
+		render_object(&out, r->kind, r->accept, NULL, list->items[i], false, 0);
+	}
+	strbuf_adds(&out, list_tail);
+	len = out.len;
+	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
+}
+
+static bool list_is_text(const Kind *k, const ObjectList *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!render_is_text(k, list->items[i]))
+			return false;
+	return true;
 }
 
 static void reply_list_table(Request *r, const ObjectList *list, bool count_remaining)
@@ -309,35 +345,16 @@ static void reply_list_table(Request *r, const ObjectList *list, bool count_rema
 	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
 }
 
-static void reply_list_metadata(Request *r, const ObjectList *list, bool count_remaining)
-{
-	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
-	size_t len;
-
-	strbuf_adds(&out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":"
-			  "\"meta.k8s.io/v1\",");
-	list_metadata(&out, list, count_remaining);
-	strbuf_adds(&out, ",\"items\":[");
-	for (size_t i = 0; i < list->n; i++) {
-		if (i)
-			strbuf_addc(&out, ',');
-		render_object(&out, r->kind, ACCEPT_METADATA, NULL, list->items[i], false, 0);
-	}
-	strbuf_adds(&out, list_tail);
-	len = out.len;
-	reply_take(r, MHD_HTTP_OK, "application/json", strbuf_take(&out), len);
-}
-
 void reply_list(Request *r, ObjectList *list, bool count_remaining)
 {
 	_cleanup_(object_list_freep) ObjectList *owned = list;
 
 	if (r->accept == ACCEPT_TABLE)
 		reply_list_table(r, list, count_remaining);
-	else if (r->accept == ACCEPT_METADATA)
-		reply_list_metadata(r, list, count_remaining);
+	else if (r->accept == ACCEPT_METADATA || !list_is_text(r->kind, list))
+		reply_list_rendered(r, list, count_remaining);
 	else
-		reply_list_json(r, TAKE_PTR(owned), count_remaining);
+		reply_list_stored(r, TAKE_PTR(owned), count_remaining);
 }
 
 #define TOKEN_TOO_OLD \

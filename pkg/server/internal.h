@@ -368,6 +368,14 @@ bool authz_allow(const AccessRequest *request, char *why, size_t size);
 
 void json_quote(StrBuf *out, const char *s);
 Accept accept_parse(const char *header);
+/*
+ * The object's text in version k. What is stored in it is borrowed from the object; the text of
+ * another version is made, and *ret_made is the caller's (NULL otherwise).
+ */
+bool render_is_text(const Kind *k, const Object *o); /* the stored bytes are that text */
+const char *render_text(const Kind *k, const Object *o, size_t *ret_len, char **ret_made);
+/* The object's tree in version k, the caller's. */
+json_t *render_tree(const Kind *k, const Object *o);
 /* The object in that form, without a trailing newline. */
 void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
 		   bool with_columns, usec_t wall);
@@ -399,6 +407,8 @@ void handle_delete(Request *r);
 void handle_delete_collection(Request *r);
 void handle_patch(Request *r);
 void handle_finalize(Request *r);
+void handle_scale_get(Request *r);
+void handle_scale_write(Request *r);
 void handle_power(Request *r);
 void handle_log(Request *r);
 void handle_console(Request *r);
@@ -459,6 +469,12 @@ void write_create(Request *r, json_t *tree, const char *name);
 /* A candidate for r->base: system metadata, the other half (status or all but it), all checks. */
 int write_prepare(Request *r, json_t *tree, json_t *old_tree);
 bool request_is_status(const Request *r);
+/* No new objects of a kind whose definition is being deleted: answers and is true. */
+bool refuse_terminating(Request *r);
+void reply_create_error(Request *r, int rc, const Error *err, const char *name);
+/* patch.c: JSON patch or merge patch, by the request's content type, of a document that is not a
+ * stored object. Answers and < 0 on failure; *ret is a new reference. */
+int patch_document(Request *r, const json_t *document, json_t *patch, json_t **ret);
 
 /* ---- session.c: blocking port calls and raw streams, each on a thread of its own ---- */
 

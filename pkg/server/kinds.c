@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kinds that are served: a copy of the registry's list, renewed when its generation moves.
+ * The kinds that are served: every served version of what the registry holds, renewed when its
+ * generation moves; ordered by group (ours first), the version that clients prefer, plural.
  *
  * Looking a kind up by a client's text must not go through group_resource(): that interns what it
  * is given, for ever. Any thread; kinds_lock guards the copy.
  */
+#include <stdlib.h>
+
 #include "server/internal.h"
 
 void kinds_free(Kind **kinds, size_t n)
@@ -14,18 +17,40 @@ void kinds_free(Kind **kinds, size_t n)
 	free(kinds);
 }
 
+static int compare_kinds(const void *a, const void *b)
+{
+	const Kind *x = *(Kind *const *)a, *y = *(Kind *const *)b;
+	int c = strcmp(x->group, y->group);
+
+	/* Clients take a word of two groups for the first one's: ours stay what they are. */
+	if (c && x->builtin != y->builtin)
+		return x->builtin ? -1 : 1;
+	if (c == 0)
+		c = version_compare(x->version, y->version);
+	return c ? c : strcmp(x->plural, y->plural);
+}
+
 static void kinds_refresh_locked(Server *s)
 {
 	uint64_t generation = kind_registry_generation(s->options.kinds);
-	Kind **kinds;
-	size_t n;
+	Kind **stored;
+	size_t n, cap = 0;
 
 	if (s->kinds && generation == s->kinds_generation)
 		return;
-	kinds = kind_registry_list(s->options.kinds, &n);
+	stored = kind_registry_list(s->options.kinds, &n);
 	kinds_free(s->kinds, s->n_kinds);
-	s->kinds = kinds;
-	s->n_kinds = n;
+	s->kinds = NULL;
+	s->n_kinds = 0;
+	for (size_t i = 0; i < n; i++)
+		for (const Kind *const *v = stored[i]->versions; *v; v++) {
+			if (!(*v)->served)
+				continue;
+			GROW_ARRAY(s->kinds, s->n_kinds, cap);
+			s->kinds[s->n_kinds++] = kind_ref(*v);
+		}
+	kinds_free(stored, n);
+	qsort(s->kinds, s->n_kinds, sizeof(*s->kinds), compare_kinds);
 	s->kinds_generation = generation;
 }
 

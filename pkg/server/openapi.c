@@ -34,24 +34,12 @@ static char *schema_name(const Kind *k)
 
 static json_t *kind_schema(const Kind *k)
 {
-	const json_t *versions = json_at(k->crd, "spec.versions"), *v;
-	json_t *gvk, *schema;
-	size_t i;
+	json_t *schema = json_deep_copy(k->openapi);
 
-	json_array_foreach (versions, i, v) {
-		json_t *found = json_at(v, "schema.openAPIV3Schema");
-
-		if (!streq_ptr(json_string_at(v, "name"), k->version) || !found)
-			continue;
-		schema = json_deep_copy(found);
-		gvk = json_pack("[{s:s, s:s, s:s}]", "group", k->group, "version", k->version,
-				"kind", k->kind);
-		json_object_set_new(schema, "x-kubernetes-group-version-kind", gvk);
-		if (k->description && !json_object_get(schema, "description"))
-			json_object_set_new(schema, "description", json_string(k->description));
-		return schema;
-	}
-	return json_pack("{s:s}", "type", "object");
+	json_object_set_new(schema, "x-kubernetes-group-version-kind",
+			    json_pack("[{s:s, s:s, s:s}]", "group", k->group, "version", k->version,
+				      "kind", k->kind));
+	return schema;
 }
 
 static json_t *query_parameter(const char *name)

@@ -13,7 +13,15 @@
 
 typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;
 
-static int patch_type(Request *r, PatchType *ret)
+/* Of the kinds that clients know as their own types they send nothing but strategic merges. */
+static bool kind_is_typed(const Kind *k)
+{
+	return k->builtin && !streq(k->group, "shakenfist.io") && k->gr != GR_CRD;
+}
+
+/* strategic: where there is a strategic merge, on types that Kubernetes' clients know. Custom kinds
+ * have none; clients then fall back or say so clearly. */
+static int patch_type(Request *r, bool strategic, PatchType *ret)
 {
 	static const struct {
 		const char *media;
@@ -25,23 +33,20 @@ static int patch_type(Request *r, PatchType *ret)
 		{ "application/apply-patch+yaml",           PATCH_APPLY    },
 	};
 	const char *header = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
-	/* Custom kinds have no strategic merge; clients then fall back or say so clearly. Of the
-	 * kinds that clients know as their own types they send nothing else. */
-	bool typed = r->kind->builtin && !streq(r->kind->group, "shakenfist.io") &&
-		     r->kind->gr != GR_CRD;
 
 	for (size_t i = 0; header && i < ARRAY_SIZE(types); i++) {
 		if (strncasecmp(header, types[i].media, strlen(types[i].media)) != 0 ||
-		    (types[i].type == PATCH_STRATEGIC && !typed))
+		    (types[i].type == PATCH_STRATEGIC && !strategic))
 			continue;
 		*ret = types[i].type;
 		return 0;
 	}
-	reply_media_type(r, typed ? "application/json-patch+json, application/merge-patch+json, "
-				    "application/strategic-merge-patch+json, "
-				    "application/apply-patch+yaml"
-				  : "application/json-patch+json, application/merge-patch+json, "
-				    "application/apply-patch+yaml");
+	reply_media_type(r, strategic
+				    ? "application/json-patch+json, application/merge-patch+json, "
+				      "application/strategic-merge-patch+json, "
+				      "application/apply-patch+yaml"
+				    : "application/json-patch+json, application/merge-patch+json, "
+				      "application/apply-patch+yaml");
 	return -ERR_UNSUPPORTED;
 }
 
@@ -110,9 +115,20 @@ static int merge_patch(Request *r, PatchType type, const json_t *old_tree, json_
 	return 0;
 }
 
+/* A small document of a type that every client knows has no owners: to apply is to merge. */
+int patch_document(Request *r, const json_t *document, json_t *patch, json_t **ret)
+{
+	PatchType type;
+
+	if (patch_type(r, true, &type) < 0)
+		return -ERR_UNSUPPORTED;
+	return type == PATCH_JSON ? json_patch(r, document, patch, ret)
+				  : merge_patch(r, PATCH_STRATEGIC, document, patch, ret);
+}
+
 static int apply_plain(Request *r, PatchType type, json_t *patch)
 {
-	_cleanup_(json_decrefp) json_t *old_tree = object_decode(r->base);
+	_cleanup_(json_decrefp) json_t *old_tree = render_tree(r->kind, r->base);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	int rc;
 
@@ -142,13 +158,8 @@ static void apply_create_done(Request *r)
 	if (c->rc == -ERR_EXISTS && r->attempts < CONFLICT_RETRIES) {
 		r->attempts++;
 		handle_patch(r);
-	} else if (c->rc == -ERR_NOT_FOUND) {
-		reply_failure(
-			r, MHD_HTTP_NOT_FOUND, "NotFound",
-			json_pack("{s:s, s:s}", "name", r->route.namespace, "kind", "namespaces"),
-			"namespaces \"%s\" not found", r->route.namespace);
 	} else if (c->rc < 0) {
-		reply_error(r, c->rc, &c->err, r->route.name);
+		reply_create_error(r, c->rc, &c->err, r->route.name);
 	} else {
 		reply_object(r, MHD_HTTP_CREATED, c->object);
 	}
@@ -199,6 +210,8 @@ static int apply_create(Request *r, const Key *key, json_t *applied, const char 
 	json_t *tree;
 	Txn *t;
 
+	if (refuse_terminating(r))
+		return -ERR_UNSUPPORTED;
 	if (request_is_status(r)) {
 		reply_not_found(r, r->route.name);
 		return -ERR_NOT_FOUND;
@@ -224,7 +237,7 @@ static int apply_create(Request *r, const Key *key, json_t *applied, const char 
 
 static int apply_merge(Request *r, json_t *applied, const char *manager)
 {
-	_cleanup_(json_decrefp) json_t *old_tree = object_decode(r->base);
+	_cleanup_(json_decrefp) json_t *old_tree = render_tree(r->kind, r->base);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	_cleanup_(apply_conflicts_done) ApplyConflicts conflicts = { 0 };
 	char now[TIMESTAMP_MAX];
@@ -278,7 +291,8 @@ void handle_patch(Request *r)
 	Key key;
 	int rc;
 
-	if (request_dry_run(r) < 0 || patch_type(r, &type) < 0 || body_decode(r, &patch) < 0)
+	if (request_dry_run(r) < 0 || patch_type(r, kind_is_typed(r->kind), &type) < 0 ||
+	    body_decode(r, &patch) < 0)
 		return;
 	if (!patch) {
 		reply_bad_request(r, "the body is empty");

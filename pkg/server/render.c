@@ -55,13 +55,51 @@ json_t *render_metadata_only(const Object *o, bool item)
 			 "meta.k8s.io/v1", "metadata", metadata);
 }
 
+json_t *render_tree(const Kind *k, const Object *o)
+{
+	json_t *tree = object_decode(o);
+
+	kind_convert(k, tree);
+	return tree;
+}
+
+/*
+ * Texts are canonical, so nearly all begin with their version. One that does not is of another
+ * version, or has a member that comes before it: then the tree tells.
+ */
+bool render_is_text(const Kind *k, const Object *o)
+{
+	static const char head[] = "{\"apiVersion\":\"";
+	const char *text = object_text(o, NULL);
+	size_t n = strlen(k->api_version);
+
+	return str_has_prefix(text, head) &&
+	       strncmp(text + sizeof(head) - 1, k->api_version, n) == 0 &&
+	       text[sizeof(head) - 1 + n] == '"';
+}
+
+const char *render_text(const Kind *k, const Object *o, size_t *ret_len, char **ret_made)
+{
+	json_t *tree;
+
+	*ret_made = NULL;
+	if (render_is_text(k, o))
+		return object_text(o, ret_len);
+	tree = render_tree(k, o);
+	*ret_made = json_canonical(tree);
+	*ret_len = strlen(*ret_made);
+	json_decref(tree);
+	return *ret_made;
+}
+
 void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
 		   bool with_columns, usec_t wall)
 {
 	switch (accept) {
 	case ACCEPT_JSON: {
+		_cleanup_(xfreep) char *made = NULL;
 		size_t len;
-		const char *text = object_text(o, &len);
+		const char *text = render_text(k, o, &len, &made);
 
 		strbuf_add(out, text, len);
 		return;

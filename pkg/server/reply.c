@@ -53,7 +53,7 @@ void reply_object(Request *r, unsigned code, Object *o)
 	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
 	size_t len;
 
-	if (r->accept == ACCEPT_JSON) {
+	if (r->accept == ACCEPT_JSON && render_is_text(r->kind, o)) {
 		reply_reset(&r->reply);
 		r->reply.code = code;
 		r->reply.content_type = MEDIA_JSON;

@@ -34,6 +34,11 @@ static bool with_status(const Request *r)
 	return r->kind->has_status;
 }
 
+static bool with_scale(const Request *r)
+{
+	return r->kind->scale != NULL;
+}
+
 static bool built_in(const Request *r)
 {
 	return r->kind->builtin;
@@ -95,6 +100,9 @@ static const RouteRow rows[] = {
 	ROW(SUBRESOURCE, READ,      ANY,      "status",       GET,              get,        with_status),
 	ROW(SUBRESOURCE, OP_PUT,    ANY,      "status",       UPDATE,           update,     with_status),
 	ROW(SUBRESOURCE, OP_PATCH,  ANY,      "status",       PATCH,            patch,      with_status),
+	ROW(SUBRESOURCE, READ,      ANY,      "scale",        GET,              scale_get,   with_scale),
+	ROW(SUBRESOURCE, OP_PUT,    ANY,      "scale",        UPDATE,           scale_write, with_scale),
+	ROW(SUBRESOURCE, OP_PATCH,  ANY,      "scale",        PATCH,            scale_write, with_scale),
 	ROW(SUBRESOURCE, OP_PUT,    "/namespaces", "finalize", UPDATE,          finalize,   built_in),
 	ROW(SUBRESOURCE, OP_GET,    "shakenfist.io/instances", "log",         GET, log,         built_in),
 	ROW(SUBRESOURCE, OP_GET,    "shakenfist.io/instances", "console",     GET, console,     built_in),

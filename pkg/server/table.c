@@ -83,9 +83,13 @@ static void row_cells(StrBuf *out, const Kind *k, const Object *o, usec_t wall)
 {
 	const ObjectHead *head = object_head(o);
 	_cleanup_(json_decrefp) json_t *cells = NULL;
-	size_t next = 0;
 
-	if (!str_is_empty(head->cells))
+	/* The head's cells are of the storage version's columns. */
+	if (k != k->stored) {
+		_cleanup_(json_decrefp) json_t *tree = render_tree(k, o);
+
+		cells = kind_cells(k, tree);
+	} else if (!str_is_empty(head->cells))
 		cells = json_loads(head->cells, JSON_DECODE_ANY, NULL);
 	json_quote(out, object_key(o)->name);
 	for (size_t i = 0; i < k->n_columns; i++) {
@@ -97,7 +101,7 @@ static void row_cells(StrBuf *out, const Kind *k, const Object *o, usec_t wall)
 			age_cell(out, head->creation_timestamp, wall);
 			continue;
 		}
-		cell = json_array_get(cells, next++);
+		cell = json_array_get(cells, i);
 		if (c->type == PRINTER_DATE) {
 			age_cell(out, json_string_value(cell), wall);
 		} else if (json_is_string(cell)) {
@@ -152,8 +156,9 @@ void table_row(StrBuf *out, const Kind *k, const Object *o, const char *include,
 	row_cells(out, k, o, wall);
 	strbuf_adds(out, "]");
 	if (include && streq(include, "Object")) {
+		_cleanup_(xfreep) char *made = NULL;
 		size_t len;
-		const char *text = object_text(o, &len);
+		const char *text = render_text(k, o, &len, &made);
 
 		strbuf_adds(out, ",\"object\":");
 		strbuf_add(out, text, len);

@@ -113,17 +113,39 @@ void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Re
 
 /* ---- create ---- */
 
-static void create_done(Request *r)
+/* What may be missing is not the object but where it goes: its namespace, or its kind meanwhile. */
+void reply_create_error(Request *r, int rc, const Error *err, const char *name)
 {
-	const Commit *c = &r->commit;
-
-	if (c->rc == -ERR_NOT_FOUND) /* the namespace; the store words it as Kubernetes does */
+	if (rc == -ERR_NOT_FOUND && r->route.namespace &&
+	    str_has_prefix(error_message(err), "namespaces "))
 		reply_failure(
 			r, MHD_HTTP_NOT_FOUND, "NotFound",
 			json_pack("{s:s, s:s}", "name", r->route.namespace, "kind", "namespaces"),
 			"namespaces \"%s\" not found", r->route.namespace);
-	else if (c->rc < 0)
-		reply_error(r, c->rc, &c->err, json_string_value(r->work));
+	else if (rc == -ERR_NOT_FOUND)
+		reply_no_route(r);
+	else if (rc == -ERR_UNSUPPORTED)
+		reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
+			      status_details(r, NULL, NULL), "%s", error_message(err));
+	else
+		reply_error(r, rc, err, name);
+}
+
+bool refuse_terminating(Request *r)
+{
+	if (r->kind->terminating)
+		reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
+			      status_details(r, NULL, NULL),
+			      "create not allowed while custom resource definition is terminating");
+	return r->kind->terminating;
+}
+
+static void create_done(Request *r)
+{
+	const Commit *c = &r->commit;
+
+	if (c->rc < 0)
+		reply_create_error(r, c->rc, &c->err, json_string_value(r->work));
 	else
 		reply_object(r, MHD_HTTP_CREATED, c->object);
 }
@@ -192,7 +214,7 @@ void handle_create(Request *r)
 	int64_t revision;
 	const char *name;
 
-	if (request_dry_run(r) < 0 || body_decode(r, &tree) < 0)
+	if (refuse_terminating(r) || request_dry_run(r) < 0 || body_decode(r, &tree) < 0)
 		return;
 	if (!tree) {
 		reply_bad_request(r, "the body is empty");
@@ -296,7 +318,7 @@ void handle_update(Request *r)
 	if (admission_identity(r, tree, r->route.name) < 0 || read_base(r, &key) < 0 ||
 	    body_preconditions(r, tree, r->base, &r->pinned) < 0)
 		return;
-	old_tree = object_decode(r->base);
+	old_tree = render_tree(r->kind, r->base);
 	if (write_prepare(r, tree, old_tree) < 0)
 		return;
 	write_replace(r, r->base, tree, update_done);

@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kinds that are stored: a CustomResourceDefinition is compiled before it is stored (what does not
- * compile is refused) and in force from the moment its commit is visible.
+ * compile is refused) and in force from the moment its commit is visible, as far as its names are
+ * accepted. When a name becomes free, those that wait for it are looked at again.
  */
+#include "api/definition.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "store/store_internal.h"
+#include "json/json.h"
 
-/* FNV-1a: stored beside every head, so it must be the same in every process. */
-static uint64_t hash_text(uint64_t h, const char *text)
+#define DEFINITIONS_MAX 2000
+
+/* As a stored definition says that its names are taken: our own canonical text. */
+#define NAMES_NOT_ACCEPTED "\"status\":\"False\",\"type\":\"NamesAccepted\""
+
+const GroupResource *kinds_resource(const char *crd_name)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		h = (h ^ *p) * 0x100000001b3ULL;
-	return (h ^ 0xff) * 0x100000001b3ULL;
+	const char *dot = strchr(crd_name, '.');
+	_cleanup_(xfreep) char *plural = dot ? xstrndup(crd_name, (size_t)(dot - crd_name)) : NULL;
+
+	return dot ? group_resource(dot + 1, plural) : NULL;
 }
 
-uint64_t kind_columns_hash(const Kind *k)
+Key kinds_definition_key(const Kind *k)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	_cleanup_(xfreep) char *name = xasprintf("%s.%s", k->plural, k->group);
 
-	for (size_t i = 0; k && i < k->n_columns; i++)
-		h = hash_text(hash_text(h, k->columns[i].json_path), k->columns[i].name) +
-		    (uint64_t)k->columns[i].type;
-	return h;
+	return key_make(GR_CRD, "", name);
 }
 
-/* Columns have changed: the cells that objects in memory carry are made anew. No event. */
-static void refresh_cells(Store *s, const Kind *k)
+/* Columns, schema or storage version have changed: objects in memory get the form of now. No event.
+ */
+static void refresh_objects(Store *s, const Kind *k)
 {
 	Table *t = image_table(s->image, k->gr);
 
@@ -34,13 +40,14 @@ static void refresh_cells(Store *s, const Kind *k)
 		Object *old = t->slots[i].object, *o;
 		json_t *tree = object_decode(old);
 
+		kind_refresh(k, tree);
 		o = object_new(object_key(old), k, tree, object_create_revision(old),
 			       object_revision(old));
 		json_decref(tree);
 		pthread_mutex_lock(&s->lock);
-		image_put(s->image, o);
+		t->slots[i].object = o;
 		pthread_mutex_unlock(&s->lock);
-		object_unref(o);
+		object_unref(old);
 	}
 }
 
@@ -48,19 +55,118 @@ static void define(Store *s, Kind *k, Error *err, const char *name)
 {
 	_cleanup_(kind_unrefp) Kind *before = kind_registry_find(s->kinds, k->gr);
 
+	if (before && before->builtin)
+		return; /* a description of ours: read only, and in force anyway */
 	if (kind_registry_add(s->kinds, k, err) < 0)
 		log_warning("definition %s is stored but not in force: %s", name,
 			    error_message(err));
-	else if (before && kind_columns_hash(before) != kind_columns_hash(k))
-		refresh_cells(s, k);
+	else if (before ? before->form != k->form : k->form != 0)
+		refresh_objects(s, k);
+}
+
+/* ---- names ---- */
+
+static bool accept_against_registry(Store *s, json_t *crd)
+{
+	size_t n;
+	Kind **others = kind_registry_list(s->kinds, &n);
+	bool changed = definition_accept(crd, others, n, clock_wall(s->clock));
+
+	for (size_t i = 0; i < n; i++)
+		kind_unref(others[i]);
+	free(others);
+	return changed;
+}
+
+static void status_written(void *arg, int rc, const TxnResult *result, const Error *err)
+{
+	(void)arg;
+	(void)result;
+	/* Who came in between has been checked in its turn. */
+	if (rc < 0 && rc != -ERR_CONFLICT)
+		log_warning("status of a definition: %s", error_message(err));
+}
+
+/* On the writer's thread: the status that a look at its names gave is written. */
+static void write_status(Store *s, const Object *o, const json_t *tree)
+{
+	Txn *t = txn_new();
+
+	txn_update_status(t, o, json_object_get(tree, "status"));
+	store_commit_async(s, t, status_written, NULL);
+}
+
+/* What was accepted when it was checked may have been taken since. */
+static bool new_names_are_free(Store *s, const Object *o)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+
+	json_object_del(tree, "status");
+	accept_against_registry(s, tree);
+	if (definition_is_established(tree))
+		return true;
+	write_status(s, o, tree);
+	return false;
+}
+
+/* Names of this group have become free. */
+static void review_group(Store *s, const char *group)
+{
+	Table *t = image_table(s->image, GR_CRD);
+
+	for (size_t i = 0; t && i < t->n; i++) {
+		Object *o = t->slots[i].object;
+		const char *dot = strchr(object_key(o)->name, '.');
+
+		_cleanup_(json_decrefp) json_t *tree = NULL;
+
+		if (!dot || !streq(dot + 1, group) ||
+		    !strstr(object_text(o, NULL), NAMES_NOT_ACCEPTED))
+			continue;
+		tree = object_decode(o);
+		if (accept_against_registry(s, tree))
+			write_status(s, o, tree);
+	}
+}
+
+static bool words_differ(const char *const *a, const char *const *b)
+{
+	for (; *a && *b; a++, b++)
+		if (!streq(*a, *b))
+			return true;
+	return *a || *b;
+}
+
+static bool names_differ(const Kind *a, const Kind *b)
+{
+	return !streq(a->singular, b->singular) || !streq(a->kind, b->kind) ||
+	       !streq(a->list_kind, b->list_kind) || words_differ(a->short_names, b->short_names);
+}
+
+/* ---- a definition that is written ---- */
+
+/* Too many kinds would slow down everything that asks for all of them. */
+static int check_number(Store *s, const Change *c, Error *err)
+{
+	if (!c->created || store_count(s, GR_CRD, NULL) < DEFINITIONS_MAX)
+		return 0;
+	return error_set(err, ERR_FORBIDDEN,
+			 "customresourcedefinitions \"%s\" is forbidden: there are %d definitions, "
+			 "which is the most there can be",
+			 c->key.name, DEFINITIONS_MAX);
 }
 
 int kinds_check(Store *s, Change *c, Error *err)
 {
 	_cleanup_(kind_unrefp) Kind *known = NULL, *k = NULL;
 	_cleanup_(xfreep) char *name = NULL;
-	int rc = kind_from_crd(c->tree, false, &k, err);
+	int rc;
 
+	if (s->kinds)
+		accept_against_registry(s, c->tree);
+	rc = kind_from_crd(c->tree, false, &k, err);
+	if (rc == 0)
+		rc = check_number(s, c, err);
 	if (rc < 0)
 		return rc;
 	name = xasprintf("%s.%s", k->plural, k->group);
@@ -79,29 +185,39 @@ int kinds_check(Store *s, Change *c, Error *err)
 				 "in and changes with the program only",
 				 c->key.name);
 	if (c->defines)
-		kind_unref(c->defines);
-	c->defines = TAKE_PTR(k);
+		c->defines = kind_unref(c->defines);
+	if (definition_is_established(c->tree))
+		c->defines = TAKE_PTR(k);
 	return 0;
+}
+
+static void undefine(Store *s, const char *name)
+{
+	const GroupResource *gr = kinds_resource(name);
+
+	if (!gr)
+		return;
+	kind_registry_remove(s->kinds, gr);
+	review_group(s, gr->group);
 }
 
 void kinds_apply(Store *s, const Change *c)
 {
-	_cleanup_(kind_unrefp) Kind *gone = NULL;
+	_cleanup_(kind_unrefp) Kind *before = NULL;
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	_cleanup_(xfreep) char *plural = NULL;
-	const char *dot = strchr(c->key.name, '.');
 
 	if (!s->kinds)
 		return;
-	if (c->outcome != OUTCOME_REMOVED) {
-		if (c->defines)
-			define(s, c->defines, &err, c->key.name);
+	if (c->outcome == OUTCOME_REMOVED) {
+		undefine(s, c->key.name);
 		return;
 	}
-	if (!dot)
+	if (!c->defines || (c->created && !new_names_are_free(s, c->next)))
 		return;
-	plural = xstrndup(c->key.name, (size_t)(dot - c->key.name));
-	kind_registry_remove(s->kinds, group_resource(dot + 1, plural));
+	before = kind_registry_find(s->kinds, c->defines->gr);
+	define(s, c->defines, &err, c->key.name);
+	if (before && names_differ(before, c->defines))
+		review_group(s, c->defines->group);
 }
 
 void kinds_load(Store *s)
@@ -112,12 +228,13 @@ void kinds_load(Store *s)
 		_cleanup_(error_done) Error err = ERROR_INIT;
 		_cleanup_(kind_unrefp) Kind *k = NULL;
 		json_t *tree = object_decode(t->slots[i].object);
+		bool established = definition_is_established(tree);
 		int rc = kind_from_crd(tree, false, &k, &err);
 
 		json_decref(tree);
-		if (rc == 0)
+		if (rc == 0 && established)
 			define(s, k, &err, object_key(t->slots[i].object)->name);
-		else
+		else if (rc < 0)
 			log_warning("stored definition %s is not in force: %s",
 				    object_key(t->slots[i].object)->name, error_message(&err));
 	}

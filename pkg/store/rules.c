@@ -88,39 +88,6 @@ static void create_namespace(const Key *key, json_t *tree)
 			    json_string(key->name));
 }
 
-static void add_condition(json_t *conditions, const char *type, const char *reason,
-			  const char *message, usec_t wall)
-{
-	char buf[TIMESTAMP_MAX];
-
-	json_array_append_new(conditions,
-			      json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", type, "status", "True",
-					"reason", reason, "message", message, "lastTransitionTime",
-					timestamp_format(wall, buf)));
-}
-
-/* A definition is in force with the commit that stores it, so its status can say so at once. */
-static void create_crd(json_t *tree, usec_t wall)
-{
-	json_t *status = make_object(tree, "status"), *conditions = json_array();
-	json_t *versions = json_object_get(json_object_get(tree, "spec"), "versions"), *v;
-	json_t *names = json_object_get(json_object_get(tree, "spec"), "names");
-	json_t *stored = json_array();
-	size_t i;
-
-	add_condition(conditions, "NamesAccepted", "NoConflicts", "no conflicts found", wall);
-	add_condition(conditions, "Established", "InitialNamesAccepted",
-		      "the initial names have been accepted", wall);
-	json_array_foreach (versions, i, v) {
-		if (json_is_true(json_object_get(v, "storage")))
-			json_array_append(stored, json_object_get(v, "name"));
-	}
-	json_object_set_new(status, "conditions", conditions);
-	json_object_set_new(status, "storedVersions", stored);
-	if (names)
-		json_object_set_new(status, "acceptedNames", json_deep_copy(names));
-}
-
 int rules_create(const Kind *kind, const Key *key, json_t *tree, bool with_status, usec_t wall,
 		 Error *err)
 {
@@ -143,8 +110,6 @@ int rules_create(const Kind *kind, const Key *key, json_t *tree, bool with_statu
 		json_object_del(tree, "status");
 	if (key->gr == GR_NAMESPACE)
 		create_namespace(key, tree);
-	else if (key->gr == GR_CRD)
-		create_crd(tree, wall);
 	return 0;
 }
 

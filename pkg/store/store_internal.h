@@ -57,10 +57,11 @@ typedef struct Change {
 	int64_t expected; /* of a datum, as in txn_record_put() */
 } Change;
 
-typedef struct NamespaceGuard {
-	char namespace[KEY_NAMESPACE_MAX];
+/* A namespace or definition that must be there and not be on its way out. */
+typedef struct Guard {
+	Key key;
 	Key about; /* for the message */
-} NamespaceGuard;
+} Guard;
 
 typedef struct Job Job;
 struct Job {
@@ -71,9 +72,11 @@ struct Job {
 	size_t n_operations, cap_operations;
 	Precondition *requires;
 	size_t n_requires, cap_requires;
-	NamespaceGuard *guards;
+	Guard *guards;
 	size_t n_guards, cap_guards;
 	bool removed; /* by the last object operation that can */
+	/* Of the definition that is removed: there may be no object, not even in the same batch. */
+	const GroupResource *must_be_empty;
 
 	/* While in a batch. */
 	Precondition *preconditions;
@@ -181,5 +184,7 @@ bool watches_need(const Store *s, int64_t rev);
 int kinds_check(Store *s, Change *c, Error *err); /* of a definition about to be stored */
 void kinds_apply(Store *s, const Change *c);      /* after its commit */
 void kinds_load(Store *s);
-/* Of what makes an object's cells: stored with each head, which is made anew when it differs. */
-uint64_t kind_columns_hash(const Kind *k);
+/* What a definition of that name defines; NULL if the name is of no such form. */
+const GroupResource *kinds_resource(const char *crd_name);
+/* The definition of a user's kind. */
+Key kinds_definition_key(const Kind *k);

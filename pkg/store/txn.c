@@ -3,6 +3,7 @@
  * Txn: a list of wishes; and job_new(), which turns them into changes with preconditions on the
  * committer's thread, so that the writer only compares revisions and appends.
  */
+#include "api/definition.h"
 #include "base/memory.h"
 #include "store/store_internal.h"
 #include "json/json.h"
@@ -229,14 +230,25 @@ static int conflict(const Key *key, const char *why, Error *err)
 	"the object has been modified; please apply your changes to the latest version and try " \
 	"again"
 
-static void guard_add(Job *job, const char *namespace, const Key *about)
+static void guard_add(Job *job, const Key *key, const Key *about)
 {
-	NamespaceGuard *g;
-
 	GROW_ARRAY(job->guards, job->n_guards, job->cap_guards);
-	g = &job->guards[job->n_guards++];
-	*g = (NamespaceGuard){ .about = *about };
-	memcpy(g->namespace, namespace, strlen(namespace) + 1);
+	job->guards[job->n_guards++] = (Guard){ .key = *key, .about = *about };
+}
+
+/* What must be there for a new object: its namespace, and the definition of its kind. */
+static void guard_create(Job *job, const Key *key, const Kind *kind)
+{
+	if (*key->namespace) {
+		Key ns = key_make(GR_NAMESPACE, "", key->namespace);
+
+		guard_add(job, &ns, key);
+	}
+	if (kind && !kind->builtin) {
+		Key crd = kinds_definition_key(kind);
+
+		guard_add(job, &crd, key);
+	}
 }
 
 static int op_create(Store *s, Job *job, const Op *op, Change *c, Error *err)
@@ -249,13 +261,28 @@ static int op_create(Store *s, Job *job, const Op *op, Change *c, Error *err)
 	c->created = true;
 	c->tree = json_incref(op->tree); /* the Txn's own copy; a second commit sets it anew */
 	c->outcome = OUTCOME_CHANGED;
+	if (c->kind)
+		kind_convert(c->kind, c->tree);
 	rc = rules_create(c->kind, &op->key, c->tree, op->with_status, clock_wall(s->clock), err);
-	if (rc == 0 && *op->key.namespace)
-		guard_add(job, op->key.namespace, &op->key);
+	if (rc == 0)
+		guard_create(job, &op->key, c->kind);
 	return rc;
 }
 
-static int op_delete(Store *s, const Op *op, Change *c, Error *err)
+/* A definition takes its objects along: it stays until its controller has seen them go. */
+static void delete_definition(Store *s, Job *job, Change *c)
+{
+	const GroupResource *gr = kinds_resource(c->key.name);
+
+	if (!gr || object_is_deleting(c->base))
+		return;
+	if (store_count(s, gr, NULL) > 0)
+		definition_terminate(c->tree, clock_wall(s->clock));
+	else
+		job->must_be_empty = gr;
+}
+
+static int op_delete(Store *s, Job *job, const Op *op, Change *c, Error *err)
 {
 	const ObjectHead *head = object_head(c->base);
 	char why[256];
@@ -274,11 +301,13 @@ static int op_delete(Store *s, const Op *op, Change *c, Error *err)
 			 (long long)op->rev, (long long)object_revision(c->base));
 		return conflict(&op->key, why, err);
 	}
+	if (op->key.gr == GR_CRD)
+		delete_definition(s, job, c);
 	return rules_delete(&op->key, c->tree, op->number, op->text, clock_wall(s->clock));
 }
 
 /* The operation on c->tree. < 0, or an Outcome. */
-static int op_run(Store *s, const Op *op, Change *c, Error *err)
+static int op_run(Store *s, Job *job, const Op *op, Change *c, Error *err)
 {
 	json_t *tree;
 	int rc;
@@ -286,6 +315,8 @@ static int op_run(Store *s, const Op *op, Change *c, Error *err)
 	switch (op->type) {
 	case OP_UPDATE:
 		tree = json_incref(op->tree);
+		if (c->kind)
+			kind_convert(c->kind, tree);
 		rc = rules_update(c->kind, &op->key, c->tree, tree, err);
 		json_decref(c->tree);
 		c->tree = tree;
@@ -293,7 +324,7 @@ static int op_run(Store *s, const Op *op, Change *c, Error *err)
 	case OP_STATUS:
 		return rules_status(c->tree, op->tree);
 	case OP_DELETE:
-		return op_delete(s, op, c, err);
+		return op_delete(s, job, op, c, err);
 	case OP_FINALIZE:
 		return rules_finalize(&op->key, c->tree, op->text);
 	default:
@@ -324,7 +355,7 @@ static int op_object(Store *s, Job *job, const Op *op, Error *err)
 	job->operations[job->n_operations++] = (size_t)(c - job->changes);
 	if (op->type == OP_CREATE)
 		return op_create(s, job, op, c, err);
-	rc = op_run(s, op, c, err);
+	rc = op_run(s, job, op, c, err);
 	if (rc < 0)
 		return rc;
 	c->outcome = MAX(c->outcome, (Outcome)rc);
@@ -356,7 +387,7 @@ static int job_add(Store *s, Job *job, const Op *op, Error *err)
 		job->requires[job->n_requires++] = (Precondition){ .key = op->key, .rev = op->rev };
 		return 0;
 	case OP_NAMESPACE:
-		guard_add(job, op->key.name, &op->key);
+		guard_add(job, &op->key, &op->key);
 		return 0;
 	default:
 		return op_object(s, job, op, err);
@@ -427,21 +458,39 @@ static int check_change(Store *s, const Change *c, Error *err)
 	return 0;
 }
 
-static int check_guard(Store *s, const NamespaceGuard *g, Error *err)
+static int check_guard(Store *s, const Guard *g, Error *err)
 {
-	Key key = key_make(GR_NAMESPACE, "", g->namespace);
-	Object *o = image_get(s->image, &key);
+	Object *o = image_get(s->image, &g->key);
+	bool definition = g->key.gr == GR_CRD;
 	char buf[512];
 
 	if (!o)
-		return error_set(err, ERR_NOT_FOUND, "namespaces \"%s\" not found", g->namespace);
+		return definition ? error_set(err, ERR_NOT_FOUND,
+					      "the server could not find the requested resource")
+				  : error_set(err, ERR_NOT_FOUND, "namespaces \"%s\" not found",
+					      g->key.name);
 	if (!object_is_deleting(o))
 		return 0;
+	if (definition)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "create not allowed while custom resource definition is "
+				 "terminating");
 	return error_set(err, ERR_FORBIDDEN,
 			 "%s \"%s\" is forbidden: unable to create new content in namespace %s "
 			 "because it is being terminated",
 			 group_resource_format(g->about.gr, buf, sizeof(buf)), g->about.name,
-			 g->namespace);
+			 g->key.name);
+}
+
+/* Objects came while the definition was about to go: the caller looks again. */
+static int check_empty(Store *s, const GroupResource *gr, Error *err)
+{
+	const Table *t = image_table(s->image, gr);
+	char buf[512];
+
+	return t && t->n ? error_set(err, ERR_CONFLICT, "%s: there are objects of this kind",
+				     group_resource_format(gr, buf, sizeof(buf)))
+			 : 0;
 }
 
 int job_check(Store *s, Job *job)
@@ -452,6 +501,8 @@ int job_check(Store *s, Job *job)
 		job->rc = check_guard(s, &job->guards[i], &job->err);
 	for (size_t i = 0; job->rc == 0 && i < job->n_changes; i++)
 		job->rc = check_change(s, &job->changes[i], &job->err);
+	if (job->rc == 0 && job->must_be_empty)
+		job->rc = check_empty(s, job->must_be_empty, &job->err);
 	for (size_t i = 0; job->rc == 0 && i < job->n_requires; i++) {
 		const Precondition *p = &job->requires[i];
 		int64_t rev = image_revision(s->image, &p->key);

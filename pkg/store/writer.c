@@ -69,16 +69,19 @@ static bool job_touches(const Job *job, const KeySet *written)
 	for (size_t i = 0; i < job->n_requires; i++)
 		if (key_set_has(written, &job->requires[i].key))
 			return true;
-	for (size_t i = 0; i < job->n_guards; i++) {
-		Key key = key_make(GR_NAMESPACE, "", job->guards[i].namespace);
-
-		if (key_set_has(written, &key))
+	for (size_t i = 0; i < job->n_guards; i++)
+		if (key_set_has(written, &job->guards[i].key))
 			return true;
-	}
 	return false;
 }
 
-/* Unlinks a batch from the waiting jobs. A call of the store's own is a batch of its own. */
+/* A call of the store's own, and what must see the whole of memory. */
+static bool job_is_alone(const Job *job)
+{
+	return job->call || job->must_be_empty;
+}
+
+/* Unlinks a batch from the waiting jobs. */
 static size_t batch_take(Store *s, Job *batch[BATCH_MAX])
 {
 	_cleanup_(key_set_done) KeySet written = { 0 };
@@ -88,7 +91,7 @@ static size_t batch_take(Store *s, Job *batch[BATCH_MAX])
 	while (*at && n < BATCH_MAX) {
 		Job *job = *at;
 
-		if (job->call && n > 0)
+		if (job_is_alone(job) && n > 0)
 			break;
 		if (job_touches(job, &written)) {
 			at = &job->next;
@@ -100,7 +103,7 @@ static size_t batch_take(Store *s, Job *batch[BATCH_MAX])
 		/* Also of a job that waits: what comes behind it must not overtake it. */
 		for (size_t i = 0; i < job->n_changes; i++)
 			key_set_add(&written, &job->changes[i].key);
-		if (job->call)
+		if (job_is_alone(job))
 			break;
 	}
 	for (at = &s->jobs; *at; at = &(*at)->next)
@@ -138,21 +141,19 @@ static void job_encode_records(Store *s, Job *job, BackendTxn *t)
 	}
 	for (size_t i = 0; i < job->n_requires; i++)
 		precondition_add(job, &n, &job->requires[i].key, job->requires[i].rev);
-	for (size_t i = 0; i < job->n_guards; i++) {
-		Key key = key_make(GR_NAMESPACE, "", job->guards[i].namespace);
-
-		precondition_add(job, &n, &key, image_revision(s->image, &key));
-	}
+	for (size_t i = 0; i < job->n_guards; i++)
+		precondition_add(job, &n, &job->guards[i].key,
+				 image_revision(s->image, &job->guards[i].key));
 	*t = (BackendTxn){ .records = job->records,
 			   .n_records = job->n_records,
 			   .preconditions = job->preconditions,
 			   .n_preconditions = n };
 }
 
-/* What is stored as a head: the hash of the columns that its cells were made by, then the blob. */
+/* What is stored as a head: the hash of the form it was made by, then the blob. */
 static void *head_encode(const Object *o, const Kind *kind, size_t *ret_len)
 {
-	uint64_t hash = kind_columns_hash(kind);
+	uint64_t hash = kind ? kind->form : 0;
 	_cleanup_(xfreep) void *blob = NULL;
 	char *head;
 	size_t len;
@@ -362,7 +363,7 @@ int store_object_from_record(Store *s, const Record *r, Object **ret, Error *err
 
 	if (r->head_len > sizeof(hash)) {
 		memcpy(&hash, r->head, sizeof(hash));
-		if (hash == kind_columns_hash(kind) &&
+		if (hash == (kind ? kind->form : 0) &&
 		    object_new_from_parts(
 			    &r->key, r->create_rev, r->rev, (const char *)r->head + sizeof(hash),
 			    r->head_len - sizeof(hash), r->body, r->body_len, ret, NULL) == 0)
@@ -372,6 +373,8 @@ int store_object_from_record(Store *s, const Record *r, Object **ret, Error *err
 	rc = json_decode(r->body, r->body_len, &tree, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "stored %s", key_format(&r->key, buf, sizeof(buf)));
+	if (kind)
+		kind_refresh(kind, tree);
 	*ret = object_new(&r->key, kind, tree, r->create_rev, r->rev);
 	json_decref(tree);
 	return 0;
