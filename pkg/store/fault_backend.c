@@ -46,6 +46,21 @@ static int check_broken(FaultBackend *f, Error *err)
 	return 0;
 }
 
+/*
+ * Runs `call` (of type int) under the fault, in a function that has `err`: it fails without being
+ * made, or it is made and its answer lost.
+ */
+#define UNDER_FAULT(f, what, call) \
+	({ \
+		Verdict _v = fault_next(f); \
+		int _rc = check_broken((f), err); \
+		if (_rc == 0 && _v != FAIL_BEFORE) \
+			_rc = (call); \
+		if (_v != PASS && !atomic_load(&(f)->broken)) \
+			_rc = fault_error((f), (what), err); \
+		_rc; \
+	})
+
 static int fault_load(Backend *self, RecordFn fn, void *arg, int64_t *ret_rev,
 		      int64_t *ret_compacted, Error *err)
 {
@@ -83,40 +98,22 @@ static int fault_append(Backend *self, BackendTxn *txns, size_t n,
 static int fault_replay(Backend *self, int64_t from, RecordFn fn, void *arg, Error *err)
 {
 	FaultBackend *f = fault_of(self);
-	Verdict v = fault_next(f);
-	int rc = check_broken(f, err);
 
-	if (rc < 0)
-		return rc;
-	if (v != PASS)
-		return fault_error(f, "replay", err);
-	return f->inner->ops->replay(f->inner, from, fn, arg, err);
+	return UNDER_FAULT(f, "replay", f->inner->ops->replay(f->inner, from, fn, arg, err));
 }
 
 static int fault_compact(Backend *self, int64_t rev, Error *err)
 {
 	FaultBackend *f = fault_of(self);
-	Verdict v = fault_next(f);
-	int rc = check_broken(f, err);
 
-	if (rc < 0)
-		return rc;
-	if (v != FAIL_BEFORE)
-		rc = f->inner->ops->compact(f->inner, rev, err);
-	return v == PASS ? rc : fault_error(f, "compact", err);
+	return UNDER_FAULT(f, "compact", f->inner->ops->compact(f->inner, rev, err));
 }
 
 static int fault_advance(Backend *self, int64_t rev, Error *err)
 {
 	FaultBackend *f = fault_of(self);
-	Verdict v = fault_next(f);
-	int rc = check_broken(f, err);
 
-	if (rc < 0)
-		return rc;
-	if (v != FAIL_BEFORE)
-		rc = f->inner->ops->advance(f->inner, rev, err);
-	return v == PASS ? rc : fault_error(f, "advance", err);
+	return UNDER_FAULT(f, "advance", f->inner->ops->advance(f->inner, rev, err));
 }
 
 static int fault_meta_get(Backend *self, const char *name, char **ret, Error *err)
@@ -131,14 +128,8 @@ static int fault_meta_get(Backend *self, const char *name, char **ret, Error *er
 static int fault_meta_set(Backend *self, const char *name, const char *value, Error *err)
 {
 	FaultBackend *f = fault_of(self);
-	Verdict v = fault_next(f);
-	int rc = check_broken(f, err);
 
-	if (rc < 0)
-		return rc;
-	if (v != FAIL_BEFORE)
-		rc = f->inner->ops->meta_set(f->inner, name, value, err);
-	return v == PASS ? rc : fault_error(f, "meta set", err);
+	return UNDER_FAULT(f, "meta set", f->inner->ops->meta_set(f->inner, name, value, err));
 }
 
 static Backend *fault_free(Backend *self)
