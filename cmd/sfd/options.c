@@ -13,6 +13,7 @@
 #include "api/key.h"
 #include "api/quantity.h"
 #include "base/fs.h"
+#include "base/ip.h"
 #include "base/memory.h"
 
 #define CONFIG_MAX 65536
@@ -26,6 +27,7 @@ typedef enum OptionType {
 	OPTION_HOURS,
 	OPTION_FLAG,
 	OPTION_LIST,
+	OPTION_SAN, /* a list of host names and addresses */
 	OPTION_ROLE,
 	OPTION_LEVEL,
 	OPTION_FD
@@ -49,8 +51,10 @@ static const Option table[] = {
 	OPTION("state-dir", DIR, state_dir, "DIR", "store, images and disks (/var/lib/sfd)"),
 	OPTION("runtime-dir", DIR, runtime_dir, "DIR",
 	       "sockets and what a boot forgets (/run/sfd)"),
-	OPTION("listen", LIST, listen, "unix:PATH|tcp:ADDR:PORT",
+	OPTION("listen", LIST, listen, "unix:PATH|tls:ADDR:PORT",
 	       "where the API listens; repeatable"),
+	OPTION("tls-san", SAN, tls_san, "NAME|ADDR",
+	       "further name of this host in its certificate; repeatable"),
 	OPTION("libvirt", STRING, libvirt_uri, "URI", "hypervisor (qemu:///system)"),
 	OPTION("virt-type", CHOICE, virt_type, "auto|kvm|qemu", "virtualization type (auto)"),
 	OPTION("store", CHOICE, store, "sqlite|memory", "where objects are kept (sqlite)"),
@@ -107,7 +111,7 @@ void options_done(Options *o)
 
 		if (is_text(&table[i]))
 			free(*(char **)field);
-		else if (table[i].type == OPTION_LIST)
+		else if (table[i].type == OPTION_LIST || table[i].type == OPTION_SAN)
 			strv_free(*(char ***)field);
 	}
 }
@@ -221,6 +225,7 @@ static int set_text(char **ret, const Option *opt, const char *value, Error *err
 static int option_set(Options *o, const Option *opt, const char *value, Error *err)
 {
 	void *field = (char *)o + opt->offset;
+	IpAddress ip;
 	int level;
 
 	switch (opt->type) {
@@ -231,6 +236,11 @@ static int option_set(Options *o, const Option *opt, const char *value, Error *e
 	case OPTION_SIZE:
 	case OPTION_HOURS:
 		return set_text(field, opt, value, err);
+	case OPTION_SAN:
+		if (ip_parse(value, &ip, NULL) < 0 && check_name(value, err) < 0)
+			return -ERR_INVALID;
+		*(char ***)field = strv_append(*(char ***)field, value);
+		return 0;
 	case OPTION_LIST:
 		*(char ***)field = strv_append(*(char ***)field, value);
 		return 0;

@@ -15,7 +15,8 @@ typedef struct Options {
 	Role role;
 	char *config; /* NULL = DEFAULT_CONFIG, which may be absent */
 	char *state_dir, *runtime_dir;
-	char **listen; /* strv of "unix:PATH", "tcp:ADDR:PORT" */
+	char **listen;  /* strv of "unix:PATH", "tls:ADDR:PORT", "tcp:ADDR:PORT" */
+	char **tls_san; /* further names of this host for the TLS listener's certificate */
 	char *libvirt_uri, *virt_type;
 	char *store; /* "sqlite", "memory" */
 	char *controllers;

@@ -46,6 +46,7 @@ typedef struct Service {
 	ImageCache *images;
 	DiskStore *disks;
 	SeedWriter *seeds;
+	Authority *authority; /* where there is a TLS listener */
 	Reconcilers *reconcilers;
 	Server *server;
 	LoopSource *status_timer;
@@ -247,6 +248,13 @@ static bool stopping_host(void *arg _unused_)
 	return host_is_stopping();
 }
 
+static void make_manager(Service *s)
+{
+	s->recorder = recorder_new(s->store, clock_system(), "sfd", s->node_name);
+	s->manager = manager_new(s->store, clock_system());
+	manager_set_recorder(s->manager, s->recorder);
+}
+
 static int make_controllers(Service *s, Error *err)
 {
 	ReconcileEnv env = { .store = s->store,
@@ -259,22 +267,35 @@ static int make_controllers(Service *s, Error *err)
 			     .seeds = s->seeds,
 			     .node_name = s->node_name,
 			     .architecture = s->host.machine,
+			     .recorder = s->recorder,
+			     .manager = s->manager,
+			     .authority = s->authority,
+			     .endpoint = server_endpoint(s->server),
 			     .host_is_stopping = stopping_host,
 			     .changed = on_change,
 			     .changed_arg = s };
 
-	s->recorder = env.recorder = recorder_new(s->store, clock_system(), "sfd", s->node_name);
-	s->manager = env.manager = manager_new(s->store, clock_system());
-	manager_set_recorder(s->manager, s->recorder);
 	return reconcilers_new(&env, s->o->controllers, &s->reconcilers, err);
 }
 
-static int listen_all(Service *s, Error *err)
+/* A CA and its certificates are only made where something is to be reached with them. */
+static int open_authority(Service *s, const int *fds, size_t n, Error *err)
+{
+	_cleanup_(xfreep) char *dir = path_in(s->o->state_dir, "pki");
+	AuthorityOptions options = { .dir = dir, .name = s->node_name, .names = s->o->tls_san };
+	bool wanted = false;
+
+	strv_foreach (address, s->o->listen)
+		wanted = wanted || str_has_prefix(*address, "tls:");
+	for (size_t i = 0; i < n; i++)
+		wanted = wanted || server_fd_needs_tls(fds[i]);
+	return wanted ? authority_open(&options, &s->authority, err) : 0;
+}
+
+static int listen_all(Service *s, const int *fds, size_t n, Error *err)
 {
 	_cleanup_(xfreep) char *standard = xasprintf("unix:%s/sfd.sock", s->o->runtime_dir);
-	_cleanup_(xfreep) int *fds = NULL;
-	size_t n = 0;
-	int rc = activation_fds(&fds, &n, err);
+	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = server_listen_fd(s->server, fds[i], err);
@@ -287,9 +308,12 @@ static int listen_all(Service *s, Error *err)
 	return rc;
 }
 
-static int start_server(Service *s, Error *err)
+/* Opens what it listens on; nobody is answered yet. */
+static int open_server(Service *s, Error *err)
 {
 	struct group *group = getgrnam(s->o->group);
+	_cleanup_(xfreep) int *fds = NULL;
+	size_t n = 0;
 	ServerOptions options = { .store = s->store,
 				  .kinds = s->kinds,
 				  .clock = clock_system(),
@@ -298,17 +322,20 @@ static int start_server(Service *s, Error *err)
 				  .manager = s->manager,
 				  .node_name = s->node_name,
 				  .default_namespace = "default",
+				  .tls_name = s->o->tls_san ? s->o->tls_san[0] : NULL,
 				  .admin_gid = group ? group->gr_gid : (gid_t)-1 };
-	int rc = server_new(&options, &s->server, err);
+	int rc = activation_fds(&fds, &n, err);
+
+	if (rc == 0)
+		rc = open_authority(s, fds, n, err);
+	options.authority = s->authority;
+	if (rc == 0)
+		rc = server_new(&options, &s->server, err);
 
 	/* That of the default is made by the package, where there is one; --check says so. */
 	if (!group && !streq(s->o->group, "sfd"))
 		log_warning("there is no group \"%s\": only root may use the API", s->o->group);
-	if (rc == 0)
-		rc = listen_all(s, err);
-	if (rc == 0)
-		rc = server_start(s->server, err);
-	return rc;
+	return rc < 0 ? rc : listen_all(s, fds, n, err);
 }
 
 /* ---- signals and health ---- */
@@ -376,11 +403,15 @@ static int service_start(Service *s, Error *err)
 	if (rc == 0)
 		rc = watch_signals(s, err);
 	if (rc == 0)
+		make_manager(s);
+	if (rc == 0)
+		rc = open_server(s, err);
+	if (rc == 0)
 		rc = make_controllers(s, err);
 	/* The API first: without it nothing is touched, and who asks is answered before thousands
 	 * of objects have been looked after. */
 	if (rc == 0)
-		rc = start_server(s, err);
+		rc = server_start(s->server, err);
 	if (rc == 0)
 		rc = manager_start(s->manager, err);
 	return rc;
@@ -417,6 +448,7 @@ static void service_stop(Service *s)
 	manager_free(s->manager);
 	reconcilers_free(s->reconcilers);
 	recorder_free(s->recorder);
+	authority_free(s->authority);
 	store_free(s->store);
 	kind_registry_free(s->kinds);
 	if (s->net_spawned)

@@ -39,15 +39,16 @@ uint64_t key_hash(const Key *k);
 const char *key_format(const Key *k, char *buf, size_t size);
 
 /* The kinds that are compiled in. */
-#define GR_INSTANCE  group_resource("shakenfist.io", "instances")
-#define GR_IMAGE     group_resource("shakenfist.io", "images")
-#define GR_NETWORK   group_resource("shakenfist.io", "networks")
-#define GR_NODE      group_resource("shakenfist.io", "nodes")
-#define GR_NAMESPACE group_resource("", "namespaces")
-#define GR_SECRET    group_resource("", "secrets")
-#define GR_CONFIGMAP group_resource("", "configmaps")
-#define GR_QUOTA     group_resource("", "resourcequotas")
-#define GR_EVENT     group_resource("", "events")
-#define GR_CRD       group_resource("apiextensions.k8s.io", "customresourcedefinitions")
+#define GR_INSTANCE   group_resource("shakenfist.io", "instances")
+#define GR_IMAGE      group_resource("shakenfist.io", "images")
+#define GR_NETWORK    group_resource("shakenfist.io", "networks")
+#define GR_NODE       group_resource("shakenfist.io", "nodes")
+#define GR_CREDENTIAL group_resource("shakenfist.io", "credentials")
+#define GR_NAMESPACE  group_resource("", "namespaces")
+#define GR_SECRET     group_resource("", "secrets")
+#define GR_CONFIGMAP  group_resource("", "configmaps")
+#define GR_QUOTA      group_resource("", "resourcequotas")
+#define GR_EVENT      group_resource("", "events")
+#define GR_CRD        group_resource("apiextensions.k8s.io", "customresourcedefinitions")
 /* Internal records, never served: allocations (VNI, address, MAC, port id) and the like. */
 #define GR_ALLOC group_resource("internal.shakenfist.io", "allocations")

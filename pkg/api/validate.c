@@ -274,6 +274,7 @@ static const struct {
 	{ "shakenfist.io",        "instances",                 validate_instance  },
 	{ "shakenfist.io",        "networks",                  validate_network   },
 	{ "shakenfist.io",        "images",                    validate_image     },
+	{ "shakenfist.io",        "credentials",               validate_credential},
 	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd       },
 };
 

@@ -13,6 +13,7 @@ void validate_instance(const json_t *tree, const json_t *old, FieldErrors *error
 void validate_network(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_image(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_quota(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_credential(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_config_map(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_secret(const json_t *tree, const json_t *old, FieldErrors *errors);

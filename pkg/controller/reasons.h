@@ -42,6 +42,8 @@
 	X(NAMESPACE_TERMINATING, "Terminating", "ae3c84c5f3e440e6916a312b11e2f671") \
 	X(NODE_READY, "NodeReady", "461b71f50a774f84afbfc8c0a6c92884") \
 	X(NODE_NOT_READY, "NodeNotReady", "61a5e463ef4543bebd04bf787751c948") \
+	X(CREDENTIAL_ISSUED, "Issued", "c14341e7df1c4d6498576c50d2fc3956") \
+	X(CREDENTIAL_EXPIRED, "CredentialExpired", "3e746e3add2b4d84a7bb7aaf47f75db9") \
 	X(RECONCILE_FAILED, "ReconcileFailed", "e982f3ec8d0947c2b55267c95969a399") \
 	X(DELETE_BLOCKED, "DeleteBlocked", "6b503ea9d7fe4761826b9885b2c0ab43")
 

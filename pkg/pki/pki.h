@@ -68,21 +68,21 @@ int pki_pair_check(const char *certificate_pem, const char *key_pem, Error *err)
 int pki_server_explain(const char *chain_pem, const char *ca_pem, const char *host, usec_t wall,
 		       Error *err);
 
-/* ---- bearer tokens (token.c) ---- */
+/* ---- bearer tokens (bearer.c) ---- */
 
 /*
  * "sfp_", 30 random characters of [0-9A-Za-z], and 6 that are the CRC-32 of those: scanners for
  * leaked secrets find it, and a token that was cut or mistyped is known as such without a look-up.
  */
-#define TOKEN_PREFIX   "sfp_"
-#define TOKEN_LENGTH   40
-#define TOKEN_HASH_MAX 72 /* "sha256:", 64 digits and NUL */
+#define BEARER_PREFIX   "sfp_"
+#define BEARER_LENGTH   40
+#define BEARER_HASH_MAX 72 /* "sha256:", 64 digits and NUL */
 
 /* Wiped with pki_secret_free(). */
-char *token_new(void);
-bool token_is_wellformed(const char *s);
+char *bearer_new(void);
+bool bearer_is_wellformed(const char *s);
 /* "sha256:…": what the server keeps of it. */
-const char *token_hash(const char *token, char buf[static TOKEN_HASH_MAX]);
-bool token_hash_is_wellformed(const char *s);
+const char *bearer_hash(const char *token, char buf[static BEARER_HASH_MAX]);
+bool bearer_hash_is_wellformed(const char *s);
 /* In a time that does not tell where they differ. */
-bool token_hash_equal(const char *a, const char *b);
+bool bearer_hash_equal(const char *a, const char *b);

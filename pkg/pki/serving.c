@@ -47,6 +47,12 @@ static bool ip_from_sockaddr(const struct sockaddr *sa, IpAddress *ret)
 	else
 		return false;
 	ret->family = sa->sa_family;
+	/* IPv4 on a socket of both families. */
+	if (ret->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)ret->bytes)) {
+		memmove(ret->bytes, ret->bytes + 12, 4);
+		memset(ret->bytes + 4, 0, 12);
+		ret->family = AF_INET;
+	}
 	return true;
 }
 

@@ -12,15 +12,17 @@ static const struct {
 	const char *name;
 	ControllerSpec (*spec)(void);
 } controllers[] = {
-	{"namespace",   namespace_controller },
-        { "definition", definition_controller},
-	{ "owner",      owner_controller     },
-        { "quota",      quota_controller     },
-	{ "event",      event_controller     },
-        { "node",       node_controller      },
-	{ "image",      image_controller     },
-        { "network",    network_controller   },
-	{ "instance",   instance_controller  },
+	{"namespace",     namespace_controller   },
+	{ "definition",   definition_controller  },
+	{ "owner",        owner_controller       },
+	{ "quota",        quota_controller       },
+	{ "event",        event_controller       },
+	{ "node",         node_controller        },
+	{ "image",        image_controller       },
+	{ "network",      network_controller     },
+	{ "instance",     instance_controller    },
+	{ "credential",   credential_controller  },
+	{ "cluster-info", cluster_info_controller},
 };
 
 static bool controller_is_wanted(char *const *list, const char *name)
@@ -39,7 +41,7 @@ static int check_list(char *const *list, Error *err)
 			return error_set(err, ERR_INVALID,
 					 "there is no controller \"%s\": choose all, none, or a "
 					 "list of namespace, definition, owner, quota, event, "
-					 "node, image, network, instance",
+					 "node, image, network, instance, credential, cluster-info",
 					 *name);
 	}
 	return 0;
@@ -139,6 +141,7 @@ int reconcilers_new(const ReconcileEnv *env, const char *list, Reconcilers **ret
 	env->network->ops->subscribe(env->network, on_network, r);
 	env->images->ops->subscribe(env->images, on_image, r);
 	enqueue_node(r); /* it registers itself: there may be no object yet */
+	cluster_info_enqueue(r);
 	*ret = r;
 	return 0;
 }

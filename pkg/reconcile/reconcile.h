@@ -13,6 +13,7 @@
 #include "driver/image.h"
 #include "driver/network.h"
 #include "driver/seed.h"
+#include "pki/authority.h"
 
 typedef struct Reconcilers Reconcilers;
 
@@ -29,6 +30,9 @@ typedef struct ReconcileEnv {
 	SeedWriter *seeds;
 	const char *node_name;
 	const char *architecture; /* "x86_64" */
+	/* Of the TLS listener; NULL where there is none. */
+	Authority *authority;
+	const char *endpoint; /* "https://192.0.2.1:6443": where others reach it */
 	/* True while the host shuts down: nothing is started then. */
 	bool (*host_is_stopping)(void *arg);
 	void *host_arg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Authentication: who is calling, as user name and groups.
+ * Authentication: identities, and who the kernel says is calling. See authn_proof.c for tokens and
+ * certificates.
  *
  * On a Unix socket the kernel noted it at connect(2). Decided by user and group ids only; /proc is
  * never asked about a PID, which may be somebody else's by now. Names from the user database that
@@ -143,10 +144,4 @@ Identity *identity_from_socket(Server *s, int fd)
 	who = identity_new(IDENTITY_UNIX, name, admin ? admin_groups : groups, NULL);
 	who->uid = cred.uid;
 	return who;
-}
-
-bool request_authenticate(Request *r)
-{
-	r->who = identity_ref(r->conn->who);
-	return true;
 }

@@ -120,6 +120,40 @@ void conn_set_wake(Conn *c, usec_t at)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void conn_use(Conn *c, Identity *who)
+{
+	Server *s = c->server;
+	Identity *before;
+	usec_t now, wall;
+
+	/* Most come by a socket's peer and stay who they are. */
+	if (!who->credential && !c->used)
+		return;
+	now = clock_now(server_clock(s));
+	wall = clock_wall(server_clock(s));
+	pthread_mutex_lock(&s->lock);
+	before = c->used;
+	c->used = who->credential ? identity_ref(who) : NULL;
+	c->expires = c->used && who->expires ? now + (who->expires - MIN(who->expires, wall))
+					     : USEC_INFINITY;
+	need_by_locked(s, c->expires);
+	pthread_mutex_unlock(&s->lock);
+	identity_unref(before);
+}
+
+void server_cut_credential(void *server, const char *uid)
+{
+	Server *s = server;
+
+	pthread_mutex_lock(&s->lock);
+	for (Conn *c = s->conns; c; c = c->next)
+		if (c->used && streq(c->used->credential, uid)) {
+			shutdown(c->fd, SHUT_RDWR);
+			atomic_fetch_add(&s->counters.cut, 1);
+		}
+	pthread_mutex_unlock(&s->lock);
+}
+
 void server_end_streams(Server *s)
 {
 	usec_t cut = clock_now(server_clock(s)) + STREAM_END_DEADLINE;
@@ -152,10 +186,10 @@ static usec_t sweep_locked(Server *s)
 	usec_t now = clock_now(server_clock(s)), next = USEC_INFINITY;
 
 	for (Conn *c = s->conns; c; c = c->next) {
-		if (c->deadline <= now) {
+		if (c->deadline <= now || c->expires <= now) {
 			/* libmicrohttpd sees the end of file and cleans up on its own thread. */
 			shutdown(c->fd, SHUT_RDWR);
-			c->deadline = USEC_INFINITY;
+			c->deadline = c->expires = USEC_INFINITY;
 			atomic_fetch_add(&s->counters.cut, 1);
 		}
 		if (c->wake <= now) {
@@ -164,6 +198,7 @@ static usec_t sweep_locked(Server *s)
 				c->poke(c->poke_arg, POKE_TIMER);
 		}
 		next = MIN(next, c->deadline);
+		next = MIN(next, c->expires);
 		next = MIN(next, c->wake);
 	}
 	return next;

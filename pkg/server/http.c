@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "pki/tls.h"
 #include "server/internal.h"
 
 /* Head of one request, with all its headers. */
@@ -23,6 +24,17 @@ static void busy_change(Server *s, bool up)
 	if (!up)
 		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* Before the handshake, which the deadline of the head covers. */
+static void connection_secure(Listener *l, Conn *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	c->tls = info ? info->tls_session : NULL;
+	assert(c->tls);
+	tls_session_begin(c->tls, l->server->options.authority);
 }
 
 static void connection_notify(void *cls, struct MHD_Connection *mhd, void **context,
@@ -38,7 +50,10 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 			return;
 		conn_remove(s, c);
 		atomic_fetch_sub(&s->counters.open, 1);
+		if (l->tls && !c->served)
+			atomic_fetch_add(&s->counters.handshakes_failed, 1);
 		identity_unref(c->who);
+		identity_unref(c->used);
 		free(c);
 		*context = NULL;
 		return;
@@ -49,8 +64,12 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 		     .mhd = mhd,
 		     .fd = info ? info->connect_fd : -1,
 		     .wake = USEC_INFINITY,
+		     .expires = USEC_INFINITY,
 		     .deadline = clock_now(server_clock(s)) + HEAD_DEADLINE };
-	c->who = l->tcp ? identity_ref(s->loopback) : identity_from_socket(s, c->fd);
+	if (l->tls)
+		connection_secure(l, c);
+	else
+		c->who = l->tcp ? identity_ref(s->loopback) : identity_from_socket(s, c->fd);
 	atomic_fetch_add(&s->counters.connections, 1);
 	atomic_fetch_add(&s->counters.open, 1);
 	conn_add(s, c);
@@ -74,6 +93,7 @@ static void *request_begin(void *cls, const char *uri, struct MHD_Connection *mh
 	r->server = l->server;
 	r->mhd = mhd;
 	r->conn = connection_of(mhd);
+	r->conn->served = true;
 	r->body = STRBUF_INIT_MAX(BODY_MAX);
 	if (target_parse(uri, &r->target, &err) < 0) {
 		r->bad_target = true;
@@ -213,7 +233,7 @@ static bool is_loopback_host(const char *host)
  */
 static bool check_browser(Request *r)
 {
-	if (r->conn->who->source != IDENTITY_LOOPBACK)
+	if (!r->conn->who || r->conn->who->source != IDENTITY_LOOPBACK)
 		return true;
 	if (is_loopback_host(request_header(r, MHD_HTTP_HEADER_HOST)) &&
 	    !request_header(r, MHD_HTTP_HEADER_ORIGIN))
@@ -269,6 +289,11 @@ static enum MHD_Result request_answer(Request *r)
 					reply->content_type);
 	if (*reply->allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+	if (reply->code == MHD_HTTP_UNAUTHORIZED)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+					reply->bad_credential
+						? "Bearer realm=\"sfd\", error=\"invalid_token\""
+						: "Bearer realm=\"sfd\"");
 	if (reply->close)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (reply->code == MHD_HTTP_SERVICE_UNAVAILABLE ||
@@ -399,7 +424,7 @@ int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err)
 	l->server = s;
 	l->daemon = MHD_start_daemon(
 		MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
-			MHD_USE_ITC | MHD_USE_ERROR_LOG,
+			MHD_USE_ITC | MHD_USE_ERROR_LOG | (l->tls ? MHD_USE_TLS : 0),
 		0, NULL, NULL, access_handler, l, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
 		MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_THREAD_POOL_SIZE, threads,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
@@ -408,7 +433,12 @@ int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err)
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_STACK_SIZE, (size_t)512 * 1024,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,
 		request_begin, l, MHD_OPTION_NOTIFY_COMPLETED, request_completed, l,
-		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l,
+		/* What follows is read only where it does not end here. */
+		l->tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, TLS_PRIORITIES,
+		MHD_OPTION_HTTPS_CERT_CALLBACK2, tls_retrieve_function(),
+		MHD_OPTION_HTTPS_MEM_TRUST, l->tls ? authority_ca(s->options.authority) : NULL,
+		MHD_OPTION_END);
 	if (!l->daemon)
 		return error_set(err, ERR_UNAVAILABLE, "the HTTP server did not start");
 	return 0;

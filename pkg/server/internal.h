@@ -19,6 +19,7 @@
 #include "base/ip.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "server/credentials.h"
 #include "server/route.h"
 #include "server/selector.h"
 #include "server/server.h"
@@ -74,6 +75,7 @@ typedef struct Identity {
 	char *name;
 	char **groups;    /* NULL-terminated */
 	char *credential; /* uid of the Credential it came by; NULL = none */
+	usec_t expires;   /* wall clock; 0 = never. Set by whoever makes it, before others see it */
 } Identity;
 
 /* Adds system:authenticated, or system:unauthenticated for the anonymous. groups and credential may
@@ -96,7 +98,11 @@ typedef struct Conn {
 	struct MHD_Connection *mhd;
 	uint64_t id;
 	int fd;
-	Identity *who;   /* by peer or certificate */
+	void *tls;      /* its session; NULL = plain */
+	Identity *who;  /* by peer or certificate; NULL = the certificate is not looked at yet */
+	Identity *used; /* by a credential, last: the connection falls with it. Under Server.lock */
+	usec_t expires; /* of that; then the connection is shut down. Under Server.lock */
+	bool served;    /* a request came */
 	usec_t deadline; /* then the connection is shut down; USEC_INFINITY = none */
 	PokeFn poke;     /* under Server.lock; NULL = no stream */
 	void *poke_arg;
@@ -135,6 +141,7 @@ typedef struct Reply {
 	Object *object;                /* instead of body: its text is sent */
 	struct MHD_Response *response; /* instead of both: a stream or a big list */
 	bool close;
+	bool bad_credential;   /* of a 401: one was shown */
 	char allow[ALLOW_MAX]; /* the methods, for 405 */
 	char **warnings;
 } Reply;
@@ -200,12 +207,14 @@ typedef struct Listener {
 	struct MHD_Daemon *daemon;
 	int fd;
 	char *path; /* of a Unix socket made by us: unlinked at the end */
-	bool tcp;
+	bool tcp, tls;
 } Listener;
 
 typedef struct HttpCounters {
 	_Atomic uint64_t requests[6]; /* by class of status code; [0] = broken off */
 	_Atomic uint64_t connections, refused, cut;
+	_Atomic uint64_t logins, logins_failed; /* requests authenticated, and not */
+	_Atomic uint64_t handshakes_failed;     /* TLS connections that ended before a request */
 	_Atomic int64_t open, watches, sessions;
 } HttpCounters;
 
@@ -213,7 +222,10 @@ struct Server {
 	ServerOptions options;
 	char *node_name, *default_namespace, *admin_group;
 	uid_t uid;
-	Identity *loopback; /* of everybody on plain TCP */
+	Identity *loopback;  /* of everybody on plain TCP */
+	Identity *anonymous; /* of who shows nothing over TLS */
+	CredentialCache *credentials;
+	char *tls_name, *endpoint;
 	Listener *listeners;
 	size_t n_listeners, cap_listeners;
 	HttpCounters counters;
@@ -265,6 +277,10 @@ void conn_set_deadline(Conn *c, usec_t after); /* USEC_INFINITY = none */
 void conn_attach(Conn *c, PokeFn poke, void *arg);
 void conn_detach(Conn *c);
 void conn_set_wake(Conn *c, usec_t at);
+/* The connection acts for `who` from now on, and ends when that one's credential does. */
+void conn_use(Conn *c, Identity *who);
+/* Shuts down what acts by that credential. Any thread, the store's writer too. */
+void server_cut_credential(void *server, const char *uid);
 /* Tells all streams that the server stops; who does not read its end is cut. */
 void server_end_streams(Server *s);
 
@@ -350,7 +366,7 @@ void reply_error(Request *r, int rc, const Error *err, const char *name);
 json_t *status_details(const Request *r, const char *name, const char *uid);
 void reply_deleted(Request *r, const char *name, const char *uid);
 
-/* ---- authn.c, authz.c ---- */
+/* ---- authn.c, authn_proof.c, authz.c ---- */
 
 Identity *identity_from_socket(Server *s, int fd);
 /* Sets r->who from the connection or the head; false if it is answered (401). */

@@ -39,6 +39,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	static char masters[] = GROUP_MASTERS;
 	char *const groups[] = { masters, NULL };
 	Server *s;
+	int rc;
 
 	if (!options->store || !options->kinds)
 		return error_set(err, ERR_INVALID, "a server needs a store and its kinds");
@@ -59,14 +60,22 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
 	clock_cond_init(&s->idle);
+	s->anonymous = identity_new(IDENTITY_ANONYMOUS, USER_ANONYMOUS, NULL, NULL);
+	s->tls_name = xstrdup(options->tls_name);
+	rc = credential_cache_new(options->store, server_cut_credential, s, &s->credentials, err);
+	if (rc < 0) {
+		server_free(s);
+		return rc;
+	}
 	*ret = s;
 	return 0;
 }
 
-static void listener_add(Server *s, int fd, const char *path, bool tcp)
+static Listener *listener_add(Server *s, int fd)
 {
 	GROW_ARRAY(s->listeners, s->n_listeners, s->cap_listeners);
-	s->listeners[s->n_listeners++] = (Listener){ .fd = fd, .path = xstrdup(path), .tcp = tcp };
+	s->listeners[s->n_listeners] = (Listener){ .fd = fd };
+	return &s->listeners[s->n_listeners++];
 }
 
 /* A socket file that nobody listens on is left over from a crash; one that answers is not ours. */
@@ -113,7 +122,7 @@ static int listen_unix(Server *s, const char *path, Error *err)
 		return error_set_errno(err, errno, "bind %s", path);
 	if (listen(fd, LISTEN_BACKLOG) < 0)
 		return error_set_errno(err, errno, "%s", path);
-	listener_add(s, TAKE_FD(fd), path, false);
+	listener_add(s, TAKE_FD(fd))->path = xstrdup(path);
 	return 0;
 }
 
@@ -148,7 +157,73 @@ static int parse_endpoint(const char *s, IpAddress *ret_addr, uint16_t *ret_port
 	return rc;
 }
 
-static int listen_tcp(Server *s, const char *endpoint, Error *err)
+static bool is_any(const IpAddress *a)
+{
+	static const uint8_t zero[16];
+
+	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
+}
+
+/* The address that this host would call others from; no packet is sent. */
+static bool own_address(IpAddress *ret)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(9),
+				  .sin_addr.s_addr = htonl(0xc0000201) }; /* 192.0.2.1 */
+	_cleanup_(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(to);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&to, &len) < 0)
+		return false;
+	*ret = (IpAddress){ .family = AF_INET };
+	memcpy(ret->bytes, &to.sin_addr, 4);
+	return true;
+}
+
+/* A name that was given is better than an address, and any address better than "all". */
+static char *endpoint_of(const Server *s, int fd, const IpAddress *bound)
+{
+	struct sockaddr_storage addr = { 0 };
+	socklen_t len = sizeof(addr);
+	IpAddress ip = *bound;
+	char text[IP_TEXT_MAX];
+	unsigned port;
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return NULL;
+	/* At the same place in both families. */
+	port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	if (s->tls_name)
+		return xasprintf(strchr(s->tls_name, ':') ? "https://[%s]:%u" : "https://%s:%u",
+				 s->tls_name, port);
+	if (is_any(&ip) && !own_address(&ip))
+		ip = (IpAddress){
+			.family = AF_INET, .bytes = {127, 0, 0, 1}
+		};
+	return xasprintf(ip.family == AF_INET6 ? "https://[%s]:%u" : "https://%s:%u",
+			 ip_format(&ip, text), port);
+}
+
+/* Takes the descriptor over, also when it is refused. */
+static int listener_add_tcp(Server *s, int fd, const IpAddress *ip, bool tls, Error *err)
+{
+	Listener *l;
+
+	if (tls && !s->options.authority) {
+		fd_close(fd);
+		return error_set(err, ERR_FORBIDDEN,
+				 "plain TCP is for loopback addresses only, and TLS needs a CA");
+	}
+	l = listener_add(s, fd);
+	l->tcp = true;
+	l->tls = tls;
+	if (tls && !s->endpoint)
+		s->endpoint = endpoint_of(s, fd, ip);
+	return 0;
+}
+
+static int listen_tcp(Server *s, const char *endpoint, bool tls, Error *err)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	struct sockaddr_in in4 = { .sin_family = AF_INET };
@@ -162,9 +237,10 @@ static int listen_tcp(Server *s, const char *endpoint, Error *err)
 	rc = parse_endpoint(endpoint, &ip, &port, err);
 	if (rc < 0)
 		return rc;
-	if (!is_loopback(&ip))
+	if (!tls && !is_loopback(&ip))
 		return error_set(err, ERR_FORBIDDEN,
-				 "plain TCP is for loopback addresses only, not %s", endpoint);
+				 "plain TCP is for loopback addresses only, not %s: use tls:%s",
+				 endpoint, endpoint);
 	if (ip.family == AF_INET6) {
 		memcpy(&in6.sin6_addr, ip.bytes, 16);
 		in6.sin6_port = htons(port);
@@ -180,8 +256,7 @@ static int listen_tcp(Server *s, const char *endpoint, Error *err)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, addr, addr_len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return error_set_errno(err, errno, "%s", endpoint);
-	listener_add(s, TAKE_FD(fd), NULL, true);
-	return 0;
+	return listener_add_tcp(s, TAKE_FD(fd), &ip, tls, err);
 }
 
 int server_listen(Server *s, const char *address, Error *err)
@@ -191,42 +266,68 @@ int server_listen(Server *s, const char *address, Error *err)
 	if (str_has_prefix(address, "unix:"))
 		rc = listen_unix(s, address + strlen("unix:"), err);
 	else if (str_has_prefix(address, "tcp:"))
-		rc = listen_tcp(s, address + strlen("tcp:"), err);
+		rc = listen_tcp(s, address + strlen("tcp:"), false, err);
+	else if (str_has_prefix(address, "tls:"))
+		rc = listen_tcp(s, address + strlen("tls:"), true, err);
 	else
 		return error_set(err, ERR_INVALID,
-				 "listen address \"%s\": unix:PATH and tcp:ADDRESS:PORT are known",
+				 "listen address \"%s\": unix:PATH, tls:ADDRESS:PORT and "
+				 "tcp:ADDRESS:PORT are known",
 				 address);
 	return error_wrap_rc(err, rc, "listen");
 }
 
-/* Takes the descriptor over, also when it is refused. */
-int server_listen_fd(Server *s, int fd, Error *err)
+/* What a socket is bound to: family and, for TCP, the address; 0 for anything else. */
+static IpAddress bound_address(int fd)
 {
 	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
 	IpAddress ip = { 0 };
-	int flags;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
-		error_set_errno(err, errno, "passed descriptor %d", fd);
-		fd_close(fd);
-		return error_wrap(err, "listen");
-	}
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return ip;
 	ip.family = addr.ss_family;
 	if (ip.family == AF_INET)
 		memcpy(ip.bytes, &((struct sockaddr_in *)&addr)->sin_addr, 4);
 	else if (ip.family == AF_INET6)
 		memcpy(ip.bytes, &((struct sockaddr_in6 *)&addr)->sin6_addr, 16);
-	if (ip.family != AF_UNIX && (ip.family == 0 || !is_loopback(&ip))) {
+	else if (ip.family != AF_UNIX)
+		ip.family = 0;
+	return ip;
+}
+
+bool server_fd_needs_tls(int fd)
+{
+	IpAddress ip = bound_address(fd);
+
+	return (ip.family == AF_INET || ip.family == AF_INET6) && !is_loopback(&ip);
+}
+
+/* Takes the descriptor over, also when it is refused. */
+int server_listen_fd(Server *s, int fd, Error *err)
+{
+	IpAddress ip = bound_address(fd);
+	int flags, rc;
+
+	if (ip.family == 0) {
+		rc = error_set(err, ERR_INVALID, "passed descriptor %d is neither Unix nor TCP",
+			       fd);
 		fd_close(fd);
-		return error_set(err, ERR_FORBIDDEN,
-				 "passed socket: plain TCP is for loopback addresses only");
+		return rc;
 	}
 	flags = fcntl(fd, F_GETFL);
 	if (flags >= 0)
 		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	listener_add(s, fd, NULL, ip.family != AF_UNIX);
+	if (ip.family != AF_UNIX)
+		return error_wrap_rc(err, listener_add_tcp(s, fd, &ip, !is_loopback(&ip), err),
+				     "passed socket");
+	listener_add(s, fd);
 	return 0;
+}
+
+const char *server_endpoint(const Server *s)
+{
+	return s->endpoint;
 }
 
 int server_start(Server *s, Error *err)
@@ -316,10 +417,14 @@ Server *server_free(Server *s)
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
 	pthread_mutex_destroy(&s->lock);
+	credential_cache_free(s->credentials);
 	identity_unref(s->loopback);
+	identity_unref(s->anonymous);
 	free(s->admin_group);
 	free(s->default_namespace);
 	free(s->node_name);
+	free(s->tls_name);
+	free(s->endpoint);
 	free(s);
 	return NULL;
 }

@@ -12,6 +12,7 @@
 #include "driver/console.h"
 #include "driver/hypervisor.h"
 #include "driver/network.h"
+#include "pki/authority.h"
 #include "store/store.h"
 
 typedef struct Server Server;
@@ -27,13 +28,19 @@ typedef struct ServerOptions {
 	const char *default_namespace; /* "default" */
 	gid_t admin_gid;               /* group "sfd"; (gid_t)-1 = none. Root always may. */
 	unsigned threads;              /* of the pool; 0 = 2 */
+	Authority *authority;          /* for TLS listeners; NULL = there may be none */
+	const char *tls_name;          /* by which others know this host; NULL = an address */
 } ServerOptions;
 
 int server_new(const ServerOptions *options, Server **ret, Error *err);
-/* "unix:PATH" or "tcp:ADDR:PORT" (loopback only; TLS comes with identities). Before start. */
+/* "unix:PATH", "tls:ADDR:PORT", or "tcp:ADDR:PORT" (plain, loopback only). Before start. */
 int server_listen(Server *s, const char *address, Error *err);
-/* A listening socket from systemd; taken over. */
+/* A listening socket from systemd; taken over. TCP on loopback is plain, on other addresses TLS. */
 int server_listen_fd(Server *s, int fd, Error *err);
+/* Would that one be served with TLS? */
+bool server_fd_needs_tls(int fd);
+/* "https://192.0.2.1:6443": where others reach the first TLS listener; NULL if there is none. */
+const char *server_endpoint(const Server *s);
 int server_start(Server *s, Error *err);
 /* Stops accepting, ends watches, answers what runs, up to grace. */
 void server_stop(Server *s, usec_t grace);

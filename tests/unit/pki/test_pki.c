@@ -198,27 +198,27 @@ static void names_are_text(void **state _unused_)
 
 static void tokens_carry_a_checksum(void **state _unused_)
 {
-	_cleanup_(pki_secret_freep) char *token = token_new(), *other = token_new();
-	char hash[TOKEN_HASH_MAX], again[TOKEN_HASH_MAX];
+	_cleanup_(pki_secret_freep) char *token = bearer_new(), *other = bearer_new();
+	char hash[BEARER_HASH_MAX], again[BEARER_HASH_MAX];
 
-	assert_int_equal(strlen(token), TOKEN_LENGTH);
-	assert_true(token_is_wellformed(token));
+	assert_int_equal(strlen(token), BEARER_LENGTH);
+	assert_true(bearer_is_wellformed(token));
 	assert_string_not_equal(token, other);
-	assert_true(token_hash_is_wellformed(token_hash(token, hash)));
-	assert_true(token_hash_equal(hash, token_hash(token, again)));
-	assert_false(token_hash_equal(hash, token_hash(other, again)));
-	assert_false(token_hash_equal(hash, "sha256:"));
-	for (size_t i = 0; i < TOKEN_LENGTH; i++) {
+	assert_true(bearer_hash_is_wellformed(bearer_hash(token, hash)));
+	assert_true(bearer_hash_equal(hash, bearer_hash(token, again)));
+	assert_false(bearer_hash_equal(hash, bearer_hash(other, again)));
+	assert_false(bearer_hash_equal(hash, "sha256:"));
+	for (size_t i = 0; i < BEARER_LENGTH; i++) {
 		char kept = token[i];
 
 		token[i] = kept == 'a' ? 'b' : 'a';
-		assert_false(token_is_wellformed(token));
+		assert_false(bearer_is_wellformed(token));
 		token[i] = '\0';
-		assert_false(token_is_wellformed(token));
+		assert_false(bearer_is_wellformed(token));
 		token[i] = kept;
 	}
-	assert_false(token_is_wellformed("sfp_"));
-	assert_false(token_hash_is_wellformed("sha256:ABCD"));
+	assert_false(bearer_is_wellformed("sfp_"));
+	assert_false(bearer_hash_is_wellformed("sha256:ABCD"));
 }
 
 /* ---- requests ---- */

@@ -49,39 +49,39 @@ static char random_digit(void)
 	return digits[byte % 62];
 }
 
-char *token_new(void)
+char *bearer_new(void)
 {
-	char *token = xmalloc(TOKEN_LENGTH + 1);
+	char *token = xmalloc(BEARER_LENGTH + 1);
 
-	memcpy(token, TOKEN_PREFIX, PREFIX_LENGTH);
+	memcpy(token, BEARER_PREFIX, PREFIX_LENGTH);
 	for (size_t i = 0; i < RANDOM_LENGTH; i++)
 		token[PREFIX_LENGTH + i] = random_digit();
 	checksum_write(token + PREFIX_LENGTH, token + PREFIX_LENGTH + RANDOM_LENGTH);
-	token[TOKEN_LENGTH] = '\0';
+	token[BEARER_LENGTH] = '\0';
 	return token;
 }
 
-bool token_is_wellformed(const char *s)
+bool bearer_is_wellformed(const char *s)
 {
 	char checksum[CHECKSUM_LENGTH];
 
-	if (!str_has_prefix(s, TOKEN_PREFIX) || strlen(s) != TOKEN_LENGTH ||
-	    strspn(s + PREFIX_LENGTH, digits) != TOKEN_LENGTH - PREFIX_LENGTH)
+	if (!str_has_prefix(s, BEARER_PREFIX) || strlen(s) != BEARER_LENGTH ||
+	    strspn(s + PREFIX_LENGTH, digits) != BEARER_LENGTH - PREFIX_LENGTH)
 		return false;
 	checksum_write(s + PREFIX_LENGTH, checksum);
 	return memcmp(checksum, s + PREFIX_LENGTH + RANDOM_LENGTH, CHECKSUM_LENGTH) == 0;
 }
 
-const char *token_hash(const char *token, char buf[static TOKEN_HASH_MAX])
+const char *bearer_hash(const char *token, char buf[static BEARER_HASH_MAX])
 {
 	char hex[SHA_HEX_MAX];
 
-	snprintf(buf, TOKEN_HASH_MAX, "sha256:%.64s",
+	snprintf(buf, BEARER_HASH_MAX, "sha256:%.64s",
 		 sha_hex_of(SHA_256, token, strlen(token), hex));
 	return buf;
 }
 
-bool token_hash_is_wellformed(const char *s)
+bool bearer_hash_is_wellformed(const char *s)
 {
 	const char *hex = s + strlen("sha256:");
 
@@ -89,7 +89,7 @@ bool token_hash_is_wellformed(const char *s)
 	       strspn(hex, "0123456789abcdef") == 64;
 }
 
-bool token_hash_equal(const char *a, const char *b)
+bool bearer_hash_equal(const char *a, const char *b)
 {
 	size_t n = strlen(a);
 
