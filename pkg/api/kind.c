@@ -126,6 +126,13 @@ static const char *annotation(const json_t *crd, const char *name)
 	return json_string_value(json_object_get(json_at(crd, "metadata.annotations"), name));
 }
 
+static NameFormat name_format(const char *s)
+{
+	if (streq_ptr(s, "dns-label"))
+		return NAME_DNS_LABEL;
+	return streq_ptr(s, "path-segment") ? NAME_PATH_SEGMENT : NAME_DNS_SUBDOMAIN;
+}
+
 static PrinterType printer_type(const char *s)
 {
 	static const char *const names[] = { [PRINTER_STRING] = "string",
@@ -158,6 +165,12 @@ static const char *dup_or(const char *s, const char *otherwise)
 	return xstrdup(s ? s : otherwise);
 }
 
+/* Two fields in one cell; CustomResourceDefinitions of users know paths only. */
+static bool column_is_template(const Kind *k, const char *path)
+{
+	return k->builtin && *path == '{';
+}
+
 static int add_column(OwnedKind *o, const char *name, const char *type, const char *format,
 		      const char *description, const char *path, int priority, Error *err)
 {
@@ -169,7 +182,7 @@ static int add_column(OwnedKind *o, const char *name, const char *type, const ch
 	o->kind.columns = columns;
 	o->paths = xrealloc(o->paths, o->kind.n_columns + 1, sizeof(*o->paths));
 	o->forms = xrealloc(o->forms, o->kind.n_columns + 1, sizeof(*o->forms));
-	rc = jsonpath_compile(path, &compiled, err);
+	rc = column_is_template(&o->kind, path) ? 0 : jsonpath_compile(path, &compiled, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "column %s", name);
 	o->paths[o->kind.n_columns] = compiled;
@@ -335,8 +348,8 @@ static int compile_version(OwnedKind *o, const json_t *crd, const json_t *versio
 	k->served = json_bool_at(version, "served", builtin);
 	k->terminating = json_at(crd, "metadata.deletionTimestamp") != NULL;
 	k->deprecation_warning = deprecation_warning(k, version);
-	k->name_is_dns_label =
-		builtin && streq_ptr(annotation(crd, ANNOTATION_NAME_FORMAT), "dns-label");
+	k->name_format =
+		builtin ? name_format(annotation(crd, ANNOTATION_NAME_FORMAT)) : NAME_DNS_SUBDOMAIN;
 	k->power_verbs = (const char *const *)strv_split(builtin && verbs ? verbs : "", ',');
 	k->crd = crd;
 	k->form = form_hash(k);
@@ -496,6 +509,15 @@ static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
 	return joined_cell(found, ",", false);
 }
 
+static json_t *template_cell(const char *template, const json_t *tree)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+
+	if (jsonpath_template(template, tree, &out, NULL) < 0)
+		return json_null();
+	return json_string(strbuf_str(&out));
+}
+
 json_t *kind_cells(const Kind *k, const json_t *tree)
 {
 	json_t *cells = json_array();
@@ -505,6 +527,8 @@ json_t *kind_cells(const Kind *k, const json_t *tree)
 			/* Kubernetes' columns, which no path can say. */
 			json_array_append_new(cells,
 					      quota_cell(tree, streq(k->columns[i].name, "Limit")));
+		else if (!owned(k)->paths[i])
+			json_array_append_new(cells, template_cell(k->columns[i].json_path, tree));
 		else
 			json_array_append_new(cells,
 					      cell(owned(k)->paths[i], owned(k)->forms[i], tree));

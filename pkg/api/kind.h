@@ -29,9 +29,16 @@ typedef struct PrinterColumn {
 	PrinterType type;
 	const char *format; /* OpenAPI format or "" */
 	const char *description;
-	const char *json_path; /* ".status.printableStatus" */
+	const char *json_path; /* ".status.printableStatus"; of a compiled-in kind also a template:
+				  "{.roleRef.kind}/{.roleRef.name}" */
 	int priority;          /* > 0: only with -o wide */
 } PrinterColumn;
+
+typedef enum NameFormat {
+	NAME_DNS_SUBDOMAIN,
+	NAME_DNS_LABEL,
+	NAME_PATH_SEGMENT, /* of roles: "system:node" */
+} NameFormat;
 
 /* Where a kind with the scale subresource keeps its numbers: simple paths like ".spec.replicas". */
 typedef struct KindScale {
@@ -62,8 +69,8 @@ struct Kind {
 	const KindScale *scale;         /* scale subresource; NULL = none */
 	const char *const *power_verbs; /* subresources "start", "stop", ...: NULL-terminated, empty
 					   for most */
-	bool name_is_dns_label;         /* else DNS subdomain */
-	const Schema *schema;           /* of the whole object */
+	NameFormat name_format;
+	const Schema *schema; /* of the whole object */
 	const PrinterColumn
 		*columns; /* without Name; with Age where the CRD names it or has no columns */
 	size_t n_columns;

@@ -63,6 +63,17 @@ bool name_is_subdomain(const char *s)
 	}
 }
 
+bool name_is_path_segment(const char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i] == '/' || s[i] == '%' || s[i] == '\\' || (unsigned char)s[i] < 0x20 ||
+		    s[i] == 0x7f)
+			return false;
+	return n > 0 && n <= SUBDOMAIN_MAX && !streq(s, ".") && !streq(s, "..");
+}
+
 /* Letters, digits, '-', '_', '.', beginning and ending with a letter or digit. */
 static bool is_name_part(const char *s)
 {
@@ -113,12 +124,12 @@ static void check_types(const json_t *meta, FieldErrors *errors)
 }
 
 /* Five characters follow it. */
-static void check_generate_name(const char *prefix, FieldErrors *errors)
+static void check_generate_name(const Kind *k, const char *prefix, FieldErrors *errors)
 {
 	_cleanup_(xfreep) char *made = xasprintf("%sxxxxx", prefix ? prefix : "");
 	char text[200];
 
-	if (prefix && !name_is_subdomain(made))
+	if (prefix && k->name_format != NAME_PATH_SEGMENT && !name_is_subdomain(made))
 		field_errors_add(errors, FIELD_INVALID, "metadata.generateName",
 				 "Invalid value: %s: use lower-case letters, digits, '-' and '.', "
 				 "beginning with a letter or digit",
@@ -136,12 +147,20 @@ static void check_name(const Kind *k, const char *name, const char *generate, Fi
 				 "Required value: name or generateName is required");
 		return;
 	}
-	if (k->name_is_dns_label && !name_is_label(name))
+	if (k->name_format == NAME_PATH_SEGMENT) {
+		if (!name_is_path_segment(name))
+			field_errors_add(errors, FIELD_INVALID, "metadata.name",
+					 "Invalid value: %s: may not be '.' or '..' nor contain "
+					 "'/' or '%%'",
+					 quoted(name, text));
+		return;
+	}
+	if (k->name_format == NAME_DNS_LABEL && !name_is_label(name))
 		field_errors_add(errors, FIELD_INVALID, "metadata.name",
 				 "Invalid value: %s: use 1 to 63 lower-case letters, digits and "
 				 "'-', beginning and ending with a letter or digit",
 				 quoted(name, text));
-	else if (!k->name_is_dns_label && !name_is_subdomain(name))
+	else if (k->name_format == NAME_DNS_SUBDOMAIN && !name_is_subdomain(name))
 		field_errors_add(errors, FIELD_INVALID, "metadata.name",
 				 "Invalid value: %s: use up to 253 lower-case letters, digits, '-' "
 				 "and '.', each part beginning and ending with a letter or digit",
@@ -251,7 +270,7 @@ void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 	check_types(meta, errors);
 	if (errors->n + errors->dropped > before)
 		return;
-	check_generate_name(json_string_value(json_object_get(meta, "generateName")), errors);
+	check_generate_name(k, json_string_value(json_object_get(meta, "generateName")), errors);
 	check_name(k, json_string_value(json_object_get(meta, "name")),
 		   json_string_value(json_object_get(meta, "generateName")), errors);
 	check_namespace(k, json_string_value(json_object_get(meta, "namespace")), errors);
@@ -267,15 +286,19 @@ static const struct {
 	const char *group, *resource;
 	void (*validate)(const json_t *tree, const json_t *old, FieldErrors *errors);
 } kind_rules[] = {
-	{"",		      "configmaps",                validate_config_map},
-	{ "",		     "secrets",                   validate_secret    },
-	{ "",		     "events",                    validate_event     },
-	{ "",		     "resourcequotas",            validate_quota     },
-	{ "shakenfist.io",        "instances",                 validate_instance  },
-	{ "shakenfist.io",        "networks",                  validate_network   },
-	{ "shakenfist.io",        "images",                    validate_image     },
-	{ "shakenfist.io",        "credentials",               validate_credential},
-	{ "apiextensions.k8s.io", "customresourcedefinitions", validate_crd       },
+	{"",			   "configmaps",                validate_config_map          },
+	{ "",			  "secrets",                   validate_secret              },
+	{ "",			  "events",                    validate_event               },
+	{ "",			  "resourcequotas",            validate_quota               },
+	{ "shakenfist.io",             "instances",                 validate_instance            },
+	{ "shakenfist.io",             "networks",                  validate_network             },
+	{ "shakenfist.io",             "images",                    validate_image               },
+	{ "shakenfist.io",             "credentials",               validate_credential          },
+	{ "apiextensions.k8s.io",      "customresourcedefinitions", validate_crd                 },
+	{ "rbac.authorization.k8s.io", "roles",                     validate_role                },
+	{ "rbac.authorization.k8s.io", "clusterroles",              validate_cluster_role        },
+	{ "rbac.authorization.k8s.io", "rolebindings",              validate_role_binding        },
+	{ "rbac.authorization.k8s.io", "clusterrolebindings",       validate_cluster_role_binding},
 };
 
 void object_validate(const Kind *k, const json_t *tree, const json_t *old, FieldErrors *errors)

@@ -14,6 +14,10 @@ void validate_network(const json_t *tree, const json_t *old, FieldErrors *errors
 void validate_image(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_quota(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_credential(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_role(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_cluster_role(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_role_binding(const json_t *tree, const json_t *old, FieldErrors *errors);
+void validate_cluster_role_binding(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_crd(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_config_map(const json_t *tree, const json_t *old, FieldErrors *errors);
 void validate_secret(const json_t *tree, const json_t *old, FieldErrors *errors);
@@ -27,6 +31,8 @@ void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors);
 bool name_is_label(const char *s);
 /* Labels joined by dots, 1 to 253. */
 bool name_is_subdomain(const char *s);
+/* Anything that can be one segment of a path, as names of roles are: "system:node". 1 to 253. */
+bool name_is_path_segment(const char *s);
 /* [prefix/]name of labels, annotations and finalizers. */
 bool name_is_qualified(const char *s);
 /* s quoted and escaped for a message, cut to a reasonable length. */

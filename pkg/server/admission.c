@@ -277,6 +277,21 @@ static void drop_empty_metadata(json_t *tree)
 	}
 }
 
+/* The API group of a subject follows from its kind. */
+static void fill_in_subjects(json_t *tree)
+{
+	json_t *subject;
+	size_t i;
+
+	json_array_foreach (json_object_get(tree, "subjects"), i, subject) {
+		const char *kind = json_string_at(subject, "kind");
+
+		if ((streq_ptr(kind, "User") || streq_ptr(kind, "Group")) &&
+		    str_is_empty(json_string_at(subject, "apiGroup")))
+			json_object_set_new(subject, "apiGroup", json_string(RBAC_GROUP));
+	}
+}
+
 static void fill_in(Request *r, json_t *tree, bool create)
 {
 	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");
@@ -294,6 +309,8 @@ static void fill_in(Request *r, json_t *tree, bool create)
 		encode_string_data(tree);
 	if (is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition"))
 		definition_default(tree);
+	if (is_kind(r, RBAC_GROUP, "RoleBinding") || is_kind(r, RBAC_GROUP, "ClusterRoleBinding"))
+		fill_in_subjects(tree);
 }
 
 /* A user's definition must not take the place of a compiled-in kind. */
@@ -336,6 +353,8 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 		reply_invalid(r, json_string_at(tree, "metadata.name"), &errors);
 		rc = -ERR_INVALID;
 	}
+	if (rc == 0)
+		rc = admission_rbac(r, tree, old_tree);
 	field_errors_done(&errors);
 	return rc;
 }

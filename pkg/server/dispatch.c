@@ -15,88 +15,115 @@
 /* ---- the decision ---- */
 
 /* What a local user who is nobody here should do about it; "" for all others. */
-static const char *refusal_hint(const Request *r, char *buf, size_t size)
+static void add_hint(StrBuf *out, const Request *r, const AccessRequest *a)
 {
-	const Identity *who = r->who;
-	const char *group = r->server->admin_group;
+	const char *namespace = a->namespace ? a->namespace : r->server->default_namespace;
+	const char *name = r->who->name, *group = r->server->admin_group;
 
-	*buf = '\0';
-	if (who->source != IDENTITY_UNIX)
-		return buf;
+	if (r->who->source != IDENTITY_UNIX ||
+	    authorizer_knows(r->server->authz, r->who, a->namespace))
+		return;
+	strbuf_adds(out, "; use sudo, or let an administrator run ");
 	if (group)
-		snprintf(buf, size,
-			 "; use sudo, or let an administrator run \"usermod -aG %s %s\" (may do "
-			 "everything, from the next login) or \"kubectl create rolebinding %s "
-			 "--clusterrole=edit --user=%s --namespace=%s\"",
-			 group, who->name, who->name, who->name,
-			 r->route.namespace ? r->route.namespace : r->server->default_namespace);
-	else
-		snprintf(buf, size,
-			 "; use sudo, or let an administrator run \"kubectl create rolebinding %s "
-			 "--clusterrole=edit --user=%s --namespace=%s\"",
-			 who->name, who->name,
-			 r->route.namespace ? r->route.namespace : r->server->default_namespace);
-	return buf;
+		strbuf_addf(out,
+			    "\"usermod -aG %s %s\" (may do everything, from the next login) or ",
+			    group, name);
+	strbuf_addf(out,
+		    "\"kubectl create rolebinding %s --clusterrole=edit --user=%s "
+		    "--namespace=%s\"",
+		    name, name, namespace);
 }
 
-/*
- * As Kubernetes understands a request: a namespace is in itself, and a list or watch of one name is
- * about that name.
- */
-static AccessRequest access_request(const Request *r, const char *verb, const Selector *fields)
+/* `User "alice" cannot get resource "instances" in API group ...` */
+static void add_refusal(StrBuf *out, const AccessRequest *a)
 {
-	const Route *route = &r->route;
-	AccessRequest a = { .who = r->who, .verb = verb };
+	bool sub = !str_is_empty(a->subresource);
 
-	if (!route->of_resource) {
-		a.path = r->target.path;
-		return a;
+	strbuf_addf(out, "User \"%s\" cannot %s ", a->who->name, a->verb);
+	if (a->path) {
+		strbuf_addf(out, "path \"%s\"", a->path);
+		return;
 	}
-	a.group = route->group;
-	a.resource = route->resource;
-	a.subresource = route->subresource;
-	a.namespace = route->namespace;
-	a.name = route->name;
-	if (!*a.group && streq(a.resource, "namespaces") && a.name && !a.namespace)
-		a.namespace = a.name;
-	if (streq(verb, "list") || streq(verb, "watch"))
-		a.name = selector_exact(fields, "metadata.name");
-	return a;
+	strbuf_addf(out, "resource \"%s%s%s\" in API group \"%s\"", a->resource, sub ? "/" : "",
+		    sub ? a->subresource : "", a->group);
+	if (str_is_empty(a->namespace))
+		strbuf_adds(out, " at the cluster scope");
+	else
+		strbuf_addf(out, " in the namespace \"%s\"", a->namespace);
 }
 
-static void refuse(Request *r, const AccessRequest *a, const char *why)
+static void refuse(Request *r, const AccessRequest *a, const char *reason)
 {
-	char hint[1024];
-	_cleanup_(xfreep) char *text = NULL;
+	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
 
 	atomic_fetch_add(&r->server->counters.refused, 1);
 	if (r->who->source == IDENTITY_ANONYMOUS) {
 		reply_failure(r, MHD_HTTP_UNAUTHORIZED, "Unauthorized", NULL, "Unauthorized");
 		return;
 	}
-	text = xasprintf("%s%s", why, refusal_hint(r, hint, sizeof(hint)));
+	add_refusal(&text, a);
+	if (*reason)
+		strbuf_addf(&text, ": %s", reason);
+	add_hint(&text, r, a);
 	if (a->path)
 		reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", json_object(), "forbidden: %s",
-			      text);
+			      strbuf_str(&text));
 	else
-		reply_forbidden(r, a->name, text);
+		reply_forbidden(r, a->name, strbuf_str(&text));
+}
+
+static bool decide(Request *r, const AccessRequest *a)
+{
+	_cleanup_(strbuf_done) StrBuf reason = STRBUF_INIT;
+	bool allowed = authorizer_allows(r->server->authz, a, &reason);
+
+	if (!allowed)
+		refuse(r, a, strbuf_str(&reason));
+	return allowed;
+}
+
+/*
+ * As Kubernetes understands a request: a namespace is in itself, and a list or watch of one name is
+ * about that name.
+ */
+static bool may_on_resource(Request *r, const char *verb)
+{
+	const Route *route = &r->route;
+	Selector fields = SELECTOR_INIT;
+	AccessRequest a = {
+		.who = r->who,
+		.verb = verb,
+		.group = route->group,
+		.resource = route->resource,
+		.subresource = route->subresource,
+		.namespace = route->namespace,
+		.name = route->name,
+	};
+	bool allowed;
+
+	if (!*a.group && streq(a.resource, "namespaces") && a.name && !a.namespace)
+		a.namespace = a.name;
+	if (streq(verb, "list") || streq(verb, "watch")) {
+		/* One that cannot be parsed names nothing; its handler will say what is wrong. */
+		(void)selector_parse_fields(target_query(&r->target, "fieldSelector"), &fields,
+					    NULL);
+		a.name = selector_exact(&fields, "metadata.name");
+	}
+	allowed = decide(r, &a);
+	selector_done(&fields);
+	return allowed;
 }
 
 bool request_may(Request *r, const char *verb)
 {
-	Selector fields = SELECTOR_INIT;
-	AccessRequest a;
-	char why[1024];
-	bool allowed;
+	_cleanup_(xfreep) char *path = NULL;
+	AccessRequest a = { .who = r->who, .verb = verb };
 
-	/* A selector that cannot be parsed names nothing; its handler will say what is wrong. */
-	(void)selector_parse_fields(target_query(&r->target, "fieldSelector"), &fields, NULL);
-	a = access_request(r, verb, &fields);
-	allowed = authz_allow(&a, why, sizeof(why));
-	if (!allowed)
-		refuse(r, &a, why);
-	selector_done(&fields);
-	return allowed;
+	if (r->route.of_resource)
+		return may_on_resource(r, verb);
+	path = target_plain_path(&r->target);
+	a.path = path;
+	return decide(r, &a);
 }
 
 void request_admit(Request *r)

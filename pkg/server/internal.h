@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "server/credentials.h"
+#include "server/rbac.h"
 #include "server/route.h"
 #include "server/selector.h"
 #include "server/server.h"
@@ -226,6 +227,7 @@ struct Server {
 	Identity *anonymous; /* of who shows nothing over TLS */
 	CredentialCache *credentials;
 	char *tls_name, *endpoint;
+	Authorizer *authz;
 	Listener *listeners;
 	size_t n_listeners, cap_listeners;
 	HttpCounters counters;
@@ -366,19 +368,11 @@ void reply_error(Request *r, int rc, const Error *err, const char *name);
 json_t *status_details(const Request *r, const char *name, const char *uid);
 void reply_deleted(Request *r, const char *name, const char *uid);
 
-/* ---- authn.c, authn_proof.c, authz.c ---- */
+/* ---- authn.c, authn_proof.c ---- */
 
 Identity *identity_from_socket(Server *s, int fd);
 /* Sets r->who from the connection or the head; false if it is answered (401). */
 bool request_authenticate(Request *r);
-typedef struct AccessRequest {
-	const Identity *who;
-	const char *verb;
-	const char *path; /* of a request that is not about a resource; else NULL */
-	const char *group, *resource, *subresource, *namespace, *name;
-} AccessRequest;
-/* The one decision. True = allowed; else why says it for people. */
-bool authz_allow(const AccessRequest *request, char *why, size_t size);
 
 /* ---- render.c, table.c ---- */
 
@@ -467,6 +461,9 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 void admission_keep_system(json_t *tree, const json_t *old_tree);
 /* Rules between an Instance and the networks it names (read from the store). */
 void admission_instance(Store *store, const json_t *tree, FieldErrors *errors);
+/* Nobody gives by a role or binding what he has not; answers and returns < 0. old NULL = a create.
+ */
+int admission_rbac(Request *r, const json_t *tree, const json_t *old);
 /* metadata.resourceVersion of a body: 0 if absent; answers and < 0 if malformed. */
 int body_revision(Request *r, const json_t *tree, int64_t *ret);
 /* Preconditions that a body states by uid and resourceVersion; answers and < 0 if they fail. */

@@ -216,6 +216,8 @@ static int apply_create(Request *r, const Key *key, json_t *applied, const char 
 		reply_not_found(r, r->route.name);
 		return -ERR_NOT_FOUND;
 	}
+	if (!request_may(r, "create"))
+		return -ERR_FORBIDDEN;
 	/* A revision or uid names an object that was there. */
 	if (!str_is_empty(json_string_at(applied, "metadata.resourceVersion")) ||
 	    !str_is_empty(json_string_at(applied, "metadata.uid"))) {

@@ -21,12 +21,12 @@ static void access_status(Request *r, json_t *tree)
 		.namespace = json_string_at(resource, "namespace"),
 		.name = json_string_at(resource, "name"),
 	};
-	char why[1024] = "";
-	bool allowed = authz_allow(&a, why, sizeof(why));
+	_cleanup_(strbuf_done) StrBuf why = STRBUF_INIT;
+	bool allowed = authorizer_allows(r->server->authz, &a, &why);
 	json_t *status = json_pack("{s:b}", "allowed", allowed);
 
-	if (*why)
-		json_object_set_new(status, "reason", json_string(why));
+	if (why.len)
+		json_object_set_new(status, "reason", json_string(strbuf_str(&why)));
 	json_object_set_new(tree, "status", status);
 }
 

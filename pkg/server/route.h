@@ -28,6 +28,8 @@ typedef struct Target {
 /* raw is "/path?query"; -ERR_INVALID says what is wrong with it. target is filled even then. */
 int target_parse(const char *raw, Target *target, Error *err);
 void target_done(Target *t);
+/* The path as it is understood, without escapes; caller frees. */
+char *target_plain_path(const Target *t);
 /* First value of that name, or NULL. */
 const char *target_query(const Target *t, const char *name);
 /* Anything but "", "0" and "false" is true; absent is false. */

@@ -38,12 +38,17 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 {
 	static char masters[] = GROUP_MASTERS;
 	char *const groups[] = { masters, NULL };
+	_cleanup_(authorizer_freep) Authorizer *authz = NULL;
 	Server *s;
 	int rc;
 
 	if (!options->store || !options->kinds)
 		return error_set(err, ERR_INVALID, "a server needs a store and its kinds");
+	rc = authorizer_new(options->store, &authz, err);
+	if (rc < 0)
+		return rc;
 	s = xnew0(Server, 1);
+	s->authz = TAKE_PTR(authz);
 	s->options = *options;
 	if (!s->options.clock)
 		s->options.clock = clock_system();
@@ -333,11 +338,16 @@ const char *server_endpoint(const Server *s)
 int server_start(Server *s, Error *err)
 {
 	unsigned threads = s->options.threads ? s->options.threads : 2;
+	_cleanup_(error_done) Error seed_err = ERROR_INIT;
 	int rc;
 
 	assert(!s->running);
 	if (s->n_listeners == 0)
 		return error_set(err, ERR_INVALID, "nothing to listen on");
+	/* A store that takes no writes now must not keep root out: roles are there, or come later.
+	 */
+	if (rbac_seed(s->options.store, &seed_err) < 0)
+		log_warning("%s", error_message(&seed_err));
 	rc = caretaker_start(s, err);
 	if (rc < 0)
 		return rc;
@@ -418,6 +428,7 @@ Server *server_free(Server *s)
 	pthread_mutex_destroy(&s->kinds_lock);
 	pthread_mutex_destroy(&s->lock);
 	credential_cache_free(s->credentials);
+	authorizer_free(s->authz);
 	identity_unref(s->loopback);
 	identity_unref(s->anonymous);
 	free(s->admin_group);

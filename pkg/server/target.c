@@ -133,6 +133,17 @@ void target_done(Target *t)
 	*t = (Target){ 0 };
 }
 
+char *target_plain_path(const Target *t)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+
+	for (size_t i = 0; i < t->n_segments; i++)
+		strbuf_addf(&out, "/%s", t->segments[i]);
+	if (str_has_suffix(t->path, "/"))
+		strbuf_addc(&out, '/');
+	return xstrdup(strbuf_str(&out));
+}
+
 const char *target_query(const Target *t, const char *name)
 {
 	for (size_t i = 0; i < t->n_params; i++)
