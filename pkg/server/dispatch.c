@@ -17,8 +17,8 @@
 /* What a local user who is nobody here should do about it; "" for all others. */
 static void add_hint(StrBuf *out, const Request *r, const AccessRequest *a)
 {
-	const char *namespace = a->namespace ? a->namespace : r->server->default_namespace;
 	const char *name = r->who->name, *group = r->server->admin_group;
+	bool cluster = str_is_empty(a->namespace);
 
 	if (r->who->source != IDENTITY_UNIX ||
 	    authorizer_knows(r->server->authz, r->who, a->namespace))
@@ -28,10 +28,9 @@ static void add_hint(StrBuf *out, const Request *r, const AccessRequest *a)
 		strbuf_addf(out,
 			    "\"usermod -aG %s %s\" (may do everything, from the next login) or ",
 			    group, name);
-	strbuf_addf(out,
-		    "\"kubectl create rolebinding %s --clusterrole=edit --user=%s "
-		    "--namespace=%s\"",
-		    name, name, namespace);
+	strbuf_addf(out, "\"kubectl create %srolebinding %s --clusterrole=%s --user=%s%s%s\"",
+		    cluster ? "cluster" : "", name, cluster ? "view" : "edit", name,
+		    cluster ? "" : " --namespace=", cluster ? "" : a->namespace);
 }
 
 /* `User "alice" cannot get resource "instances" in API group ...` */
