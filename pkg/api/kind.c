@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kinds, compiled from CustomResourceDefinitions. See kind.h. Three things a CRD of ours says
- * beyond Kubernetes' form, as annotations: shakenfist.io/power-verbs (comma-separated
- * subresources), shakenfist.io/name-format (dns-label), and that the group of a core kind is empty
- * (spec.group ""). A column may say x-sf-cell: count, path or first.
+ * Kinds, compiled from CustomResourceDefinitions. See kind.h. What a CRD of ours says beyond
+ * Kubernetes' form, as annotations: shakenfist.io/power-verbs (comma-separated subresources),
+ * shakenfist.io/name-format (dns-label), shakenfist.io/view-of (plural.group) and
+ * shakenfist.io/read-only; and that the group of a core kind is empty (spec.group ""). A column may
+ * say x-sf-cell: count, path, first or ratio.
  */
 #include "api/kind.h"
 
@@ -18,6 +19,8 @@
 
 #define ANNOTATION_VERBS       "shakenfist.io/power-verbs"
 #define ANNOTATION_NAME_FORMAT "shakenfist.io/name-format"
+#define ANNOTATION_VIEW_OF     "shakenfist.io/view-of"
+#define ANNOTATION_READ_ONLY   "shakenfist.io/read-only"
 
 /* What becomes of the matches of a column's path; other than the first only for kinds of ours. */
 typedef enum CellForm {
@@ -25,6 +28,7 @@ typedef enum CellForm {
 	CELL_COUNT, /* how many there are */
 	CELL_PATH,  /* in lower case, joined with slashes: "instance/web-1" */
 	CELL_FIRST, /* the first text */
+	CELL_RATIO, /* how many of them are true: "1/1" */
 } CellForm;
 
 typedef struct Definition Definition;
@@ -133,6 +137,16 @@ static NameFormat name_format(const char *s)
 	return streq_ptr(s, "path-segment") ? NAME_PATH_SEGMENT : NAME_DNS_SUBDOMAIN;
 }
 
+/* "instances.shakenfist.io" */
+static const GroupResource *viewed(const json_t *crd)
+{
+	const char *name = annotation(crd, ANNOTATION_VIEW_OF);
+	const char *dot = name ? strchr(name, '.') : NULL;
+	_cleanup_(xfreep) char *plural = dot ? xstrndup(name, (size_t)(dot - name)) : NULL;
+
+	return plural ? group_resource(dot + 1, plural) : NULL;
+}
+
 static PrinterType printer_type(const char *s)
 {
 	static const char *const names[] = { [PRINTER_STRING] = "string",
@@ -149,9 +163,10 @@ static PrinterType printer_type(const char *s)
 
 static CellForm cell_form(const json_t *column)
 {
-	static const char *const names[] = {
-		[CELL_COUNT] = "count", [CELL_PATH] = "path", [CELL_FIRST] = "first"
-	};
+	static const char *const names[] = { [CELL_COUNT] = "count",
+					     [CELL_PATH] = "path",
+					     [CELL_FIRST] = "first",
+					     [CELL_RATIO] = "ratio" };
 	const char *form = json_string_at(column, "x-sf-cell");
 
 	for (size_t i = CELL_COUNT; form && i < ARRAY_SIZE(names); i++)
@@ -350,6 +365,10 @@ static int compile_version(OwnedKind *o, const json_t *crd, const json_t *versio
 	k->deprecation_warning = deprecation_warning(k, version);
 	k->name_format =
 		builtin ? name_format(annotation(crd, ANNOTATION_NAME_FORMAT)) : NAME_DNS_SUBDOMAIN;
+	if (builtin) {
+		k->view_of = viewed(crd);
+		k->read_only = annotation(crd, ANNOTATION_READ_ONLY) != NULL;
+	}
 	k->power_verbs = (const char *const *)strv_split(builtin && verbs ? verbs : "", ',');
 	k->crd = crd;
 	k->form = form_hash(k);
@@ -487,6 +506,16 @@ static json_t *joined_cell(const json_t *found, const char *separator, bool lowe
 	return json_string(strbuf_str(&joined));
 }
 
+static json_t *ratio_cell(const json_t *found)
+{
+	size_t i, n = 0;
+	json_t *v;
+
+	json_array_foreach (found, i, v)
+		n += json_is_true(v);
+	return json_sprintf("%zu/%zu", n, json_array_size(found));
+}
+
 /* The first match; several strings are joined, so that a list of addresses is one cell. */
 static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
 {
@@ -495,6 +524,8 @@ static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
 
 	if (form == CELL_COUNT)
 		return json_integer((json_int_t)json_array_size(found));
+	if (form == CELL_RATIO)
+		return ratio_cell(found);
 	for (size_t i = 1; form == CELL_FIRST && i < json_array_size(found) && !json_is_string(v);
 	     i++)
 		v = json_array_get(found, i);

@@ -65,6 +65,8 @@ struct Kind {
 	bool namespaced;
 	bool builtin;
 	bool terminating;               /* the definition is being deleted: no new objects */
+	const GroupResource *view_of;   /* whose objects it shows in its own form; NULL = its own */
+	bool read_only;                 /* nobody writes to it */
 	bool has_status;                /* status subresource */
 	const KindScale *scale;         /* scale subresource; NULL = none */
 	const char *const *power_verbs; /* subresources "start", "stop", ...: NULL-terminated, empty
@@ -78,6 +80,12 @@ struct Kind {
 	const json_t *openapi; /* the schema as it was written; read only */
 	const json_t *crd;     /* the definition itself; read only */
 };
+
+/* Under which its objects are stored. */
+static inline const GroupResource *kind_source(const Kind *k)
+{
+	return k->view_of ? k->view_of : k->gr;
+}
 
 Kind *kind_ref(const Kind *k);
 Kind *kind_unref(Kind *k);

@@ -71,3 +71,11 @@ const char *sha_hex_of(ShaAlgorithm algorithm, const void *p, size_t n,
 	hex_encode(out, gnutls_hash_get_len(sha_digest(algorithm)), buf);
 	return buf;
 }
+
+void sha1_of(const void *p, size_t n, unsigned char ret[static SHA1_BYTES])
+{
+	int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, p, n, ret);
+
+	assert(rc == 0);
+	(void)rc;
+}

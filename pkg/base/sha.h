@@ -20,4 +20,7 @@ DEFINE_CLEANUP(Sha *, sha_free)
 /* One call for a short text. */
 const char *sha_hex_of(ShaAlgorithm algorithm, const void *p, size_t n,
 		       char buf[static SHA_HEX_MAX]);
+/* For what a protocol wants it for (WebSocket's handshake), and never for trust. */
+#define SHA1_BYTES 20
+void sha1_of(const void *p, size_t n, unsigned char ret[static SHA1_BYTES]);
 size_t sha_hex_len(ShaAlgorithm algorithm); /* 64 or 128 */

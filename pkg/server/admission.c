@@ -104,7 +104,7 @@ bool request_key(Request *r, Key *ret)
 		reply_not_found(r, r->route.name);
 		return false;
 	}
-	*ret = key_make(r->kind->gr, namespace, r->route.name);
+	*ret = key_make(kind_source(r->kind), namespace, r->route.name);
 	return true;
 }
 

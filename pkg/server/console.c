@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's console: log (text), console and portforward (raw streams after an HTTP upgrade).
+ * Raw streams after an HTTP upgrade: a guest's console and its ports.
  *
- * Addressed by node through the Console port; the port call runs on a session's thread. A followed
- * log is a suspended connection that looks at the file again a few times a second for as long as
- * somebody follows; nothing else here keeps time. HTTP threads.
+ * Addressed by node through the ports of pkg/driver; the port call runs on a session's thread.
+ * HTTP threads.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <strings.h>
-#include <sys/stat.h>
 
-#include "server/internal.h"
+#include "server/console.h"
 
-#define FOLLOW_INTERVAL (250 * USEC_PER_MSEC)
-#define TAIL_SCAN_MAX   (16 * 1024 * 1024)
 #define STREAM_PROTOCOL "sfd-stream"
 
-/* The Instance of the request in r->base; false if answered. */
-static bool read_instance(Request *r, json_t **ret_tree)
+bool console_instance(Request *r, json_t **ret_tree)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	Key key;
@@ -36,7 +30,7 @@ static bool read_instance(Request *r, json_t **ret_tree)
 	return true;
 }
 
-static char *node_of(const Request *r, const json_t *tree)
+char *console_node(const Request *r, const json_t *tree)
 {
 	const char *node = json_string_at(tree, "status.nodeName");
 
@@ -45,13 +39,12 @@ static char *node_of(const Request *r, const json_t *tree)
 	return xstrdup(str_is_empty(node) ? r->server->node_name : node);
 }
 
-static void reply_unavailable(Request *r, const char *what)
+void reply_unavailable(Request *r, const char *what)
 {
 	reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL, "%s", what);
 }
 
-/* Why the port did not open, in words for the client. */
-static void reply_open_failure(Request *r, const Session *s, const char *absent)
+void reply_open_failure(Request *r, const Session *s, const char *absent)
 {
 	if (s->rc == -ERR_NOT_FOUND)
 		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
@@ -65,116 +58,7 @@ static void reply_open_failure(Request *r, const Session *s, const char *absent)
 		reply_error(r, s->rc, &s->err, r->route.name);
 }
 
-/* ---- log ---- */
-
-typedef struct LogStream {
-	Server *server;
-	Conn *conn;
-	struct MHD_Connection *mhd;
-	int fd;
-	bool follow;
-	off_t at;
-	uint64_t left; /* bytes still to be sent; UINT64_MAX = no limit */
-	pthread_mutex_t lock;
-	bool suspended, closed; /* under lock */
-} LogStream;
-
-static void log_stream_free(void *arg)
-{
-	LogStream *l = arg;
-
-	fd_close(l->fd);
-	pthread_mutex_destroy(&l->lock);
-	free(l);
-}
-
-static void log_poke(void *arg, Poke why)
-{
-	LogStream *l = arg;
-
-	pthread_mutex_lock(&l->lock);
-	if (why != POKE_TIMER)
-		l->closed = true;
-	if (l->suspended) {
-		l->suspended = false;
-		MHD_resume_connection(l->mhd);
-	}
-	pthread_mutex_unlock(&l->lock);
-}
-
-/* True if the file was replaced or cut: the follower has to ask again. */
-static bool log_is_over(const LogStream *l)
-{
-	struct stat st;
-
-	return fstat(l->fd, &st) < 0 || st.st_nlink == 0 || st.st_size < l->at;
-}
-
-static ssize_t log_wait(LogStream *l)
-{
-	bool closed;
-
-	conn_set_wake(l->conn, clock_now(server_clock(l->server)) + FOLLOW_INTERVAL);
-	pthread_mutex_lock(&l->lock);
-	closed = l->closed;
-	if (!closed) {
-		l->suspended = true;
-		MHD_suspend_connection(l->mhd);
-	}
-	pthread_mutex_unlock(&l->lock);
-	return closed ? MHD_CONTENT_READER_END_OF_STREAM : 0;
-}
-
-static ssize_t log_read(void *cls, uint64_t pos _unused_, char *buf, size_t max)
-{
-	LogStream *l = cls;
-	ssize_t n;
-
-	if (l->left == 0)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	n = pread(l->fd, buf, (size_t)MIN((uint64_t)max, l->left), l->at);
-	if (n > 0) {
-		l->at += n;
-		if (l->left != UINT64_MAX)
-			l->left -= (uint64_t)n;
-		return n;
-	}
-	if (n < 0 && errno != EINTR && errno != EAGAIN)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (!l->follow || log_is_over(l))
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	return log_wait(l);
-}
-
-/* Where the last `lines` lines begin. */
-static off_t tail_offset(int fd, off_t size, unsigned long long lines)
-{
-	off_t at = size;
-	char buf[4096];
-	bool end = true; /* the newline that ends the last line is not a line's beginning */
-
-	if (lines == 0)
-		return size;
-	while (at > 0 && size - at < TAIL_SCAN_MAX) {
-		size_t want = (size_t)MIN((off_t)sizeof(buf), at);
-		ssize_t n = pread(fd, buf, want, at - (off_t)want);
-
-		if (n <= 0)
-			return at;
-		for (ssize_t i = n; i-- > 0;) {
-			if (buf[i] != '\n' || end) {
-				end = false;
-				continue;
-			}
-			if (--lines == 0)
-				return at - (off_t)want + i + 1;
-		}
-		at -= n;
-	}
-	return at;
-}
-
-static int query_number(Request *r, const char *name, uint64_t *ret)
+int query_number(Request *r, const char *name, uint64_t *ret)
 {
 	const char *text = target_query(&r->target, name);
 	char *end;
@@ -190,71 +74,9 @@ static int query_number(Request *r, const char *name, uint64_t *ret)
 	return 1;
 }
 
-static int open_log(Session *s, Context *ctx, int *ret_fd, Error *err)
-{
-	Console *console = s->server->options.console;
-
-	return console->ops->log(console, ctx, s->node, s->uid, ret_fd, err);
-}
-
-static void log_opened(Request *r)
-{
-	Session *s = r->session;
-	uint64_t tail = 0, limit = UINT64_MAX;
-	struct stat st = { 0 };
-	LogStream *l;
-	int has_tail;
-
-	if (s->rc < 0) {
-		reply_open_failure(r, s,
-				   "there is no console log: the instance has not been "
-				   "started yet");
-		session_release(r);
-		return;
-	}
-	has_tail = query_number(r, "tailLines", &tail);
-	if (has_tail < 0 || query_number(r, "limitBytes", &limit) < 0)
-		return;
-	l = xnew0(LogStream, 1);
-	l->server = r->server;
-	l->conn = r->conn;
-	l->mhd = r->mhd;
-	l->fd = TAKE_FD(s->fd);
-	session_release(r);
-	l->follow = target_query_bool(&r->target, "follow");
-	l->left = limit;
-	pthread_mutex_init(&l->lock, NULL);
-	(void)fstat(l->fd, &st);
-	l->at = has_tail ? tail_offset(l->fd, st.st_size, tail) : 0;
-	r->stream = l;
-	r->stream_free = log_stream_free;
-	conn_attach(r->conn, log_poke, l);
-	r->reply.code = MHD_HTTP_OK;
-	r->reply.content_type = "text/plain; charset=utf-8";
-	r->reply.response =
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, log_read, l, NULL);
-}
-
-void handle_log(Request *r)
-{
-	_cleanup_(json_decrefp) json_t *tree = NULL;
-	Session *s;
-
-	if (!read_instance(r, &tree))
-		return;
-	if (!r->server->options.console) {
-		reply_unavailable(r, "this server has no console");
-		return;
-	}
-	s = session_new(r, open_log, log_opened);
-	s->node = node_of(r, tree);
-	s->uid = xstrdup(object_head(r->base)->uid);
-	session_start(s);
-}
-
 /* ---- streams ---- */
 
-static bool header_has_token(const char *header, const char *token)
+bool header_has_token(const char *header, const char *token)
 {
 	size_t n = strlen(token);
 
@@ -279,7 +101,7 @@ static bool wants_upgrade(Request *r)
 	return false;
 }
 
-static int open_console(Session *s, Context *ctx, int *ret_fd, Error *err)
+int console_open(Session *s, Context *ctx, int *ret_fd, Error *err)
 {
 	Console *console = s->server->options.console;
 
@@ -291,7 +113,7 @@ static void stream_opened(Request *r)
 	Session *s = r->session;
 
 	if (s->rc == 0) {
-		session_upgrade(r);
+		session_upgrade(r, STREAM_PROTOCOL);
 		return;
 	}
 	reply_open_failure(r, s, "the instance is not running");
@@ -303,14 +125,14 @@ void handle_console(Request *r)
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	Session *s;
 
-	if (!wants_upgrade(r) || !read_instance(r, &tree))
+	if (!wants_upgrade(r) || !console_instance(r, &tree))
 		return;
 	if (!r->server->options.console) {
 		reply_unavailable(r, "this server has no console");
 		return;
 	}
-	s = session_new(r, open_console, stream_opened);
-	s->node = node_of(r, tree);
+	s = session_new(r, console_open, stream_opened);
+	s->node = console_node(r, tree);
 	s->target = xasprintf("%s.%s", r->route.namespace, r->route.name);
 	session_start(s);
 }
@@ -369,7 +191,7 @@ void handle_portforward(Request *r)
 	IpAddress address;
 	Session *s;
 
-	if (!wants_upgrade(r) || query_number(r, "port", &port) < 0 || !read_instance(r, &tree))
+	if (!wants_upgrade(r) || query_number(r, "port", &port) < 0 || !console_instance(r, &tree))
 		return;
 	if (port < 1 || port > UINT16_MAX) {
 		reply_bad_request(r, "port: a number from 1 to 65535 is required");

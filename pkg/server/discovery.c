@@ -25,11 +25,12 @@ static json_t *strings(const char *const *v)
 	return list;
 }
 
-static json_t *all_verbs(void)
+static json_t *kind_verbs(const Kind *k)
 {
 	static const char *const verbs[] = { API_GROUP_ALL_VERBS, NULL };
+	static const char *const reading[] = { "get", "list", "watch", NULL };
 
-	return strings(verbs);
+	return strings(k->read_only ? reading : verbs);
 }
 
 static json_t *status_verbs(void)
@@ -53,6 +54,10 @@ static void each_subresource(const Kind *k,
 		fn(out, k, "finalize", json_pack("[s]", "update"));
 	for (const char *const *v = k->power_verbs; v && *v; v++)
 		fn(out, k, *v, json_pack("[s]", "create"));
+	if (k->builtin && !*k->group && streq(k->plural, "pods")) {
+		fn(out, k, "attach", json_pack("[s, s]", "create", "get"));
+		fn(out, k, "log", json_pack("[s]", "get"));
+	}
 	if (k->builtin && k->gr == GR_INSTANCE)
 		for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
 			fn(out, k, streams[i], json_pack("[s]", "get"));
@@ -79,7 +84,7 @@ static void legacy_resource(json_t *out, const Kind *k)
 {
 	json_t *r = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", k->plural, "singularName",
 			      k->singular, "namespaced", k->namespaced, "kind", k->kind, "verbs",
-			      all_verbs());
+			      kind_verbs(k));
 
 	if (k->short_names && *k->short_names)
 		json_object_set_new(r, "shortNames", strings(k->short_names));
@@ -162,7 +167,7 @@ static json_t *aggregated_resource(const Kind *k)
 {
 	json_t *r = json_pack("{s:s, s:o, s:s, s:s, s:o}", "resource", k->plural, "responseKind",
 			      response_kind(k), "scope", k->namespaced ? "Namespaced" : "Cluster",
-			      "singularResource", k->singular, "verbs", all_verbs());
+			      "singularResource", k->singular, "verbs", kind_verbs(k));
 	json_t *subs = json_array();
 
 	if (k->short_names && *k->short_names)

@@ -187,7 +187,10 @@ static void reply_wrong_method(Request *r, unsigned ops)
 		if (ops & methods[i].op)
 			n += (size_t)snprintf(allow + n, sizeof(allow) - n, "%s%s", n ? ", " : "",
 					      methods[i].method);
-	reply_method(r, allow);
+	if (r->kind && r->kind->read_only)
+		reply_read_only(r, allow);
+	else
+		reply_method(r, allow);
 }
 
 static bool is_stopping(Server *s)

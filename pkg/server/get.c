@@ -16,7 +16,7 @@ int selection_parse(Request *r, Selection *ret)
 	const char *labels = target_query(&r->target, "labelSelector");
 	const char *fields = target_query(&r->target, "fieldSelector");
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	Selection sel = { .namespace = r->route.namespace };
+	Selection sel = { .namespace = r->route.namespace, .server = r->server, .kind = r->kind };
 	int rc;
 
 	rc = selector_parse_labels(labels, &sel.labels, &err);
@@ -55,13 +55,16 @@ bool selection_match_quick(const Selection *sel, const Object *o)
 bool selection_match(const Selection *sel, const Object *o)
 {
 	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(object_unrefp) Object *shown = NULL;
 
 	if (!selection_match_quick(sel, o))
 		return false;
 	if (sel->fields.n == 0)
 		return true;
-	if (selector_needs_tree(&sel->fields))
-		tree = object_decode(o);
+	if (selector_needs_tree(&sel->fields)) {
+		shown = view_object(sel->server, sel->kind, (Object *)o);
+		tree = object_decode(shown);
+	}
 	return selector_match_fields(&sel->fields, o, tree);
 }
 
@@ -171,7 +174,7 @@ static int list_revision(Request *r, ListOptions *options)
 void handle_get(Request *r)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	_cleanup_(object_unrefp) Object *o = NULL;
+	_cleanup_(object_unrefp) Object *o = NULL, *shown = NULL;
 	int64_t revision;
 	Key key;
 	int rc;
@@ -179,10 +182,12 @@ void handle_get(Request *r)
 	if (!request_key(r, &key) || read_revision(r, &revision) < 0)
 		return;
 	rc = store_get(r->server->options.store, &key, &o, &err);
-	if (rc < 0)
+	if (rc < 0) {
 		reply_error(r, rc, &err, r->route.name);
-	else
-		reply_object(r, MHD_HTTP_OK, o);
+		return;
+	}
+	shown = view_object(r->server, r->kind, o);
+	reply_object(r, MHD_HTTP_OK, shown);
 }
 
 /* ---- list ---- */
@@ -401,13 +406,23 @@ int list_limit(Request *r, size_t *ret)
 	return 0;
 }
 
+static void show_list(Request *r, ObjectList *list)
+{
+	for (size_t i = 0; r->kind->view_of && i < list->n; i++) {
+		Object *shown = view_object(r->server, r->kind, list->items[i]);
+
+		object_unref(list->items[i]);
+		list->items[i] = shown;
+	}
+}
+
 void handle_list(Request *r)
 {
 	const char *token = target_query(&r->target, "continue");
 	_cleanup_(selection_done) Selection sel = { 0 };
 	_cleanup_(object_list_freep) ObjectList *list = NULL;
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	ListOptions options = { .gr = r->kind->gr, .namespace = r->route.namespace };
+	ListOptions options = { .gr = kind_source(r->kind), .namespace = r->route.namespace };
 	int rc;
 
 	options.continue_token = str_is_empty(token) ? NULL : token;
@@ -419,6 +434,8 @@ void handle_list(Request *r)
 		options.match_arg = &sel;
 	}
 	rc = store_list(r->server->options.store, &options, &list, &err);
+	if (rc == 0)
+		show_list(r, list);
 	if (rc < 0)
 		reply_list_error(r, &options, rc, &err);
 	else

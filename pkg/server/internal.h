@@ -354,6 +354,8 @@ void reply_failure(Request *r, unsigned code, const char *reason, json_t *detail
 void reply_bad_request(Request *r, const char *fmt, ...) _printf_(2, 3);
 void reply_no_route(Request *r); /* 404: the server could not find the requested resource */
 void reply_method(Request *r, const char *allow);
+/* The same for a kind that is only a view. */
+void reply_read_only(Request *r, const char *allow);
 void reply_not_found(Request *r, const char *name);
 void reply_exists(Request *r, const char *name);
 void reply_conflict(Request *r, const char *name, const char *why); /* why NULL = modified */
@@ -395,6 +397,14 @@ void table_head(StrBuf *out, const Kind *k, int64_t revision, const char *contin
 void table_row(StrBuf *out, const Kind *k, const Object *o, const char *include, usec_t wall);
 void table_tail(StrBuf *out);
 
+/* ---- view.c: kinds that show the objects of another one in their own form ---- */
+
+/* The object as that kind shows it: itself, or made from it. A new reference. */
+Object *view_object(Server *s, const Kind *k, Object *o);
+/* A Pod from an Instance (pod.c); the tree is the caller's. */
+json_t *pod_from_instance(Server *s, const json_t *instance);
+bool pod_is_running(const json_t *instance);
+
 /* ---- handlers ---- */
 
 void handle_version(Request *r);
@@ -423,6 +433,10 @@ void handle_power(Request *r);
 void handle_log(Request *r);
 void handle_console(Request *r);
 void handle_portforward(Request *r);
+void handle_attach(Request *r);
+void handle_attach_spdy(Request *r);
+void handle_pod_exec(Request *r);
+void handle_pod_portforward(Request *r);
 
 /* ---- get.c ---- */
 
@@ -438,6 +452,8 @@ typedef struct Selection {
 	Selector labels, fields;
 	const char *namespace; /* borrowed; NULL = all */
 	const char *name;      /* borrowed from fields: metadata.name=X, or NULL */
+	Server *server;
+	const Kind *kind; /* borrowed: fields are of its form */
 } Selection;
 /* Answers and returns < 0 if a selector is wrong. */
 int selection_parse(Request *r, Selection *ret);
@@ -514,13 +530,17 @@ struct Session {
 	size_t n_extra;
 	bool started, abandoned;
 	atomic_bool canceled;
-	void (*done)(Request *r); /* on the HTTP thread, once open() returned */
+	void (*done)(Request *r);  /* on the HTTP thread, once open() returned */
+	void (*relay)(Session *s); /* between sock and fd, on the session's thread: bytes as they
+				      are, unless done() sets another one */
+	void *state;               /* relay's; freed with the session */
 };
 Session *session_new(Request *r, SessionOpenFn open, void (*done)(Request *r));
 /* Suspends the request and starts, or answers that there are too many. */
 void session_start(Session *s);
 void session_release(Request *r);
-void session_upgrade(Request *r); /* answers 101 and hands the socket to the session */
+/* Answers 101 with that Upgrade and hands the socket to the session. */
+void session_upgrade(Request *r, const char *protocol);
 /* The connection ended before or without an upgrade. */
 void session_abandon(Session *s);
 void sessions_stop(Server *s);

@@ -23,10 +23,15 @@ static bool in_v1(const Request *r)
 	return streq(r->route.version, "v1");
 }
 
+static bool writable(const Request *r)
+{
+	return !r->kind->read_only;
+}
+
 /* Nothing is created or deleted in all namespaces at once. */
 static bool in_one_scope(const Request *r)
 {
-	return r->route.namespace || !r->kind->namespaced;
+	return (r->route.namespace || !r->kind->namespaced) && writable(r);
 }
 
 static bool with_status(const Request *r)
@@ -94,9 +99,9 @@ static const RouteRow rows[] = {
 	ROW(COLLECTION,  OP_POST,   ANY,      NULL,           CREATE,           create,     in_one_scope),
 	ROW(COLLECTION,  OP_DELETE, ANY,      NULL,           DELETECOLLECTION, delete_collection, in_one_scope),
 	ROW(NAMED,       READ,      ANY,      NULL,           GET,              get,        always),
-	ROW(NAMED,       OP_PUT,    ANY,      NULL,           UPDATE,           update,     always),
-	ROW(NAMED,       OP_PATCH,  ANY,      NULL,           PATCH,            patch,      always),
-	ROW(NAMED,       OP_DELETE, ANY,      NULL,           DELETE,           delete,     always),
+	ROW(NAMED,       OP_PUT,    ANY,      NULL,           UPDATE,           update,     writable),
+	ROW(NAMED,       OP_PATCH,  ANY,      NULL,           PATCH,            patch,      writable),
+	ROW(NAMED,       OP_DELETE, ANY,      NULL,           DELETE,           delete,     writable),
 	ROW(SUBRESOURCE, READ,      ANY,      "status",       GET,              get,        with_status),
 	ROW(SUBRESOURCE, OP_PUT,    ANY,      "status",       UPDATE,           update,     with_status),
 	ROW(SUBRESOURCE, OP_PATCH,  ANY,      "status",       PATCH,            patch,      with_status),
@@ -107,6 +112,13 @@ static const RouteRow rows[] = {
 	ROW(SUBRESOURCE, OP_GET,    "shakenfist.io/instances", "log",         GET, log,         built_in),
 	ROW(SUBRESOURCE, OP_GET,    "shakenfist.io/instances", "console",     GET, console,     built_in),
 	ROW(SUBRESOURCE, OP_GET,    "shakenfist.io/instances", "portforward", GET, portforward, built_in),
+	ROW(SUBRESOURCE, OP_GET,    "/pods",  "log",          GET,              log,              built_in),
+	ROW(SUBRESOURCE, OP_GET,    "/pods",  "attach",       GET,              attach,           built_in),
+	ROW(SUBRESOURCE, OP_POST,   "/pods",  "attach",       CREATE,           attach_spdy,      built_in),
+	ROW(SUBRESOURCE, OP_GET,    "/pods",  "exec",         GET,              pod_exec,         built_in),
+	ROW(SUBRESOURCE, OP_POST,   "/pods",  "exec",         CREATE,           pod_exec,         built_in),
+	ROW(SUBRESOURCE, OP_GET,    "/pods",  "portforward",  GET,              pod_portforward,  built_in),
+	ROW(SUBRESOURCE, OP_POST,   "/pods",  "portforward",  CREATE,           pod_portforward,  built_in),
 	ROW(SUBRESOURCE, OP_POST,   ANY,      ANY,            CREATE,           power,      with_power),
 };
 /* clang-format on */

@@ -20,6 +20,8 @@
 #define COPY_BUFFER         (16u * 1024)
 #define HALF_CLOSED_IDLE_MS 60000
 
+static void session_copy(Session *s);
+
 Session *session_new(Request *r, SessionOpenFn open, void (*done)(Request *r))
 {
 	Session *s = xnew0(Session, 1);
@@ -28,6 +30,7 @@ Session *session_new(Request *r, SessionOpenFn open, void (*done)(Request *r))
 	s->request = r;
 	s->open = open;
 	s->done = done;
+	s->relay = session_copy;
 	s->fd = s->sock = -1;
 	clock_cond_init(&s->cond);
 	return s;
@@ -42,6 +45,7 @@ static void session_free(Session *s)
 	free(s->target);
 	free(s->uid);
 	free(s->extra);
+	free(s->state);
 	free(s);
 }
 
@@ -102,16 +106,18 @@ static short wanted(const Pipe *in, const Pipe *out)
  * that only closed its sending half still gets what comes back, where that makes sense (a forwarded
  * port, not a console), for as long as something does.
  */
-static void session_copy(int sock, int port, const char *extra, size_t n_extra, bool half_close)
+static void session_copy(Session *s)
 {
+	int sock = s->sock, port = s->fd;
+	bool half_close = s->port != 0;
 	_cleanup_(xfreep) Pipe *up = xnew0(Pipe, 1);
 	_cleanup_(xfreep) Pipe *down = xnew0(Pipe, 1);
 
 	*up = (Pipe){ .from = sock, .to = port };
 	*down = (Pipe){ .from = port, .to = sock };
-	up->len = MIN(n_extra, sizeof(up->buf));
+	up->len = MIN(s->n_extra, sizeof(up->buf));
 	if (up->len)
-		memcpy(up->buf, extra, up->len);
+		memcpy(up->buf, s->extra, up->len);
 	set_nonblocking(sock);
 	set_nonblocking(port);
 	for (;;) {
@@ -206,7 +212,7 @@ static void *session_run(void *arg)
 	request_resume(s->request);
 	/* From here on the request is not ours; it gives us a socket or lets us go. */
 	if (session_await_socket(s)) {
-		session_copy(s->sock, s->fd, s->extra, s->n_extra, s->port != 0);
+		s->relay(s);
 		session_hand_back(s);
 	}
 	session_unlist(s);
@@ -300,14 +306,14 @@ static void upgraded(void *cls, struct MHD_Connection *mhd _unused_, void *conte
 	pthread_mutex_unlock(&server->lock);
 }
 
-void session_upgrade(Request *r)
+void session_upgrade(Request *r, const char *protocol)
 {
 	Session *s = r->session;
 
 	r->reply.code = MHD_HTTP_SWITCHING_PROTOCOLS;
 	r->reply.content_type = NULL;
 	r->reply.response = MHD_create_response_for_upgrade(upgraded, s);
-	MHD_add_response_header(r->reply.response, MHD_HTTP_HEADER_UPGRADE, "sfd-stream");
+	MHD_add_response_header(r->reply.response, MHD_HTTP_HEADER_UPGRADE, protocol);
 }
 
 void sessions_stop(Server *s)

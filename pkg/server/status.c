@@ -95,6 +95,18 @@ void reply_not_found(Request *r, const char *name)
 		      "%s \"%s\" not found", qualified(r, buf, sizeof(buf)), name);
 }
 
+void reply_read_only(Request *r, const char *allow)
+{
+	char buf[512];
+
+	group_resource_format(kind_source(r->kind), buf, sizeof(buf));
+	snprintf(r->reply.allow, sizeof(r->reply.allow), "%s", allow);
+	reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
+		      status_details(r, r->route.name, NULL),
+		      "%s only show %s and cannot be written: write to %s instead", r->kind->plural,
+		      buf, buf);
+}
+
 void reply_exists(Request *r, const char *name)
 {
 	char buf[512];

@@ -349,11 +349,11 @@ static bool match_object(void *arg, const Object *o)
 static int watch_open_at(Request *r, WatchStream *w, int64_t from, Error *err)
 {
 	Store *store = r->server->options.store;
-	ListOptions list = { .gr = r->kind->gr,
+	ListOptions list = { .gr = kind_source(r->kind),
 			     .namespace = w->namespace,
 			     .match = match_object,
 			     .match_arg = &w->sel };
-	WatchFilter filter = { r->kind->gr, w->namespace, w->sel.name };
+	WatchFilter filter = { kind_source(r->kind), w->namespace, w->sel.name };
 	int rc;
 
 	if (from < 0) {

@@ -107,7 +107,7 @@ static void cache_add(RenderCache *c, const Rendered *want, const char *text, si
 
 void render_shared(Server *s, StrBuf *out, const RenderForm *form, Object *o, int64_t revision)
 {
-	_cleanup_(object_unrefp) Object *moved = NULL;
+	_cleanup_(object_unrefp) Object *moved = NULL, *shown = NULL;
 	usec_t wall = clock_wall(server_clock(s));
 	Rendered want = { .object = o, .revision = revision, .form = *form };
 	size_t from = out->len;
@@ -116,7 +116,7 @@ void render_shared(Server *s, StrBuf *out, const RenderForm *form, Object *o, in
 		want.second = wall / USEC_PER_SEC;
 	else
 		want.form.with_columns = false;
-	if (form->accept == ACCEPT_JSON && revision == object_revision(o)) {
+	if (form->accept == ACCEPT_JSON && revision == object_revision(o) && !form->kind->view_of) {
 		render_object(out, form->kind, form->accept, NULL, o, false, wall);
 		return;
 	}
@@ -124,8 +124,9 @@ void render_shared(Server *s, StrBuf *out, const RenderForm *form, Object *o, in
 		return;
 	if (revision != object_revision(o))
 		moved = object_with_revision(o, object_create_revision(o), revision);
-	render_object(out, form->kind, form->accept, form->include, moved ? moved : o,
-		      form->with_columns, wall);
+	shown = view_object(s, form->kind, moved ? moved : o);
+	render_object(out, form->kind, form->accept, form->include, shown, form->with_columns,
+		      wall);
 	if (out->len - from <= TEXT_MAX)
 		cache_add(s->render_cache, &want, out->buf + from, out->len - from);
 }
