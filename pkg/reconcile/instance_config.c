@@ -3,6 +3,7 @@
  * Instance reconciler: from spec and allocation records to a DomainConfig, its hash, and what a
  * running guest still lacks of it. Pure but for the log. See instance.h.
  */
+#include "api/change.h"
 #include "api/quantity.h"
 #include "base/memory.h"
 #include "base/sha.h"
@@ -153,13 +154,15 @@ json_t *instance_pending_changes(InstanceWork *w, bool *ret_live)
 	if (!*d->live_hash || !*w->config_hash || streq(d->live_hash, w->config_hash))
 		return list;
 	if (d->live_cpus && d->live_cpus != (unsigned)w->spec->cpus) {
-		live = (unsigned)w->spec->cpus > d->live_cpus && w->spec->cpus <= w->spec->max_cpus;
+		live = change_cost_of_size(d->live_cpus, (uint64_t)w->spec->cpus,
+					   (uint64_t)w->spec->max_cpus) == COST_LIVE;
 		pending_add(list, "spec.cpus", json_integer(d->live_cpus),
 			    json_integer((json_int_t)w->spec->cpus), live);
 		*ret_live &= live;
 	}
 	if (d->live_memory && d->live_memory != w->spec->memory) {
-		live = w->spec->memory > d->live_memory && w->spec->max_memory;
+		live = change_cost_of_size(d->live_memory, w->spec->memory, w->spec->max_memory) ==
+		       COST_LIVE;
 		pending_add(list, "spec.memory", json_string(quantity_format(d->live_memory, from)),
 			    json_string(quantity_format(w->spec->memory, to)), live);
 		*ret_live &= live;

@@ -356,6 +356,9 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	if (rc == 0)
 		rc = admission_rbac(r, tree, old_tree);
 	field_errors_done(&errors);
+	if (rc == 0 && old_tree && !r->attempts && is_kind(r, "shakenfist.io", "Instance") &&
+	    !request_is_status(r))
+		admission_tell_costs(r, old_tree, tree);
 	return rc;
 }
 

@@ -480,6 +480,8 @@ void admission_instance(Store *store, const json_t *tree, FieldErrors *errors);
 /* Nobody gives by a role or binding what he has not; answers and returns < 0. old NULL = a create.
  */
 int admission_rbac(Request *r, const json_t *tree, const json_t *old);
+/* Warnings of what waits for a restart (admission_cost.c). */
+void admission_tell_costs(Request *r, const json_t *old_tree, const json_t *tree);
 /* metadata.resourceVersion of a body: 0 if absent; answers and < 0 if malformed. */
 int body_revision(Request *r, const json_t *tree, int64_t *ret);
 /* Preconditions that a body states by uid and resourceVersion; answers and < 0 if they fail. */
