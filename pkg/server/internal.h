@@ -376,6 +376,16 @@ Identity *identity_from_socket(Server *s, int fd);
 /* Sets r->who from the connection or the head; false if it is answered (401). */
 bool request_authenticate(Request *r);
 
+/* ---- review.c ---- */
+
+typedef struct ReviewKind {
+	const char *group, *resource, *kind; /* of version v1 */
+	bool namespaced;
+	/* Fills in tree's status, or errors, or replies. */
+	void (*answer)(Request *r, json_t *tree, FieldErrors *errors);
+} ReviewKind;
+const ReviewKind *review_list(size_t *ret_n);
+
 /* ---- render.c, table.c ---- */
 
 void json_quote(StrBuf *out, const char *s);
