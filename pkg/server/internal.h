@@ -212,6 +212,8 @@ typedef struct Listener {
 	bool tcp, tls;
 } Listener;
 
+typedef struct OpenApi OpenApi;
+
 typedef struct HttpCounters {
 	_Atomic uint64_t requests[6]; /* by class of status code; [0] = broken off */
 	_Atomic uint64_t connections, refused, cut;
@@ -249,6 +251,8 @@ struct Server {
 	int epoll_fd, wake_fd;
 	usec_t next_wake; /* under lock: when the caretaker looks again by itself */
 
+	OpenApi *openapi;
+
 	pthread_mutex_t kinds_lock;
 	Kind **kinds; /* of generation kinds_generation; each referenced */
 	size_t n_kinds;
@@ -256,6 +260,10 @@ struct Server {
 
 	struct RenderCache *render_cache; /* of watches */
 };
+
+/* openapi.c: the documents, made once for a generation of the kinds. */
+OpenApi *openapi_new(void);
+OpenApi *openapi_free(OpenApi *o);
 
 static inline Clock *server_clock(const Server *s)
 {
