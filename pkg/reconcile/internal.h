@@ -103,6 +103,7 @@ ControllerSpec definition_controller(void);
 ControllerSpec owner_controller(void);
 ControllerSpec quota_controller(void);
 ControllerSpec event_controller(void);
+ControllerSpec cluster_role_controller(void);
 ControllerSpec credential_controller(void);
 ControllerSpec cluster_info_controller(void);
 /* There may be no such object yet. */

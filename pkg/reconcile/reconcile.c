@@ -23,6 +23,7 @@ static const struct {
 	{ "instance",     instance_controller    },
 	{ "credential",   credential_controller  },
 	{ "cluster-info", cluster_info_controller},
+	{ "clusterrole",  cluster_role_controller},
 };
 
 static bool controller_is_wanted(char *const *list, const char *name)
@@ -38,11 +39,13 @@ static int check_list(char *const *list, Error *err)
 		for (i = 0; i < ARRAY_SIZE(controllers) && !streq(controllers[i].name, *name); i++)
 			;
 		if (i == ARRAY_SIZE(controllers) && !streq(*name, "all") && !streq(*name, "none"))
-			return error_set(err, ERR_INVALID,
-					 "there is no controller \"%s\": choose all, none, or a "
-					 "list of namespace, definition, owner, quota, event, "
-					 "node, image, network, instance, credential, cluster-info",
-					 *name);
+			return error_set(
+				err, ERR_INVALID,
+				"there is no controller \"%s\": choose all, none, or a "
+				"list of namespace, definition, owner, quota, event, "
+				"node, image, network, instance, credential, cluster-info, "
+				"clusterrole",
+				*name);
 	}
 	return 0;
 }
