@@ -86,7 +86,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-e2e benches verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -153,7 +153,7 @@ benches: all $(BENCHES) ## build what hack/bench needs
 
 # ---- checks ----------------------------------------------------------------------------------------------------
 
-check: verify check-unit check-contract check-integration check-e2e ## everything that hack/test runs
+check: verify check-unit check-contract check-integration check-kubectl check-e2e ## everything that hack/test runs
 
 check-unit: $(filter $(BUILD)/tests/unit/% $(BUILD)/tests/fuzz/%,$(TESTS)) ## unit and golden tests, fuzz corpus
 	$(Q)tests/lib/run-c $^
@@ -172,6 +172,9 @@ check-threads: $(filter-out $(NOT_THREADED),$(foreach p,$(THREADED),$(filter $(B
 
 check-ledger: $(BUILD)/tests/integration/server/test_ledger all ## what watchers saw against the log, through restarts; LEDGER_SECONDS=60
 	$(Q)tests/lib/sandbox --disk -- env TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $<
+
+check-kubectl: all ## real kubectl, helm and client libraries against a real sfd, in the sandbox
+	$(Q)BUILD=$(abspath $(BUILD)) tests/kubectl/run
 
 check-e2e: all ## real sfd, sfctl and guests, in the sandbox
 	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/run

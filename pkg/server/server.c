@@ -64,7 +64,6 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->render_cache = render_cache_new();
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
-	s->openapi = openapi_new();
 	clock_cond_init(&s->idle);
 	s->anonymous = identity_new(IDENTITY_ANONYMOUS, USER_ANONYMOUS, NULL, NULL);
 	s->tls_name = xstrdup(options->tls_name);
@@ -427,7 +426,6 @@ Server *server_free(Server *s)
 	render_cache_free(s->render_cache);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
-	openapi_free(s->openapi);
 	pthread_mutex_destroy(&s->lock);
 	credential_cache_free(s->credentials);
 	authorizer_free(s->authz);

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the server says about itself: version, groups, resources, schemas.
+# Sfd: --controllers namespace,definition,owner,quota
+# Clients: 1.35
+
+  $ kubectl version
+  Client Version: v1.35.2
+  Kustomize Version: v5.7.1
+  Server Version: v1.34.0+...
+
+
+  $ kubectl version -o json | jq -r '.serverVersion | .major, .minor, .platform'
+  1
+  34
+  linux/amd64
+
+  $ kubectl cluster-info
+
+  To further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.
+  error: the server doesn't have a resource type "services"
+  [1]
+
+  $ kubectl api-versions
+  apiextensions.k8s.io/v1
+  authentication.k8s.io/v1
+  authorization.k8s.io/v1
+  coordination.k8s.io/v1
+  rbac.authorization.k8s.io/v1
+  shakenfist.io/v1alpha1
+  v1
+
+  $ kubectl api-resources
+  NAME                        SHORTNAMES   APIVERSION                     NAMESPACED   KIND
+  configmaps                  cm           v1                             true         ConfigMap
+  events                      ev           v1                             true         Event
+  namespaces                  ns           v1                             false        Namespace
+  pods                        po           v1                             true         Pod
+  resourcequotas              quota        v1                             true         ResourceQuota
+  secrets                                  v1                             true         Secret
+  customresourcedefinitions   crd,crds     apiextensions.k8s.io/v1        false        CustomResourceDefinition
+  selfsubjectreviews                       authentication.k8s.io/v1       false        SelfSubjectReview
+  selfsubjectaccessreviews                 authorization.k8s.io/v1        false        SelfSubjectAccessReview
+  selfsubjectrulesreviews                  authorization.k8s.io/v1        false        SelfSubjectRulesReview
+  leases                                   coordination.k8s.io/v1         true         Lease
+  clusterrolebindings                      rbac.authorization.k8s.io/v1   false        ClusterRoleBinding
+  clusterroles                             rbac.authorization.k8s.io/v1   false        ClusterRole
+  rolebindings                             rbac.authorization.k8s.io/v1   true         RoleBinding
+  roles                                    rbac.authorization.k8s.io/v1   true         Role
+  credentials                 cred         shakenfist.io/v1alpha1         false        Credential
+  images                      img          shakenfist.io/v1alpha1         true         Image
+  instances                   vm,inst      shakenfist.io/v1alpha1         true         Instance
+  networks                    net          shakenfist.io/v1alpha1         true         Network
+  nodes                       no           shakenfist.io/v1alpha1         false        Node
+
+  $ kubectl api-resources --namespaced=false -o name
+  namespaces
+  customresourcedefinitions.apiextensions.k8s.io
+  selfsubjectreviews.authentication.k8s.io
+  selfsubjectaccessreviews.authorization.k8s.io
+  selfsubjectrulesreviews.authorization.k8s.io
+  clusterrolebindings.rbac.authorization.k8s.io
+  clusterroles.rbac.authorization.k8s.io
+  credentials.shakenfist.io
+  nodes.shakenfist.io
+
+  $ kubectl api-resources --api-group=shakenfist.io -o wide
+  NAME          SHORTNAMES   APIVERSION               NAMESPACED   KIND         VERBS                                                        CATEGORIES
+  credentials   cred         shakenfist.io/v1alpha1   false        Credential   create,delete,deletecollection,get,list,patch,update,watch   sf
+  images        img          shakenfist.io/v1alpha1   true         Image        create,delete,deletecollection,get,list,patch,update,watch   all,sf
+  instances     vm,inst      shakenfist.io/v1alpha1   true         Instance     create,delete,deletecollection,get,list,patch,update,watch   all,sf
+  networks      net          shakenfist.io/v1alpha1   true         Network      create,delete,deletecollection,get,list,patch,update,watch   all,sf
+  nodes         no           shakenfist.io/v1alpha1   false        Node         create,delete,deletecollection,get,list,patch,update,watch   sf
+
+  $ kubectl api-resources --api-group=shakenfist.io --verbs=list,watch -o name
+  credentials.shakenfist.io
+  images.shakenfist.io
+  instances.shakenfist.io
+  networks.shakenfist.io
+  nodes.shakenfist.io
+
+  $ kubectl api-resources --api-group=no.such
+  NAME   SHORTNAMES   APIVERSION   NAMESPACED   KIND
+
+  $ kubectl api-resources --categories=all -o name
+  images.shakenfist.io
+  instances.shakenfist.io
+  networks.shakenfist.io
+
+  $ kubectl api-resources --sort-by=kind --no-headers | awk '{ print $NF }'
+  ClusterRole
+  ClusterRoleBinding
+  ConfigMap
+  Credential
+  CustomResourceDefinition
+  Event
+  Image
+  Instance
+  Lease
+  Namespace
+  Network
+  Node
+  Pod
+  ResourceQuota
+  Role
+  RoleBinding
+  Secret
+  SelfSubjectAccessReview
+  SelfSubjectReview
+  SelfSubjectRulesReview
+
+  $ kubectl get --raw /api
+  {"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}
+
+  $ kubectl get --raw /api/ | jq -c .versions
+  ["v1"]
+
+  $ kubectl get --raw /apis | jq -c '.kind, [.groups[] | .name + " " + .preferredVersion.version]'
+  "APIGroupList"
+  ["apiextensions.k8s.io v1","coordination.k8s.io v1","rbac.authorization.k8s.io v1","shakenfist.io v1alpha1","authentication.k8s.io v1","authorization.k8s.io v1"]
+
+  $ kubectl get --raw /apis/shakenfist.io | jq -c .
+  {"name":"shakenfist.io","versions":[{"groupVersion":"shakenfist.io/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"shakenfist.io/v1alpha1","version":"v1alpha1"},"kind":"APIGroup","apiVersion":"v1"}
+
+  $ kubectl get --raw /apis/shakenfist.io/v1alpha1 | jq -c '.groupVersion, (.resources[] | select(.name | startswith("instances")) | del(.categories))'
+  "shakenfist.io/v1alpha1"
+  {"name":"instances","singularName":"instance","namespaced":true,"kind":"Instance","verbs":["create","delete","deletecollection","get","list","patch","update","watch"],"shortNames":["vm","inst"]}
+  {"name":"instances/status","singularName":"","namespaced":true,"kind":"Instance","verbs":["get","patch","update"]}
+  {"name":"instances/start","singularName":"","namespaced":true,"kind":"Instance","verbs":["create"]}
+  {"name":"instances/stop","singularName":"","namespaced":true,"kind":"Instance","verbs":["create"]}
+  {"name":"instances/restart","singularName":"","namespaced":true,"kind":"Instance","verbs":["create"]}
+  {"name":"instances/pause","singularName":"","namespaced":true,"kind":"Instance","verbs":["create"]}
+  {"name":"instances/resume","singularName":"","namespaced":true,"kind":"Instance","verbs":["create"]}
+  {"name":"instances/console","singularName":"","namespaced":true,"kind":"Instance","verbs":["get"]}
+  {"name":"instances/log","singularName":"","namespaced":true,"kind":"Instance","verbs":["get"]}
+  {"name":"instances/portforward","singularName":"","namespaced":true,"kind":"Instance","verbs":["get"]}
+
+  $ kubectl get --raw /apis/shakenfist.io/v9
+  Error from server (NotFound): the server could not find the requested resource
+  [1]
+
+  $ kubectl get --raw /apis/no.such
+  Error from server (NotFound): the server could not find the requested resource
+  [1]
+
+  $ kubectl get --raw /api/v2
+  Error from server (NotFound): the server could not find the requested resource
+  [1]
+
+  $ kubectl get --raw /
+  Error from server (NotFound): the server could not find the requested resource
+  [1]
+
+  $ kubectl get --raw /nothing
+  Error from server (NotFound): the server could not find the requested resource
+  [1]
+
+  $ kubectl get --raw /healthz; echo
+  ok
+
+  $ kubectl get --raw /livez; echo
+  ok
+
+  $ kubectl get --raw /readyz; echo
+  ok
+
+  $ kubectl get --raw '/readyz?verbose'
+  ok
+
+  $ kubectl get --raw '/livez?verbose'
+  ok
+
+  $ kubectl get --raw /livez/ping; echo
+  Error from server (NotFound): the server could not find the requested resource
+
+  $ kubectl get --raw /version/ | jq -r .gitTreeState
+  clean
+
+  $ kubectl get --raw /metrics | grep -c '^# TYPE '
+  21
+
+  $ kubectl get --raw /openapi/v3 | jq -r '.paths | keys[]'
+  apis/apiextensions.k8s.io/v1
+  apis/coordination.k8s.io/v1
+  apis/rbac.authorization.k8s.io/v1
+  apis/shakenfist.io/v1alpha1
+
+  $ kubectl get --raw /openapi/v3/apis/shakenfist.io/v1alpha1 | jq -r '.openapi, (.components.schemas | keys[])'
+  3.0.0
+  io.shakenfist.v1alpha1.Credential
+  io.shakenfist.v1alpha1.Image
+  io.shakenfist.v1alpha1.Instance
+  io.shakenfist.v1alpha1.Network
+  io.shakenfist.v1alpha1.Node
+
+  $ kubectl get --raw /openapi/v2 | jq -r .swagger
+  parse error: Invalid numeric literal at line 3, column 0
+  [4]
+
+  $ kubectl explain instances
+  GROUP:      shakenfist.io
+  KIND:       Instance
+  VERSION:    v1alpha1
+
+  DESCRIPTION:
+      An Instance is a virtual machine, with its disks and its interfaces.
+
+  FIELDS:
+    spec	<Object> -required-
+      What the virtual machine should be.
+
+    status	<Object>
+      What the virtual machine is.
+
+  $ kubectl explain vm.spec.runStrategy
+  GROUP:      shakenfist.io
+  KIND:       Instance
+  VERSION:    v1alpha1
+
+  FIELD: runStrategy <string>
+  ENUM:
+      Always
+      RerunOnFailure
+      Manual
+      Halted
+      Once
+
+  DESCRIPTION:
+      When the guest should run. Always: again after any end. RerunOnFailure:
+      again after a crash. Once: until its first end. Manual: only when started by
+      hand. Halted: not at all.
+
+  $ kubectl explain instance.spec.disks --recursive
+  GROUP:      shakenfist.io
+  KIND:       Instance
+  VERSION:    v1alpha1
+
+  FIELD: disks <[]Object>
+
+
+  DESCRIPTION:
+      The disks, the first one to boot from.
+
+  FIELDS:
+    bus	<string>
+    enum: virtio, scsi, sata, usb
+    image	<string>
+    name	<string> -required-
+    size	<Object>
+
+  $ kubectl explain instance.spec.memory --output=plaintext-openapiv2
+  error: couldn't find resource for "shakenfist.io/v1alpha1, Kind=Instance"
+  [1]
+
+  $ kubectl explain instance.spec.nope
+  GROUP:      shakenfist.io
+  KIND:       Instance
+  VERSION:    v1alpha1
+
+  error: field "nope" does not exist
+  [1]
+
+  $ kubectl explain nope
+  the server doesn't have a resource type "nope"
+  [1]
+
+  $ kubectl explain network.spec.dhcp --api-version=shakenfist.io/v1alpha1
+  GROUP:      shakenfist.io
+  KIND:       Network
+  VERSION:    v1alpha1
+
+  FIELD: dhcp <Object>
+
+
+  DESCRIPTION:
+      Whether guests get their addresses by DHCP (and DHCPv6).
+
+  FIELDS:
+    enabled	<boolean>
+      Off: guests must be told their addresses, as the seed does.
+
+  $ kubectl explain namespace.metadata.labels
+  error: couldn't find resource for "/v1, Resource=namespaces"
+  [1]
+
+  $ kubectl explain secret.data
+  error: couldn't find resource for "/v1, Resource=secrets"
+  [1]
+
+  $ kubectl explain crd.spec.versions.schema
+  GROUP:      apiextensions.k8s.io
+  KIND:       CustomResourceDefinition
+  VERSION:    v1
+
+  FIELD: schema <Object>
+
+
+  DESCRIPTION:
+      What an object of this version looks like.
+
+  FIELDS:
+    openAPIV3Schema	<Object>
+      A structural OpenAPI v3 schema: every field has a type. Objects are
+      validated by it, fields it does not name are refused or dropped, defaults
+      are filled in, and kubectl explain shows its descriptions. Rules in
+      x-kubernetes-validations are kept but not evaluated, but for "self ==
+      oldSelf".
+
+  $ kubectl explain event.involvedObject.name
+  error: couldn't find resource for "/v1, Resource=events"
+  [1]
+
+  $ kubectl get inst,img,net,no
+  No resources found
+
+  $ kubectl get all
+  No resources found in default namespace.
+
+  $ kubectl get sf
+  No resources found
+
+  $ kubectl get instances.shakenfist.io
+  No resources found in default namespace.
+
+  $ kubectl get instances.v1alpha1.shakenfist.io
+  No resources found in default namespace.
+
+  $ kubectl get Instance
+  No resources found in default namespace.
+
+  $ kubectl get pods2
+  error: the server doesn't have a resource type "pods2"
+  [1]
