@@ -75,26 +75,27 @@ static const DefaultRule to_view[] = {
          .groups = "-",
          .resources = "configmaps,events,namespaces,namespaces/status,pods,pods/status,"
 		       "resourcequotas,resourcequotas/status" },
-	{ 0	      },
+	{ .verbs = "get",				 .groups = OURS, .resources = "instances/log" },
+	{ .verbs = "get", .groups = "-", .resources = "pods/log" },
+	{ 0				     },
 };
 
 static const DefaultRule to_edit[] = {
-	{.verbs = WRITE_VERBS,						 .groups = OURS, .resources = "images,instances,networks" },
+	{.verbs = WRITE_VERBS,				   .groups = OURS, .resources = "images,instances,networks" },
 	{ .verbs = "create",
          .groups = OURS,
          .resources = "instances/pause,instances/restart,instances/resume,instances/start,"
 		       "instances/stop" },
 	{ .verbs = "create,get",
          .groups = OURS,
-         .resources = "instances/console,instances/log,instances/portforward" },
-	{ .verbs = READ_VERBS "," WRITE_VERBS,                                       .groups = "-", .resources = "secrets" },
-	{ .verbs = WRITE_VERBS,					       .groups = "-", .resources = "configmaps" },
+         .resources = "instances/console,instances/portforward" },
+	{ .verbs = READ_VERBS "," WRITE_VERBS,                         .groups = "-", .resources = "secrets" },
+	{ .verbs = WRITE_VERBS,				 .groups = "-", .resources = "configmaps" },
 	{ .verbs = "create,get", .groups = "-", .resources = "pods/attach" },
-	{ .verbs = "get",				 .groups = "-", .resources = "pods/log" },
 	{ .verbs = READ_VERBS "," WRITE_VERBS,
          .groups = "coordination.k8s.io",
          .resources = "leases" },
-	{ 0					       },
+	{ 0			       },
 };
 
 static const DefaultRule to_admin[] = {

@@ -13,7 +13,7 @@ helm() { "$BUILD/clients/bin/helm" --kube-apiserver $server "$@"; }
 
 setup_file() {
 	export HOME=/run/sandbox
-	e2e_setup --listen unix:/run/sfd/sfd.sock --listen tcp:127.0.0.1:6443
+	e2e_setup --listen unix:/run/sfd/sfd.sock --listen tcp:127.0.0.1:6443 --listen tls:127.0.0.1:6444
 	image guest
 	network front 10.20.0.0/24
 	instance vm front
@@ -61,9 +61,11 @@ followed() {
 }
 
 # attached [-t] OPTIONS...: kubectl attach in the background, on a terminal with -t. It reads from descriptor 8 and writes
-# to /run/sandbox/attached; $client is its process.
+# to /run/sandbox/attached; $client is its process. As whom: $kubeconfig, or by plain TCP.
 attached() {
-	local run=(timeout 60 "$BUILD/clients/bin/kubectl-1.35" -s "$server" --cache-dir /run/sandbox/kube attach vm)
+	local run=(timeout 60 "$BUILD/clients/bin/kubectl-1.35" --cache-dir /run/sandbox/kube)
+	[ -n "${kubeconfig:-}" ] && run+=(--kubeconfig "$kubeconfig") || run+=(-s "$server")
+	run+=(attach vm)
 	rm -f /run/sandbox/typed /run/sandbox/attached
 	mkfifo /run/sandbox/typed
 	exec 8<>/run/sandbox/typed
@@ -94,6 +96,30 @@ attached() {
 	exec 8>&-
 	wait_for 20 grep -q 'pipe-43' /run/sandbox/attached
 	kill $client
+}
+
+as() { # as USER ARGUMENT...: over TLS
+	"$BUILD/clients/bin/kubectl-1.35" --kubeconfig "/run/sandbox/$1.conf" --cache-dir "/run/sandbox/kube-$1" "${@:2}"
+}
+
+@test "the same over TLS: who may view reads logs, who may edit attaches" {
+	sfctl kubeconfig --user viewer --output /run/sandbox/viewer.conf
+	sfctl kubeconfig --user editor --token --output /run/sandbox/editor.conf
+	kubectl create rolebinding viewer --clusterrole=view --user=viewer
+	kubectl create rolebinding editor --clusterrole=edit --user=editor
+	wait_for 20 as viewer get pod vm
+	has "$(as viewer logs vm --tail=200)" 'SF-FACT ready'
+	run as viewer attach vm
+	[ "$status" -ne 0 ]
+	has "$output" 'forbidden.*pods/attach|pods/attach.*forbidden'
+	wait_for 20 as editor get pod vm
+	kubeconfig=/run/sandbox/editor.conf attached -t -i
+	# shellcheck disable=SC2016 # expanded by the guest
+	printf 'echo tls-$((40+4))\n' >&8
+	wait_for 20 grep -q 'tls-44' /run/sandbox/attached
+	# Who is revoked is cut off, also in the middle.
+	sfctl certificates revoke "$(sfctl get credentials -o name | sed -n 's|.*/\(editor-.*\)|\1|p')"
+	wait_for 20 not kill -0 $client
 }
 
 @test "what a virtual machine has not is said, with what to use instead" {
