@@ -73,10 +73,20 @@ bool manager_is_healthy(Manager *m, char *why, size_t size);
 /* Until every queue is empty and idle, delayed keys not counted (tests); -ERR_TIMEOUT. */
 int manager_wait_idle(Manager *m, usec_t timeout, Error *err);
 /* For /metrics: calls fn per controller. */
+typedef enum ReconcileResult {
+	RECONCILE_SUCCESS,
+	RECONCILE_REQUEUE_AFTER, /* asked for another look at a time */
+	RECONCILE_REQUEUE,       /* lost a race, again at once */
+	RECONCILE_ERROR,
+	_RECONCILE_MAX,
+} ReconcileResult;
 typedef struct ControllerStats {
 	const char *name;
 	WorkqueueStats queue;
-	uint64_t reconciles, errors;
-	usec_t busy;
+	uint64_t results[_RECONCILE_MAX];
+	uint64_t terminal; /* errors that trying again will not mend */
+	unsigned workers, active;
+	/* Live as long as the manager. */
+	const Histogram *waits, *works, *durations;
 } ControllerStats;
 void manager_stats(Manager *m, void (*fn)(void *arg, const ControllerStats *s), void *arg);

@@ -305,10 +305,14 @@ void manager_stats(Manager *m, void (*fn)(void *arg, const ControllerStats *s), 
 		ControllerStats s = { .name = c->spec.name };
 
 		workqueue_stats(c->queue, &s.queue);
+		s.workers = c->spec.workers;
+		s.active = (unsigned)s.queue.processing;
+		s.waits = workqueue_waits(c->queue);
+		s.works = workqueue_works(c->queue);
+		s.durations = &c->durations;
 		pthread_mutex_lock(&c->lock);
-		s.reconciles = c->reconciles;
-		s.errors = c->errors;
-		s.busy = c->busy;
+		memcpy(s.results, c->results, sizeof(s.results));
+		s.terminal = c->terminal;
 		pthread_mutex_unlock(&c->lock);
 		fn(arg, &s);
 	}

@@ -29,8 +29,8 @@ struct Controller {
 
 	pthread_mutex_t lock; /* guards the rest */
 	Hashmap *failures;    /* "namespace/name" to Failure */
-	uint64_t reconciles, errors;
-	usec_t busy;
+	uint64_t results[_RECONCILE_MAX], terminal;
+	Histogram durations; /* atomic by itself */
 };
 
 struct Manager {

@@ -22,6 +22,7 @@ typedef struct Failure {
 void controller_init(Controller *c)
 {
 	pthread_mutex_init(&c->lock, NULL);
+	histogram_init(&c->durations, &histogram_bounds_reconcile);
 	c->failures = hashmap_new(free);
 }
 
@@ -106,10 +107,19 @@ static usec_t jittered(usec_t t)
 	return t - random_u64() % (t / 4 + 1);
 }
 
+static void count_result(Controller *c, ReconcileResult result, bool terminal)
+{
+	pthread_mutex_lock(&c->lock);
+	c->results[result]++;
+	c->terminal += terminal;
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void succeeded(Controller *c, const Key *key, const char *name, const Result *result)
 {
 	usec_t after = result->requeue_after;
 
+	count_result(c, after ? RECONCILE_REQUEUE_AFTER : RECONCILE_SUCCESS, false);
 	workqueue_forget(c->queue, key);
 	pthread_mutex_lock(&c->lock);
 	hashmap_remove(c->failures, name);
@@ -126,12 +136,11 @@ static void failed(Controller *c, const Key *key, const char *name, int rc, cons
 	if (atomic_load(&c->manager->canceled))
 		return;
 	if (rc == -ERR_CONFLICT && conflict_is_free(c, name)) {
+		count_result(c, RECONCILE_REQUEUE, false);
 		workqueue_add(c->queue, key);
 		return;
 	}
-	pthread_mutex_lock(&c->lock);
-	c->errors++;
-	pthread_mutex_unlock(&c->lock);
+	count_result(c, RECONCILE_ERROR, error_code_is_terminal(rc));
 	if (error_code_is_terminal(rc))
 		workqueue_add_after(c->queue, key, jittered(c->spec.backoff_max));
 	else
@@ -162,10 +171,7 @@ static void reconcile(Controller *c, const Key *key)
 
 	ctx = context_with_timeout(&ctx, c->spec.deadline);
 	rc = c->spec.reconcile(c->self, &ctx, key, &result, &err);
-	pthread_mutex_lock(&c->lock);
-	c->reconciles++;
-	c->busy += clock_now(m->clock) - began;
-	pthread_mutex_unlock(&c->lock);
+	histogram_observe(&c->durations, clock_now(m->clock) - began);
 	name_of(key, name);
 	log_debug("reconcile %s %s: %s", c->spec.name, name, rc < 0 ? error_message(&err) : "done");
 	if (rc < 0)

@@ -18,8 +18,9 @@ typedef struct Item {
 	Key key;
 	uint64_t hash;
 	struct Item *chain; /* of the hash bucket */
-	struct Item *next;  /* of the ready list */
+	struct Item *next;  /* of the ready list, or of those that a worker has */
 	usec_t due;
+	usec_t since; /* ready, or being worked on */
 	size_t heap_index;
 	unsigned failures;
 	bool ready;      /* in the ready list */
@@ -42,6 +43,8 @@ struct Workqueue {
 	size_t n_ready, n_processing, n_idle;
 	bool has_timekeeper, stopped;
 	uint64_t adds, gets, retries;
+	Item *working; /* those that a worker has */
+	Histogram waits, works;
 };
 
 Workqueue *workqueue_new(const char *name, Clock *clock, usec_t backoff_min, usec_t backoff_max)
@@ -56,6 +59,8 @@ Workqueue *workqueue_new(const char *name, Clock *clock, usec_t backoff_min, use
 	q->n_buckets = 64;
 	q->buckets = xnew0(Item *, q->n_buckets);
 	q->tail = &q->head;
+	histogram_init(&q->waits, &histogram_bounds_queue);
+	histogram_init(&q->works, &histogram_bounds_queue);
 	pthread_mutex_init(&q->lock, NULL);
 	clock_cond_init(&q->work);
 	clock_cond_init(&q->timer);
@@ -224,6 +229,7 @@ static void item_want(Workqueue *q, Item *it)
 	if (it->ready)
 		return;
 	it->ready = true;
+	it->since = clock_now(q->clock);
 	it->next = NULL;
 	*q->tail = it;
 	q->tail = &it->next;
@@ -352,6 +358,33 @@ static void queue_wait(Workqueue *q)
 	}
 }
 
+static void item_begin(Workqueue *q, Item *it)
+{
+	usec_t now = clock_now(q->clock);
+
+	histogram_observe(&q->waits, now - it->since);
+	it->ready = false;
+	it->processing = true;
+	it->since = now;
+	it->next = q->working;
+	q->working = it;
+	q->n_processing++;
+	q->gets++;
+}
+
+/* Workers are few: so is what they have. */
+static void item_end(Workqueue *q, Item *it)
+{
+	Item **at = &q->working;
+
+	while (*at != it)
+		at = &(*at)->next;
+	*at = it->next;
+	histogram_observe(&q->works, clock_now(q->clock) - it->since);
+	it->processing = false;
+	q->n_processing--;
+}
+
 bool workqueue_get(Workqueue *q, Key *ret)
 {
 	Item *it = NULL;
@@ -372,10 +405,7 @@ bool workqueue_get(Workqueue *q, Key *ret)
 	if (!q->head)
 		q->tail = &q->head;
 	q->n_ready--;
-	q->n_processing++;
-	q->gets++;
-	it->ready = false;
-	it->processing = true;
+	item_begin(q, it);
 	*ret = it->key;
 	/* Somebody else goes on: with the next key, or as the one that keeps the time. */
 	if (q->n_ready > 0 || (q->n_heap > 0 && !q->has_timekeeper))
@@ -391,8 +421,7 @@ void workqueue_done(Workqueue *q, const Key *key)
 	pthread_mutex_lock(&q->lock);
 	it = item_find(q, key);
 	assert(it && it->processing);
-	it->processing = false;
-	q->n_processing--;
+	item_end(q, it);
 	if (it->dirty) {
 		it->dirty = false;
 		item_want(q, it);
@@ -423,5 +452,21 @@ void workqueue_stats(Workqueue *q, WorkqueueStats *ret)
 		.gets = q->gets,
 		.retries = q->retries,
 	};
+	for (const Item *it = q->working; it; it = it->next) {
+		usec_t age = clock_now(q->clock) - it->since;
+
+		ret->unfinished += age;
+		ret->longest = MAX(ret->longest, age);
+	}
 	pthread_mutex_unlock(&q->lock);
+}
+
+const Histogram *workqueue_waits(const Workqueue *q)
+{
+	return &q->waits;
+}
+
+const Histogram *workqueue_works(const Workqueue *q)
+{
+	return &q->works;
 }

@@ -9,12 +9,14 @@
 
 #include "api/key.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 
 typedef struct Workqueue Workqueue;
 
 typedef struct WorkqueueStats {
 	size_t ready, waiting, processing;
 	uint64_t adds, gets, retries;
+	usec_t unfinished, longest; /* how long keys are being worked on: all together, and one */
 } WorkqueueStats;
 
 Workqueue *workqueue_new(const char *name, Clock *clock, usec_t backoff_min, usec_t backoff_max);
@@ -31,3 +33,7 @@ bool workqueue_get(Workqueue *q, Key *ret);
 void workqueue_done(Workqueue *q, const Key *key);
 void workqueue_shutdown(Workqueue *q); /* wakes every getter; later adds are ignored */
 void workqueue_stats(Workqueue *q, WorkqueueStats *ret);
+/* How long keys waited while they were ready, and how long they were worked on. Live as long as q.
+ */
+const Histogram *workqueue_waits(const Workqueue *q);
+const Histogram *workqueue_works(const Workqueue *q);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/metrics.h"
 
 /* ---- the decision ---- */
 
@@ -216,7 +217,8 @@ void request_dispatch(Request *r)
 		return;
 	}
 	find_kind(r);
-	row = route_find(r, &ops);
+	row = r->row = route_find(r, &ops);
+	request_count_begin(r);
 	if (row) {
 		assert(row->rule == r->rule);
 		row->handler(r);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "pki/tls.h"
 #include "server/internal.h"
+#include "server/metrics.h"
 
 /* Head of one request, with all its headers. */
 #define CONNECTION_MEMORY (64u * 1024)
@@ -94,6 +95,7 @@ static void *request_begin(void *cls, const char *uri, struct MHD_Connection *mh
 	r->mhd = mhd;
 	r->conn = connection_of(mhd);
 	r->conn->served = true;
+	r->began = clock_now(server_clock(r->server));
 	r->body = STRBUF_INIT_MAX(BODY_MAX);
 	if (target_parse(uri, &r->target, &err) < 0) {
 		r->bad_target = true;
@@ -135,8 +137,9 @@ static void request_completed(void *cls, struct MHD_Connection *mhd _unused_, vo
 	if (!r)
 		return;
 	c = r->conn;
-	if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-		atomic_fetch_add(&s->counters.requests[0], 1);
+	if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !r->streams)
+		atomic_fetch_add(&s->counters.broken, 1);
+	request_count_end(r);
 	request_free(r);
 	*context = NULL;
 	if (c)
@@ -305,8 +308,8 @@ static enum MHD_Result request_answer(Request *r)
 	}
 	strv_foreach (w, reply->warnings)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_WARNING, *w);
-	if (reply->code / 100 < ARRAY_SIZE(r->server->counters.requests))
-		atomic_fetch_add(&r->server->counters.requests[reply->code / 100], 1);
+	if (r->stream || reply->code == MHD_HTTP_SWITCHING_PROTOCOLS)
+		request_count_stream(r);
 	log_debug("%s %s %u", r->verb ? r->verb : "?", r->target.path ? r->target.path : "?",
 		  reply->code);
 	if (!r->stream)

@@ -199,6 +199,11 @@ struct Request {
 	void *stream; /* of a watch or followed log; freed when the request is over */
 	void (*stream_free)(void *stream);
 	json_t *work; /* a handler's own state between two commits */
+	/* For /metrics. */
+	usec_t began;
+	const struct RouteRow *row; /* NULL = none is */
+	struct RequestSeries *series;
+	bool streams; /* its answer lasts: no longer counted as in flight */
 };
 
 /* ---- the server ---- */
@@ -212,11 +217,10 @@ typedef struct Listener {
 } Listener;
 
 typedef struct HttpCounters {
-	_Atomic uint64_t requests[6]; /* by class of status code; [0] = broken off */
-	_Atomic uint64_t connections, refused, cut;
+	_Atomic uint64_t connections, broken, refused, cut;
 	_Atomic uint64_t logins, logins_failed; /* requests authenticated, and not */
 	_Atomic uint64_t handshakes_failed;     /* TLS connections that ended before a request */
-	_Atomic int64_t open, watches, sessions;
+	_Atomic int64_t open, sessions;
 } HttpCounters;
 
 struct Server {
@@ -254,6 +258,7 @@ struct Server {
 	uint64_t kinds_generation;
 
 	struct RenderCache *render_cache; /* of watches */
+	struct RequestMetrics *request_metrics;
 };
 
 static inline Clock *server_clock(const Server *s)

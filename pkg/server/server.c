@@ -20,6 +20,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/metrics.h"
 #include "server/watch.h"
 
 #define LISTEN_BACKLOG 512
@@ -62,6 +63,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->epoll_fd = s->wake_fd = -1;
 	s->next_wake = USEC_INFINITY;
 	s->render_cache = render_cache_new();
+	s->request_metrics = request_metrics_new();
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
 	clock_cond_init(&s->idle);
@@ -424,6 +426,7 @@ Server *server_free(Server *s)
 	free(s->listeners);
 	kinds_free(s->kinds, s->n_kinds);
 	render_cache_free(s->render_cache);
+	request_metrics_free(s->request_metrics);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
 	pthread_mutex_destroy(&s->lock);

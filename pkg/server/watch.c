@@ -10,7 +10,7 @@
  * WatchStream.lock, after Server.lock; never held over a call into the store.
  */
 #include "server/watch.h"
-#include "server/internal.h"
+#include "server/metrics.h"
 
 #define CUT_AFTER (10 * USEC_PER_SEC) /* what a client has to read its last line */
 /* Only clients of HTTP/1.0 get their lines through it; the others' buffer is the connection's. */
@@ -29,6 +29,7 @@ typedef struct WatchStream {
 	Server *server;
 	Conn *conn;
 	struct MHD_Connection *mhd;
+	RequestSeries *series;
 	RenderForm form; /* owns its kind */
 	Selection sel;   /* borrows the namespace */
 	char *namespace;
@@ -142,6 +143,7 @@ static void line_object(WatchStream *w, const char *type, Object *o, int64_t rev
 	render_shared(w->server, &w->out, &w->form, o, revision);
 	w->form.with_columns = false;
 	line_end(w);
+	request_count_event(w->series);
 }
 
 /* Once a minute, and shortly before the end that the client has asked for: it then resumes from
@@ -337,7 +339,6 @@ static void watch_stream_free(void *arg)
 	kind_unref(w->form.kind);
 	free(w->namespace);
 	pthread_mutex_destroy(&w->lock);
-	atomic_fetch_sub(&w->server->counters.watches, 1);
 	free(w);
 }
 
@@ -387,6 +388,7 @@ static WatchStream *watch_stream_new(Request *r, const WatchOptions *o)
 	w->server = r->server;
 	w->conn = r->conn;
 	w->mhd = r->mhd;
+	w->series = r->series;
 	w->form = (RenderForm){ .kind = kind_ref(r->kind),
 				.accept = r->accept,
 				.include = include_parse(target_query(&r->target, "includeObject")),
@@ -399,7 +401,6 @@ static WatchStream *watch_stream_new(Request *r, const WatchOptions *o)
 		w->end_at = clock_now(server_clock(r->server)) + o->timeout;
 	schedule_bookmark(w);
 	pthread_mutex_init(&w->lock, NULL);
-	atomic_fetch_add(&r->server->counters.watches, 1);
 	return w;
 }
 

@@ -228,6 +228,7 @@ int store_open(Backend *backend, const StoreOptions *options, Store **ret, Error
 	s->history_age = o->history_age ? o->history_age : HISTORY_AGE_DEFAULT;
 	s->revision_fd = -1;
 	s->image = image_new();
+	histogram_init(&s->commit_durations, &histogram_bounds_commit);
 	s->jobs_tail = &s->jobs;
 	pthread_mutex_init(&s->lock, NULL);
 	clock_cond_init(&s->work);
@@ -287,6 +288,16 @@ int64_t store_revision(Store *s)
 	return rev;
 }
 
+bool store_is_available(Store *s)
+{
+	bool available;
+
+	pthread_mutex_lock(&s->lock);
+	available = !s->broken;
+	pthread_mutex_unlock(&s->lock);
+	return available;
+}
+
 bool store_is_restored(const Store *s)
 {
 	return atomic_load(&s->restored);
@@ -299,6 +310,21 @@ void store_stats(Store *s, StoreStats *ret)
 	ret->revision = s->revision;
 	ret->compacted = s->compacted;
 	ret->objects = s->image->n_objects;
+	pthread_mutex_unlock(&s->lock);
+}
+
+const Histogram *store_commit_durations(const Store *s)
+{
+	return &s->commit_durations;
+}
+
+void store_count_kinds(Store *s, void (*fn)(void *arg, const GroupResource *gr, size_t n),
+		       void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->image->n; i++)
+		if (!gr_is_internal(s->image->tables[i].gr))
+			fn(arg, s->image->tables[i].gr, s->image->tables[i].n);
 	pthread_mutex_unlock(&s->lock);
 }
 

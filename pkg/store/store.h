@@ -17,6 +17,7 @@
 #include "api/kind.h"
 #include "api/object.h"
 #include "base/context.h"
+#include "base/metrics.h"
 #include "store/backend.h"
 
 typedef struct Store Store;
@@ -45,6 +46,8 @@ KindRegistry *store_kinds(const Store *s); /* that of the options; may be NULL *
  */
 bool store_is_restored(const Store *s);
 int store_accept(Store *s, Error *err);
+/* False while the backend is being opened again after a failed commit: writes are refused. */
+bool store_is_available(Store *s);
 
 /* ---- reading ---- */
 
@@ -204,3 +207,8 @@ typedef struct StoreStats {
 	size_t objects;
 } StoreStats;
 void store_stats(Store *s, StoreStats *ret);
+/* How long durable writes took; lives as long as s. */
+const Histogram *store_commit_durations(const Store *s);
+/* Calls fn with each kind that has objects, and how many. */
+void store_count_kinds(Store *s, void (*fn)(void *arg, const GroupResource *gr, size_t n),
+		       void *arg);

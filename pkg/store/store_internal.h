@@ -150,6 +150,7 @@ struct Store {
 	usec_t compact_at;            /* not before, after a failure */
 	Usage *usages;                /* of namespaces with quotas, as far as somebody has asked */
 	StoreStats stats;
+	Histogram commit_durations; /* atomic by itself */
 };
 
 /* txn.c: never NULL; with job->rc < 0 it only wants to be answered. */

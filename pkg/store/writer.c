@@ -290,11 +290,14 @@ static void batch_append(Store *s, Batch *b)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	bool refused = false;
+	usec_t began;
 	int rc;
 
 	for (size_t i = 0; i < b->n; i++)
 		job_encode_records(s, b->jobs[i], &b->txns[i]);
+	began = clock_now(s->clock);
 	rc = s->backend->ops->append(s->backend, b->txns, b->n, prepare, b, &err);
+	histogram_observe(&s->commit_durations, clock_now(s->clock) - began);
 	if (rc < 0) {
 		batch_failed(s, b, rc, &err);
 	} else {

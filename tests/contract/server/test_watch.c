@@ -214,10 +214,13 @@ static void test_table_events(void **state)
 	http_close(c);
 }
 
-/* The figure of /metrics, polled until it is `want`. */
-static void wait_metric(Fixture *f, const char *name, long want)
+/* How many watches of secrets /metrics tells, polled until it is `want`. */
+static void wait_watches(Fixture *f, long want)
 {
-	_cleanup_(xfreep) char *line = xasprintf("\n%s %ld\n", name, want);
+	_cleanup_(xfreep) char *line = xasprintf(
+		"\napiserver_longrunning_requests{verb=\"WATCH\",group=\"\",version=\"v1\","
+		"resource=\"secrets\",subresource=\"\",scope=\"namespace\"} %ld\n",
+		want);
 
 	for (int i = 0; i < 500; i++) {
 		HttpAnswer a = http_call(f->path, "GET", "/metrics", NULL, NULL);
@@ -228,7 +231,7 @@ static void wait_metric(Fixture *f, const char *name, long want)
 			return;
 		poll(NULL, 0, 10);
 	}
-	fail_msg("%s is not %ld", name, want);
+	fail_msg("there are not %ld watches", want);
 }
 
 static void test_client_that_leaves(void **state)
@@ -238,13 +241,13 @@ static void test_client_that_leaves(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
 		c[i] = watch(f, "");
-	wait_metric(f, "sf_http_watches", (long)ARRAY_SIZE(c));
+	wait_watches(f, (long)ARRAY_SIZE(c));
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
 		http_close(c[i]);
-	wait_metric(f, "sf_http_watches", 0); /* though nothing happened that would be sent */
+	wait_watches(f, 0); /* though nothing happened that would be sent */
 	half = watch(f, "");
 	assert_int_equal(shutdown(half->fd, SHUT_WR), 0);
-	wait_metric(f, "sf_http_watches", 0);
+	wait_watches(f, 0);
 	http_close(half);
 }
 
