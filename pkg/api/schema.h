@@ -31,6 +31,7 @@ typedef enum FieldErrorType {
 	FIELD_TOO_MANY,      /* FieldValueTooMany */
 	FIELD_FORBIDDEN,     /* FieldValueForbidden */
 	FIELD_UNKNOWN,       /* an unknown field: 400 under Strict, pruned otherwise */
+	FIELD_DOUBLED,       /* named twice: 400 under Strict, else the last one counts */
 	_FIELD_ERROR_MAX,
 } FieldErrorType;
 
@@ -80,7 +81,15 @@ int schema_explain(const Kind *k, const char *path, bool recursive, StrBuf *out,
 typedef enum ListType { LIST_ATOMIC, LIST_SET, LIST_MAP } ListType;
 const Schema *schema_property(const Schema *s,
 			      const char *name); /* also additionalProperties; NULL if unknown */
+/* The same for any object's root, whose metadata is described by Kubernetes' ObjectMeta. */
+const Schema *schema_member(const Schema *s, const char *name);
 const Schema *schema_items(const Schema *s);
+/* What a step of a FieldSet leads to ("f:cpus", "k:{...}"). */
+const Schema *schema_at_step(const Schema *s, const char *step);
+/* True for a member that the schema names, not one that additionalProperties allow. */
+bool schema_names(const Schema *s, const char *name);
+bool schema_is_list(const Schema *s);
+const json_t *schema_default_of(const Schema *s); /* borrowed; NULL if there is none */
 ListType schema_list_type(const Schema *s);
 const char *const *schema_list_map_keys(const Schema *s); /* NULL-terminated */
 bool schema_is_atomic_map(const Schema *s);

@@ -23,6 +23,7 @@ static const char *const reasons[_FIELD_ERROR_MAX] = {
 	[FIELD_TOO_MANY] = "FieldValueTooMany",
 	[FIELD_FORBIDDEN] = "FieldValueForbidden",
 	[FIELD_UNKNOWN] = "FieldValueInvalid",
+	[FIELD_DOUBLED] = "FieldValueDuplicate",
 };
 
 const char *field_error_reason(FieldErrorType t)

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "json/json_internal.h"
 
 /* jansson recurses as deep as the text does; the text is measured first so that it never gets that
  * far. */
@@ -37,25 +38,51 @@ static int check_depth(const char *text, size_t len, Error *err)
 	return 0;
 }
 
-int json_decode(const char *text, size_t len, json_t **ret, Error *err)
+static int check_size(const char *text, size_t len, Error *err)
 {
-	json_error_t e;
-	json_t *v;
-	int rc;
-
 	if (len > JSON_TEXT_MAX)
 		return error_set(err, ERR_INVALID,
 				 "JSON of %zu bytes is larger than the limit of %u", len,
 				 JSON_TEXT_MAX);
-	rc = check_depth(text, len, err);
-	if (rc < 0)
-		return rc;
-	v = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+	return check_depth(text, len, err);
+}
+
+static int load(const char *text, size_t len, size_t flags, json_t **ret, json_error_t *e,
+		Error *err)
+{
+	json_t *v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
+
 	if (!v)
-		return error_set(err, ERR_INVALID, "JSON, line %d, column %d: %s", e.line, e.column,
-				 e.text);
+		return error_set(err, ERR_INVALID, "JSON, line %d, column %d: %s", e->line,
+				 e->column, e->text);
 	*ret = v;
 	return 0;
+}
+
+int json_decode(const char *text, size_t len, json_t **ret, Error *err)
+{
+	json_error_t e;
+	int rc = check_size(text, len, err);
+
+	return rc < 0 ? rc : load(text, len, JSON_REJECT_DUPLICATES, ret, &e, err);
+}
+
+int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,
+			Error *err)
+{
+	json_error_t e;
+	int rc = check_size(text, len, err);
+
+	if (rc < 0)
+		return rc;
+	rc = load(text, len, JSON_REJECT_DUPLICATES, ret, &e, err);
+	if (rc == 0 || json_error_code(&e) != json_error_duplicate_key)
+		return rc;
+	error_done(err);
+	rc = load(text, len, 0, ret, &e, err);
+	if (rc == 0)
+		json_find_doubled(text, fn, arg);
+	return rc;
 }
 
 static char *dump(const json_t *v, size_t flags)

@@ -16,6 +16,13 @@
 
 /* Strict: UTF-8, no duplicate keys, no trailing bytes, depth and size bounded. */
 int json_decode(const char *text, size_t len, json_t **ret, Error *err);
+/*
+ * The same, but a member that is named twice is no error: the last one counts, and fn is told of
+ * each ("spec.disks[0].name"). text[len] is NUL.
+ */
+typedef void (*JsonDoubledFn)(void *arg, const char *path);
+int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,
+			Error *err);
 /* Compact, keys sorted: equal trees give equal text. Caller frees. */
 char *json_canonical(const json_t *v);
 char *json_text(const json_t *v); /* compact, insertion order */
@@ -32,8 +39,9 @@ void json_set_at(json_t *v, const char *path, json_t *value);
 
 /* RFC 7386, in place on target (an object or NULL); a new reference to the result. */
 json_t *json_merge_patch(json_t *target, const json_t *patch);
-/* RFC 6902 on a copy; -ERR_INVALID with the operation's index and path. At most 10,000 operations.
- */
+/* RFC 6902 on a copy; -ERR_INVALID with the operation's index and path; -ERR_EXHAUSTED if it copies
+ * or nests too much. */
+#define JSON_PATCH_OPERATIONS_MAX 10000
 int json_patch_apply(const json_t *doc, const json_t *patch, json_t **ret, Error *err);
 
 /* "{.status.conditions[?(@.type==\"Ready\")].status}" or ".a.b[0]": results joined by spaces into

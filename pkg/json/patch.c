@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 
-#define PATCH_OPERATIONS_MAX 10000
 /* A copy of the whole document into itself doubles it: what operations add up to is bounded, not
  * only how many. */
 #define PATCH_COPIED_MAX JSON_TEXT_MAX
@@ -144,7 +143,8 @@ static int op_add(PatchRun *run, const char *path, char *const *parts, json_t *v
 
 	if (n >= JSON_DEPTH_MAX || !fits(run, value, JSON_DEPTH_MAX - 1 - n)) {
 		json_decref(value);
-		return fail(run, path, "the result would be nested too deep or be too large");
+		return error_set(run->err, ERR_EXHAUSTED,
+				 "%s: the result would be nested too deep or be too large", path);
 	}
 	if (n == 0) {
 		json_decref(run->doc);
@@ -223,7 +223,7 @@ static int op_copy(PatchRun *run, const char *path, char *const *parts, const ch
 		return fail(run, from, "does not exist");
 	run->copied += json_dumpb(v, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
 	if (run->copied > PATCH_COPIED_MAX)
-		return fail(run, path, "the patch copies too much");
+		return error_set(run->err, ERR_EXHAUSTED, "%s: the patch copies too much", path);
 	return op_add(run, path, parts, json_deep_copy(v));
 }
 
@@ -289,10 +289,10 @@ int json_patch_apply(const json_t *doc, const json_t *patch, json_t **ret, Error
 
 	if (!json_is_array(patch))
 		return error_set(err, ERR_INVALID, "a JSON patch is an array of operations");
-	if (n > PATCH_OPERATIONS_MAX)
+	if (n > JSON_PATCH_OPERATIONS_MAX)
 		return error_set(err, ERR_INVALID,
 				 "a JSON patch of %zu operations is longer than %d", n,
-				 PATCH_OPERATIONS_MAX);
+				 JSON_PATCH_OPERATIONS_MAX);
 	run.doc = json_deep_copy(doc);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = run_one(&run, json_array_get(patch, i));

@@ -13,6 +13,7 @@
 #include "json/json.h"
 
 #define FINALIZER_TEARDOWN "shakenfist.io/teardown"
+#define FIELD_MANAGER      "sfd" /* of what reconcilers write, in metadata.managedFields */
 #define ANNOTATION_POWER   "shakenfist.io/power-request"
 
 /*

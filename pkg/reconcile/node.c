@@ -114,6 +114,7 @@ static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *er
 		json_pack("{s:s, s:s, s:{s:s}, s:{}}", "apiVersion", "shakenfist.io/v1alpha1",
 			  "kind", "Node", "metadata", "name", key->name, "spec");
 
+	txn_set_manager(t, FIELD_MANAGER);
 	txn_create(t, key, tree, false);
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }

@@ -68,6 +68,7 @@ static int orphan_one(Reconcilers *r, Context *ctx, const Object *o, const char 
 	for (size_t i = json_array_size(owners); i-- > 0;)
 		if (streq_ptr(json_string_at(json_array_get(owners, i), "uid"), uid))
 			json_array_remove(owners, i);
+	txn_set_manager(t, FIELD_MANAGER);
 	txn_update(t, o, tree);
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }

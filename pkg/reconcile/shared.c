@@ -325,6 +325,7 @@ int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *
 	_cleanup_(json_decrefp) json_t *owned = status;
 	_cleanup_(txn_freep) Txn *t = txn ? txn : txn_new();
 
+	txn_set_manager(t, FIELD_MANAGER);
 	if (!json_same(json_object_get(tree, "status"), status))
 		txn_update_status(t, obj, status);
 	if (txn_is_empty(t))

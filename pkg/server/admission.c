@@ -17,7 +17,8 @@
 #include "json/json.h"
 
 /* What a body may be; as protobuf only the kinds of protobuf_kinds.c. */
-#define BODY_TYPES "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+#define WARNINGS_MAX 20
+#define BODY_TYPES   "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 
 /* ---- decoding ---- */
 
@@ -39,11 +40,19 @@ static int decode_yaml(Request *r, json_t **ret)
 	return 0;
 }
 
+static void add_doubled(void *arg, const char *path)
+{
+	field_errors_add(arg, FIELD_DOUBLED, path, "duplicate field");
+}
+
 static int decode_json(Request *r, json_t **ret)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	int rc = json_decode(strbuf_str(&r->body), r->body.len, ret, &err);
+	int rc;
 
+	field_errors_done(&r->doubled);
+	rc = json_decode_doubled(strbuf_str(&r->body), r->body.len, ret, add_doubled, &r->doubled,
+				 &err);
 	if (rc < 0)
 		reply_bad_request(r, "error decoding JSON: %s", error_message(&err));
 	return rc;
@@ -69,7 +78,7 @@ static bool media_type_is(const char *header, const char *type)
 	       (!header[n] || header[n] == ';' || header[n] == ' ');
 }
 
-int body_decode(Request *r, json_t **ret)
+static int decode_any(Request *r, json_t **ret)
 {
 	const char *type = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
 	size_t blank = strspn(strbuf_str(&r->body), " \t\r\n");
@@ -96,6 +105,33 @@ int body_decode(Request *r, json_t **ret)
 	return -ERR_UNSUPPORTED;
 }
 
+static int refuse_doubled(Request *r)
+{
+	if (!r->doubled.n)
+		return 0;
+	reply_bad_request(r, "error decoding JSON: duplicate field \"%s\"",
+			  r->doubled.items[0].path);
+	return -ERR_INVALID;
+}
+
+int body_decode(Request *r, json_t **ret)
+{
+	int rc = decode_any(r, ret);
+
+	return rc < 0 ? rc : refuse_doubled(r);
+}
+
+int body_decode_object(Request *r, json_t **ret)
+{
+	int rc = decode_any(r, ret);
+
+	if (rc == 0 && !*ret) {
+		reply_bad_request(r, "the body is empty");
+		return -ERR_INVALID;
+	}
+	return rc;
+}
+
 bool request_key(Request *r, Key *ret)
 {
 	const char *namespace = r->route.namespace ? r->route.namespace : "";
@@ -110,7 +146,18 @@ bool request_key(Request *r, Key *ret)
 
 /* ---- identity ---- */
 
-static int agree(Request *r, json_t *tree, const char *field, const char *want, const char *what)
+/* The words are Kubernetes'. */
+static const char *const disagreement[] = {
+	[0] = "the API version in the data (%.128s) does not match the expected API version (%s)",
+	[1] = "the kind in the data (%.128s) does not match the expected kind (%s)",
+	[2] = "the namespace of the provided object (%.128s) does not match the namespace sent on "
+	      "the request (%s)",
+	[3] = "the name of the object (%.128s) does not match the name on the URL (%s)",
+};
+
+typedef enum Identifier { API_VERSION, KIND, NAMESPACE, NAME } Identifier;
+
+static int agree(Request *r, json_t *tree, Identifier what, const char *field, const char *want)
 {
 	json_t *v = json_object_get(tree, field);
 
@@ -124,12 +171,11 @@ static int agree(Request *r, json_t *tree, const char *field, const char *want, 
 	if (json_is_string(v) && want && streq(json_string_value(v), want))
 		return 0;
 	if (!json_is_string(v))
-		reply_bad_request(r, "%s must be a string", what);
+		reply_bad_request(r, "%s%s must be a string", what >= NAMESPACE ? "metadata." : "",
+				  field);
 	else
-		reply_bad_request(r,
-				  "the %s in the body (%.128s) does not match the one of the "
-				  "request (%s)",
-				  what, json_string_value(v), want ? want : "none");
+		reply_bad_request(r, disagreement[what], json_string_value(v),
+				  want ? want : "none");
 	return -ERR_INVALID;
 }
 
@@ -141,8 +187,8 @@ int admission_identity(Request *r, json_t *tree, const char *name)
 		reply_bad_request(r, "the body must be an object");
 		return -ERR_INVALID;
 	}
-	if (agree(r, tree, "apiVersion", r->kind->api_version, "apiVersion") < 0 ||
-	    agree(r, tree, "kind", r->kind->kind, "kind") < 0)
+	if (agree(r, tree, API_VERSION, "apiVersion", r->kind->api_version) < 0 ||
+	    agree(r, tree, KIND, "kind", r->kind->kind) < 0)
 		return -ERR_INVALID;
 	metadata = json_object_get(tree, "metadata");
 	if (!metadata || json_is_null(metadata)) {
@@ -152,9 +198,9 @@ int admission_identity(Request *r, json_t *tree, const char *name)
 		reply_bad_request(r, "metadata must be an object");
 		return -ERR_INVALID;
 	}
-	if (agree(r, metadata, "namespace", r->route.namespace, "metadata.namespace") < 0)
+	if (agree(r, metadata, NAMESPACE, "namespace", r->route.namespace) < 0)
 		return -ERR_INVALID;
-	return name ? agree(r, metadata, "name", name, "metadata.name") : 0;
+	return name ? agree(r, metadata, NAME, "name", name) : 0;
 }
 
 /* ---- unknown fields ---- */
@@ -179,31 +225,26 @@ static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors
 int admission_fields(Request *r, json_t *tree)
 {
 	const char *mode = target_query(&r->target, "fieldValidation");
-	FieldErrors unknown = FIELD_ERRORS_INIT;
+	FieldErrors strict = r->doubled;
 	int rc = 0;
 
-	if (!str_is_empty(mode) && !streq(mode, "Strict") && !streq(mode, "Warn") &&
-	    !streq(mode, "Ignore")) {
-		reply_bad_request(r,
-				  "fieldValidation: Unsupported value: \"%.32s\": supported "
-				  "values: \"Ignore\", \"Strict\", \"Warn\"",
-				  mode);
-		return -ERR_INVALID;
-	}
-	schema_prune(r->kind->schema, tree, &unknown);
-	if (unknown.n && (str_is_empty(mode) || streq(mode, "Strict"))) {
-		add_other_errors(r, tree, &unknown);
-		reply_strict(r, &unknown);
+	r->doubled = FIELD_ERRORS_INIT;
+	schema_prune(r->kind->schema, tree, &strict);
+	if (strict.n && (str_is_empty(mode) || streq(mode, "Strict"))) {
+		add_other_errors(r, tree, &strict);
+		reply_strict(r, &strict);
 		rc = -ERR_INVALID;
-	} else if (unknown.n && streq(mode, "Warn") && !r->attempts) {
-		for (size_t i = 0; i < unknown.n && i < 20; i++) {
-			_cleanup_(xfreep) char *text =
-				xasprintf("unknown field \"%s\"", unknown.items[i].path);
+	} else if (strict.n && streq(mode, "Warn") && !r->attempts) {
+		for (size_t i = 0; i < strict.n && i < WARNINGS_MAX; i++) {
+			_cleanup_(xfreep) char *text = xasprintf(
+				"%s field \"%s\"",
+				strict.items[i].type == FIELD_DOUBLED ? "duplicate" : "unknown",
+				strict.items[i].path);
 
 			reply_warning(r, text);
 		}
 	}
-	field_errors_done(&unknown);
+	field_errors_done(&strict);
 	return rc;
 }
 
@@ -292,11 +333,25 @@ static void fill_in_subjects(json_t *tree)
 	}
 }
 
+void admission_normalize(Request *r, json_t *tree)
+{
+	if (is_kind(r, "", "Secret"))
+		encode_string_data(tree);
+}
+
+void admission_default(Request *r, json_t *tree)
+{
+	schema_default(r->kind->schema, tree);
+	drop_empty_metadata(tree);
+	admission_normalize(r, tree);
+	if (is_kind(r, RBAC_GROUP, "RoleBinding") || is_kind(r, RBAC_GROUP, "ClusterRoleBinding"))
+		fill_in_subjects(tree);
+}
+
 static void fill_in(Request *r, json_t *tree, bool create)
 {
 	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");
 
-	drop_empty_metadata(tree);
 	if (create &&
 	    (is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
 	     is_kind(r, "shakenfist.io", "Image")))
@@ -305,12 +360,8 @@ static void fill_in(Request *r, json_t *tree, bool create)
 	    (!node || json_is_null(node) || streq_ptr(json_string_value(node), "")) &&
 	    *r->server->node_name)
 		json_object_set_new(spec, "nodeName", json_string(r->server->node_name));
-	if (is_kind(r, "", "Secret"))
-		encode_string_data(tree);
 	if (is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition"))
 		definition_default(tree);
-	if (is_kind(r, RBAC_GROUP, "RoleBinding") || is_kind(r, RBAC_GROUP, "ClusterRoleBinding"))
-		fill_in_subjects(tree);
 }
 
 /* A user's definition must not take the place of a compiled-in kind. */
@@ -343,8 +394,9 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	FieldErrors errors = FIELD_ERRORS_INIT;
 	int rc;
 
-	schema_default(r->kind->schema, tree);
 	fill_in(r, tree, !old);
+	if (old)
+		managed_settle(old_tree, tree);
 	object_validate(r->kind, tree, old_tree, &errors);
 	if (is_kind(r, "shakenfist.io", "Instance") && errors.n == 0)
 		admission_instance(r->server->options.store, tree, &errors);

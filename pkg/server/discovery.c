@@ -7,15 +7,6 @@
 
 #include "server/internal.h"
 
-/* Groups that are served without a kind: one POST each. */
-static const struct {
-	const char *group, *resource, *kind;
-} reviews[] = {
-	{"authentication.k8s.io", "selfsubjectreviews",       "SelfSubjectReview"      },
-	{ "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"},
-	{ "authorization.k8s.io", "selfsubjectrulesreviews",  "SelfSubjectRulesReview" },
-};
-
 static json_t *strings(const char *const *v)
 {
 	json_t *list = json_array();
@@ -114,7 +105,10 @@ static void add_version(json_t *group_object, const char *group, const char *ver
 
 static bool is_review_group(const char *group)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(reviews); i++)
+	size_t n;
+	const ReviewKind *reviews = review_list(&n);
+
+	for (size_t i = 0; i < n; i++)
 		if (streq(reviews[i].group, group))
 			return true;
 	return false;
@@ -199,15 +193,18 @@ static json_t *aggregated_group(const char *group)
 static json_t *review_group(const char *group)
 {
 	json_t *list = json_array(), *object = aggregated_group(group);
+	size_t n;
+	const ReviewKind *reviews = review_list(&n);
 
-	for (size_t i = 0; i < ARRAY_SIZE(reviews); i++)
+	for (size_t i = 0; i < n; i++)
 		if (streq(reviews[i].group, group))
 			json_array_append_new(
 				list,
 				json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:[s]}", "resource",
 					  reviews[i].resource, "responseKind", "group", group,
 					  "version", "v1", "kind", reviews[i].kind, "scope",
-					  "Cluster", "singularResource", "", "verbs", "create"));
+					  reviews[i].namespaced ? "Namespaced" : "Cluster",
+					  "singularResource", "", "verbs", "create"));
 	json_array_append_new(json_object_get(object, "versions"), aggregated_version("v1", list));
 	return object;
 }
@@ -309,6 +306,20 @@ void handle_group(Request *r)
 	reply_no_route(r);
 }
 
+static void legacy_reviews(json_t *list, const char *group)
+{
+	size_t n;
+	const ReviewKind *reviews = review_list(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (streq(reviews[i].group, group))
+			json_array_append_new(list,
+					      json_pack("{s:s, s:s, s:b, s:s, s:[s]}", "name",
+							reviews[i].resource, "singularName", "",
+							"namespaced", reviews[i].namespaced, "kind",
+							reviews[i].kind, "verbs", "create"));
+}
+
 void handle_resources(Request *r)
 {
 	const char *group = r->route.group, *version = r->route.version;
@@ -328,12 +339,8 @@ void handle_resources(Request *r)
 		if (streq(kinds[i]->group, group) && streq(kinds[i]->version, version))
 			legacy_resource(list, kinds[i]);
 	kinds_free(kinds, n);
-	for (size_t i = 0; review && i < ARRAY_SIZE(reviews); i++)
-		if (streq(reviews[i].group, group))
-			json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s, s:[s]}", "name",
-							      reviews[i].resource, "singularName",
-							      "", "namespaced", 0, "kind",
-							      reviews[i].kind, "verbs", "create"));
+	if (review)
+		legacy_reviews(list, group);
 	reply_json(r, MHD_HTTP_OK,
 		   json_pack("{s:s, s:s, s:s, s:o}", "kind", "APIResourceList", "apiVersion", "v1",
 			     "groupVersion", gv, "resources", list));

@@ -118,6 +118,7 @@ static void request_free(Request *r)
 	object_unref(r->commit.object);
 	object_unref(r->base);
 	json_decref(r->work);
+	field_errors_done(&r->doubled);
 	kind_unref(r->kind);
 	identity_unref(r->who);
 	strbuf_done(&r->body);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <strings.h>
 
+#include "api/managed.h"
 #include "api/schema.h"
 #include "base/ip.h"
 #include "base/memory.h"
@@ -37,7 +38,6 @@
 #define BOOKMARK_INTERVAL (60 * USEC_PER_SEC)
 #define SESSIONS_MAX      64
 #define CONFLICT_RETRIES  1000 /* a patch is never told of a race, as in Kubernetes */
-#define MANAGER_NAME_MAX  128
 #define ALLOW_MAX         48
 
 #define API_GROUP_ALL_VERBS \
@@ -189,6 +189,7 @@ struct Request {
 	StrBuf body;
 	size_t discarded;
 	Reply reply;
+	FieldErrors doubled; /* fields that the body names twice; told as fieldValidation says */
 	/* Writes. */
 	Commit commit;
 	unsigned attempts;
@@ -215,6 +216,8 @@ typedef struct Listener {
 	char *path; /* of a Unix socket made by us: unlinked at the end */
 	bool tcp, tls;
 } Listener;
+
+typedef struct OpenApi OpenApi;
 
 typedef struct HttpCounters {
 	_Atomic uint64_t connections, broken, refused, cut;
@@ -252,6 +255,8 @@ struct Server {
 	int epoll_fd, wake_fd;
 	usec_t next_wake; /* under lock: when the caretaker looks again by itself */
 
+	OpenApi *openapi;
+
 	pthread_mutex_t kinds_lock;
 	Kind **kinds; /* of generation kinds_generation; each referenced */
 	size_t n_kinds;
@@ -260,6 +265,10 @@ struct Server {
 	struct RenderCache *render_cache; /* of watches */
 	struct RequestMetrics *request_metrics;
 };
+
+/* openapi.c: the documents, made once for a generation of the kinds. */
+OpenApi *openapi_new(void);
+OpenApi *openapi_free(OpenApi *o);
 
 static inline Clock *server_clock(const Server *s)
 {
@@ -368,6 +377,9 @@ void reply_forbidden(Request *r, const char *name, const char *why);
 void reply_expired(Request *r, const char *message);
 void reply_media_type(Request *r, const char *accepted);
 void reply_invalid(Request *r, const char *name, const FieldErrors *errors);
+void reply_invalid_as(Request *r, const char *group, const char *kind, const char *name,
+		      const FieldErrors *errors);
+void reply_too_large(Request *r, const char *why);
 void reply_strict(Request *r, const FieldErrors *unknown);
 /* Any failure of the store or of decoding, by its code. */
 void reply_error(Request *r, int rc, const Error *err, const char *name);
@@ -380,6 +392,16 @@ void reply_deleted(Request *r, const char *name, const char *uid);
 Identity *identity_from_socket(Server *s, int fd);
 /* Sets r->who from the connection or the head; false if it is answered (401). */
 bool request_authenticate(Request *r);
+
+/* ---- review.c ---- */
+
+typedef struct ReviewKind {
+	const char *group, *resource, *kind; /* of version v1 */
+	bool namespaced;
+	/* Fills in tree's status, or errors, or replies. */
+	void (*answer)(Request *r, json_t *tree, FieldErrors *errors);
+} ReviewKind;
+const ReviewKind *review_list(size_t *ret_n);
 
 /* ---- render.c, table.c ---- */
 
@@ -470,13 +492,20 @@ bool selection_match(const Selection *sel, const Object *o);
 
 /* Decodes the body; answers and returns < 0 if it cannot be. An empty body gives NULL. */
 int body_decode(Request *r, json_t **ret);
+/* The same for an object or a patch of one: it must not be empty, and fields that are named twice
+ * are left in r->doubled, for admission_fields() to tell. */
+int body_decode_object(Request *r, json_t **ret);
 /* The key of the request's object; false (and answered) if its name cannot exist. */
 bool request_key(Request *r, Key *ret);
 /* apiVersion, kind, namespace and name agree with the URL or are filled in. */
 int admission_identity(Request *r, json_t *tree, const char *name);
-/* Unknown fields, as fieldValidation says. */
+/* Unknown fields and those named twice, as fieldValidation says. */
 int admission_fields(Request *r, json_t *tree);
-/* Defaults, what the server fills in, schema and cross-object rules. old NULL = a create. */
+/* The one way to say what can be said in two. */
+void admission_normalize(Request *r, json_t *tree);
+/* What a writer need not write out, and owns as if he had: defaults, normal forms. */
+void admission_default(Request *r, json_t *tree);
+/* What the server fills in and nobody owns; schema and cross-object rules. old NULL = a create. */
 int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree);
 /* System metadata of a candidate comes from the stored object. */
 void admission_keep_system(json_t *tree, const json_t *old_tree);
@@ -492,18 +521,31 @@ int body_revision(Request *r, const json_t *tree, int64_t *ret);
 /* Preconditions that a body states by uid and resourceVersion; answers and < 0 if they fail. */
 int body_preconditions(Request *r, const json_t *tree, const Object *base, bool *ret_pinned);
 
+/* ---- ownership.c ---- */
+
+/* Checks dryRun (and sets r->dry_run), fieldManager, fieldValidation, force; answers and < 0. */
+int request_options(Request *r, bool apply);
+int request_dry_run(Request *r);
+/* fieldManager, or what the client calls itself; "" = neither. */
+const char *request_manager(Request *r, char buf[static MANAGER_NAME_MAX + 1]);
+/* Sets managedFields of what the request makes of old_tree (NULL = nothing). */
+void ownership_update(Request *r, const json_t *old_tree, json_t *tree);
+/* What an apply makes of old_tree (NULL = nothing), without defaults; NULL = answered. */
+json_t *ownership_apply(Request *r, const json_t *old_tree, const json_t *applied);
+
 /* ---- write.c ---- */
 
 /* Commits (or tries, for a dry run) and calls done on an HTTP thread; t is taken over. */
 void request_commit(Request *r, Txn *t, void (*done)(Request *r));
 /* The stored object under the request's name, kept in r->base; answers if there is none. */
 int read_base(Request *r, Key *key);
-int request_dry_run(Request *r); /* reads ?dryRun=; answers and < 0 if it is not All */
 /* Stores `tree` in place of base (status only, if that subresource was named). */
 void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Request *r));
 void write_create(Request *r, json_t *tree, const char *name);
 /* A candidate for r->base: system metadata, the other half (status or all but it), all checks. */
 int write_prepare(Request *r, json_t *tree, json_t *old_tree);
+/* The same for what ownership_apply() gave. */
+int write_prepare_applied(Request *r, json_t *tree, json_t *old_tree);
 bool request_is_status(const Request *r);
 /* No new objects of a kind whose definition is being deleted: answers and is true. */
 bool refuse_terminating(Request *r);

@@ -1,134 +1,208 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenAPI: what `kubectl explain` and client-side checks read, made from the kinds' own schemas.
+ * OpenAPI: what `kubectl explain`, client-side checks and dry runs read, made from the kinds' own
+ * schemas: v3 has one document per group and version, v2 one for all, in protobuf or JSON.
  *
- * v2 is a constant: clients insist on getting protobuf from it and use nothing of it. v3 has one
- * document per group; the core group is not listed, because clients then expect every core type
- * spelled out. HTTP threads.
+ * All are made once for a generation of the kinds, when the first client asks. A hash in the URL
+ * of a v3 document moves with its text, so that clients' caches are right. HTTP threads; lock
+ * guards everything.
  */
+#include "server/openapi.h"
+
+#include <strings.h>
+
 #include "base/sha.h"
 #include "server/internal.h"
 
-/* Document{swagger: "2.0", info{title: "sf", version: "v0.0.1"}} */
-static const unsigned char openapi_v2[] = { 0x0a, 0x03, 0x32, 0x2e, 0x30, 0x12, 0x0c,
-					    0x0a, 0x02, 0x73, 0x66, 0x12, 0x06, 0x76,
-					    0x30, 0x2e, 0x30, 0x2e, 0x31 };
+#define MEDIA_V2 "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+typedef struct Document {
+	char *group, *version, *text;
+	size_t len;
+} Document;
+
+struct OpenApi {
+	pthread_mutex_t lock;
+	uint64_t generation;
+	bool made;
+	Document *v3;
+	size_t n_v3, cap_v3;
+	char *index, *v2; /* v2: protobuf, v2_len bytes */
+	size_t v2_len;
+};
+
+OpenApi *openapi_new(void)
+{
+	OpenApi *o = xnew0(OpenApi, 1);
+
+	pthread_mutex_init(&o->lock, NULL);
+	return o;
+}
+
+static void clear(OpenApi *o)
+{
+	for (size_t i = 0; i < o->n_v3; i++) {
+		free(o->v3[i].group);
+		free(o->v3[i].version);
+		free(o->v3[i].text);
+	}
+	o->n_v3 = 0;
+	free(TAKE_PTR(o->index));
+	free(TAKE_PTR(o->v2));
+	o->made = false;
+}
+
+OpenApi *openapi_free(OpenApi *o)
+{
+	if (!o)
+		return NULL;
+	clear(o);
+	free(o->v3);
+	pthread_mutex_destroy(&o->lock);
+	free(o);
+	return NULL;
+}
+
+/* ---- making ---- */
+
+static json_t *info(void)
+{
+	return json_pack("{s:s, s:s}", "title", "Shaken Fist", "version", SF_VERSION);
+}
+
+static json_t *v2_document(Kind **kinds, size_t n)
+{
+	json_t *paths = json_object(), *definitions = json_object();
+
+	for (size_t i = 0; i < n; i++)
+		openapi_add_kind(definitions, paths, kinds[i], OPENAPI_V2);
+	openapi_add_meta(definitions, OPENAPI_V2);
+	return json_pack("{s:s, s:o, s:o, s:o}", "swagger", "2.0", "info", info(), "paths", paths,
+			 "definitions", definitions);
+}
+
+static void make_v2(OpenApi *o, Kind **kinds, size_t n)
+{
+	_cleanup_(json_decrefp) json_t *document = v2_document(kinds, n);
+	_cleanup_(strbuf_done) StrBuf bytes = STRBUF_INIT;
+
+	openapi_v2_encode(document, &bytes);
+	o->v2_len = bytes.len;
+	o->v2 = strbuf_take(&bytes);
+}
+
+/* The kinds of one group and version, which stand together. */
+static void make_document(OpenApi *o, json_t *index, Kind **kinds, size_t n)
+{
+	const char *group = kinds[0]->group, *version = kinds[0]->version;
+	_cleanup_(xfreep) char *path =
+		*group ? xasprintf("apis/%s/%s", group, version) : xasprintf("api/%s", version);
+	json_t *paths = json_object(), *schemas = json_object();
+	_cleanup_(json_decrefp) json_t *document = NULL;
+	_cleanup_(xfreep) char *url = NULL;
+	char hash[SHA_HEX_MAX];
+	Document *d;
+
+	for (size_t i = 0; i < n; i++)
+		openapi_add_kind(schemas, paths, kinds[i], OPENAPI_V3);
+	openapi_add_meta(schemas, OPENAPI_V3);
+	document = json_pack("{s:s, s:o, s:o, s:{s:o}}", "openapi", "3.0.0", "info", info(),
+			     "paths", paths, "components", "schemas", schemas);
+	GROW_ARRAY(o->v3, o->n_v3, o->cap_v3);
+	d = &o->v3[o->n_v3++];
+	*d = (Document){ .group = xstrdup(group),
+			 .version = xstrdup(version),
+			 .text = json_text(document) };
+	d->len = strlen(d->text);
+	sha_hex_of(SHA_256, d->text, d->len, hash);
+	url = xasprintf("/openapi/v3/%s?hash=%.32s", path, hash);
+	json_object_set_new(index, path, json_pack("{s:s}", "serverRelativeURL", url));
+}
+
+static bool same_version(const Kind *a, const Kind *b)
+{
+	return streq(a->group, b->group) && streq(a->version, b->version);
+}
+
+static void make_locked(Server *s)
+{
+	uint64_t generation = kind_registry_generation(s->options.kinds);
+	_cleanup_(json_decrefp) json_t *index = NULL;
+	OpenApi *o = s->openapi;
+	Kind **kinds;
+	size_t n;
+
+	if (o->made && o->generation == generation)
+		return;
+	clear(o);
+	kinds = server_kinds(s, &n);
+	index = json_pack("{s:{}}", "paths");
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && same_version(kinds[i], kinds[end]); end++)
+			;
+		make_document(o, json_object_get(index, "paths"), kinds + i, end - i);
+	}
+	o->index = json_text(index);
+	make_v2(o, kinds, n);
+	kinds_free(kinds, n);
+	/* The kinds may be newer than this: then the next one makes all again. */
+	o->generation = generation;
+	o->made = true;
+}
+
+/* ---- handlers ---- */
+
+/* Only people ask for it in JSON: that is made anew. */
+static void reply_v2_json(Request *r)
+{
+	size_t n;
+	Kind **kinds = server_kinds(r->server, &n);
+
+	reply_json(r, MHD_HTTP_OK, v2_document(kinds, n));
+	kinds_free(kinds, n);
+}
 
 void handle_openapi_v2(Request *r)
 {
-	reply_take(r, MHD_HTTP_OK, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-		   xmemdup(openapi_v2, sizeof(openapi_v2)), sizeof(openapi_v2));
-}
+	const char *accept = request_header(r, MHD_HTTP_HEADER_ACCEPT);
+	OpenApi *o = r->server->openapi;
 
-/* "io.shakenfist.v1alpha1.Instance": the group's labels turned round. */
-static char *schema_name(const Kind *k)
-{
-	_cleanup_(strv_freep) char **labels = strv_split(k->group, '.');
-	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
-
-	for (size_t i = strv_len(labels); i-- > 0;)
-		strbuf_addf(&out, "%s.", labels[i]);
-	strbuf_addf(&out, "%s.%s", k->version, k->kind);
-	return strbuf_take(&out);
-}
-
-static json_t *kind_schema(const Kind *k)
-{
-	json_t *schema = json_deep_copy(k->openapi);
-
-	json_object_set_new(schema, "x-kubernetes-group-version-kind",
-			    json_pack("[{s:s, s:s, s:s}]", "group", k->group, "version", k->version,
-				      "kind", k->kind));
-	return schema;
-}
-
-static json_t *query_parameter(const char *name)
-{
-	return json_pack("{s:s, s:s, s:{s:s}}", "name", name, "in", "query", "schema", "type",
-			 "string");
-}
-
-static json_t *operation(const Kind *k, const char *action)
-{
-	json_t *parameters = json_array();
-
-	json_array_append_new(parameters, query_parameter("dryRun"));
-	json_array_append_new(parameters, query_parameter("fieldValidation"));
-	json_array_append_new(parameters, query_parameter("fieldManager"));
-	return json_pack("{s:o, s:s, s:{s:s, s:s, s:s}, s:{s:{s:s}}}", "parameters", parameters,
-			 "x-kubernetes-action", action, "x-kubernetes-group-version-kind", "group",
-			 k->group, "version", k->version, "kind", k->kind, "responses", "200",
-			 "description", "OK");
-}
-
-static void add_kind(json_t *paths, json_t *schemas, const Kind *k)
-{
-	_cleanup_(xfreep) char *name = schema_name(k);
-	_cleanup_(xfreep) char *base =
-		xasprintf("/%s%s%s/%s%s/%s", *k->group ? "apis/" : "api", k->group, "", k->version,
-			  k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
-	_cleanup_(xfreep) char *item = xasprintf("%s/{name}", base);
-
-	json_object_set_new(schemas, name, kind_schema(k));
-	json_object_set_new(
-		paths, base,
-		json_pack("{s:o, s:o}", "get", operation(k, "list"), "post", operation(k, "post")));
-	json_object_set_new(paths, item,
-			    json_pack("{s:o, s:o, s:o, s:o}", "get", operation(k, "get"), "put",
-				      operation(k, "put"), "patch", operation(k, "patch"), "delete",
-				      operation(k, "delete")));
-}
-
-static json_t *group_document(Server *s, const char *group, const char *version)
-{
-	json_t *paths = json_object(), *schemas = json_object();
-	size_t n;
-	Kind **kinds = server_kinds(s, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (streq(kinds[i]->group, group) && streq(kinds[i]->version, version))
-			add_kind(paths, schemas, kinds[i]);
-	kinds_free(kinds, n);
-	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.0", "info", "title",
-			 "Shaken Fist", "version", SF_VERSION, "paths", paths, "components",
-			 "schemas", schemas);
-}
-
-/* The hash makes clients' caches right: it moves with the document. */
-static void list_group(Server *s, json_t *paths, const Kind *k)
-{
-	_cleanup_(xfreep) char *name = xasprintf("apis/%s/%s", k->group, k->version);
-	_cleanup_(json_decrefp) json_t *document = NULL;
-	_cleanup_(xfreep) char *text = NULL, *url = NULL;
-	char hash[SHA_HEX_MAX];
-
-	if (json_object_get(paths, name))
+	if (!accept || !strcasestr(accept, "protobuf")) {
+		reply_v2_json(r);
 		return;
-	document = group_document(s, k->group, k->version);
-	text = json_canonical(document);
-	sha_hex_of(SHA_256, text, strlen(text), hash);
-	url = xasprintf("/openapi/v3/%s?hash=%.32s", name, hash);
-	json_object_set_new(paths, name, json_pack("{s:s}", "serverRelativeURL", url));
+	}
+	pthread_mutex_lock(&o->lock);
+	make_locked(r->server);
+	reply_take(r, MHD_HTTP_OK, MEDIA_V2, xmemdup(o->v2, o->v2_len), o->v2_len);
+	pthread_mutex_unlock(&o->lock);
 }
 
 void handle_openapi_v3(Request *r)
 {
-	json_t *paths = json_object();
-	size_t n;
-	Kind **kinds = server_kinds(r->server, &n);
+	OpenApi *o = r->server->openapi;
 
-	for (size_t i = 0; i < n; i++)
-		if (*kinds[i]->group)
-			list_group(r->server, paths, kinds[i]);
-	kinds_free(kinds, n);
-	reply_json(r, MHD_HTTP_OK, json_pack("{s:o}", "paths", paths));
+	pthread_mutex_lock(&o->lock);
+	make_locked(r->server);
+	reply_take(r, MHD_HTTP_OK, "application/json", xstrdup(o->index), strlen(o->index));
+	pthread_mutex_unlock(&o->lock);
 }
 
 void handle_openapi_v3_group(Request *r)
 {
-	if (!server_has_group(r->server, r->route.group, r->route.version)) {
-		reply_no_route(r);
-		return;
+	OpenApi *o = r->server->openapi;
+	bool found = false;
+
+	pthread_mutex_lock(&o->lock);
+	make_locked(r->server);
+	for (size_t i = 0; i < o->n_v3 && !found; i++) {
+		const Document *d = &o->v3[i];
+
+		found = streq(d->group, r->route.group) && streq(d->version, r->route.version);
+		if (found)
+			reply_take(r, MHD_HTTP_OK, "application/json", xmemdup(d->text, d->len),
+				   d->len);
 	}
-	reply_json(r, MHD_HTTP_OK, group_document(r->server, r->route.group, r->route.version));
+	pthread_mutex_unlock(&o->lock);
+	if (!found)
+		reply_no_route(r);
 }

@@ -8,7 +8,6 @@
  */
 #include <strings.h>
 
-#include "server/apply.h"
 #include "server/internal.h"
 
 typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;
@@ -83,12 +82,27 @@ static void patch_done(Request *r)
 	}
 }
 
+/* A body that is no patch is 400; one that cannot be applied to this object is 422. */
 static int json_patch(Request *r, const json_t *old_tree, const json_t *patch, json_t **ret)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	int rc = json_patch_apply(old_tree, patch, ret, &err);
+	_cleanup_(xfreep) char *why = NULL;
+	int rc;
 
-	if (rc == -ERR_INVALID)
+	if (!json_is_array(patch)) {
+		reply_bad_request(r, "a JSON patch must be an array of operations");
+		return -ERR_INVALID;
+	}
+	if (json_array_size(patch) > JSON_PATCH_OPERATIONS_MAX) {
+		why = xasprintf("The allowed maximum operations in a JSON patch is %d, got %zu",
+				JSON_PATCH_OPERATIONS_MAX, json_array_size(patch));
+		reply_too_large(r, why);
+		return -ERR_INVALID;
+	}
+	rc = json_patch_apply(old_tree, patch, ret, &err);
+	if (rc == -ERR_EXHAUSTED)
+		reply_too_large(r, error_message(&err));
+	else if (rc == -ERR_INVALID)
 		reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
 			      status_details(r, r->route.name, NULL),
 			      "the server rejected our request due to an error in our request: %s",
@@ -165,48 +179,9 @@ static void apply_create_done(Request *r)
 	}
 }
 
-static void reply_apply_conflicts(Request *r, const ApplyConflicts *conflicts)
-{
-	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
-	json_t *causes = json_array(), *details;
-
-	strbuf_addf(&text, "Apply failed with %zu conflict%s:", conflicts->n,
-		    conflicts->n == 1 ? "" : "s");
-	for (size_t i = 0; i < conflicts->n; i++) {
-		const ApplyConflict *c = &conflicts->items[i];
-		_cleanup_(xfreep) char *message = xasprintf("conflict with \"%s\"", c->manager);
-
-		strbuf_addf(&text, "%s %s: %s", i ? "," : "", message, c->path);
-		json_array_append_new(causes,
-				      json_pack("{s:s, s:s, s:s}", "reason", "FieldManagerConflict",
-						"message", message, "field", c->path));
-	}
-	details = json_pack("{s:o}", "causes", causes);
-	reply_failure(r, MHD_HTTP_CONFLICT, "Conflict", details, "%s", strbuf_str(&text));
-}
-
-static int field_manager(Request *r, char buf[static MANAGER_NAME_MAX])
-{
-	const char *name = target_query(&r->target, "fieldManager");
-
-	if (str_is_empty(name)) {
-		reply_bad_request(r, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: "
-				     "Required value: is required for apply patch");
-		return -ERR_INVALID;
-	}
-	if (strlen(name) >= MANAGER_NAME_MAX) {
-		reply_bad_request(r, "fieldManager: Too long: at most %d bytes",
-				  MANAGER_NAME_MAX - 1);
-		return -ERR_INVALID;
-	}
-	snprintf(buf, MANAGER_NAME_MAX, "%s", name);
-	return 0;
-}
-
 /* An apply of something that is not there is a create with an owner. */
-static int apply_create(Request *r, const Key *key, json_t *applied, const char *manager)
+static int apply_create(Request *r, const Key *key, json_t *applied)
 {
-	char now[TIMESTAMP_MAX];
 	json_t *tree;
 	Txn *t;
 
@@ -224,8 +199,8 @@ static int apply_create(Request *r, const Key *key, json_t *applied, const char 
 		reply_conflict(r, r->route.name, "the object has been deleted");
 		return -ERR_CONFLICT;
 	}
-	tree = apply_new(r->kind, applied, manager,
-			 timestamp_format(clock_wall(server_clock(r->server)), now));
+	tree = ownership_apply(r, NULL, applied);
+	admission_default(r, tree);
 	if (admission_complete(r, tree, NULL, NULL) < 0) {
 		json_decref(tree);
 		return -ERR_INVALID;
@@ -237,30 +212,17 @@ static int apply_create(Request *r, const Key *key, json_t *applied, const char 
 	return 0;
 }
 
-static int apply_merge(Request *r, json_t *applied, const char *manager)
+static int apply_merge(Request *r, json_t *applied)
 {
 	_cleanup_(json_decrefp) json_t *old_tree = render_tree(r->kind, r->base);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
-	_cleanup_(apply_conflicts_done) ApplyConflicts conflicts = { 0 };
-	char now[TIMESTAMP_MAX];
-	ApplyRequest a = {
-		.kind = r->kind,
-		.live = old_tree,
-		.applied = applied,
-		.manager = manager,
-		.subresource = request_is_status(r) ? "status" : NULL,
-		.now = timestamp_format(clock_wall(server_clock(r->server)), now),
-		.force = target_query_bool(&r->target, "force"),
-	};
 
 	if (body_preconditions(r, applied, r->base, &r->pinned) < 0)
 		return -ERR_CONFLICT;
-	tree = apply_to(&a, &conflicts);
-	if (!tree) {
-		reply_apply_conflicts(r, &conflicts);
+	tree = ownership_apply(r, old_tree, applied);
+	if (!tree)
 		return -ERR_CONFLICT;
-	}
-	if (write_prepare(r, tree, old_tree) < 0)
+	if (write_prepare_applied(r, tree, old_tree) < 0)
 		return -ERR_INVALID;
 	write_replace(r, r->base, tree, patch_done);
 	return 0;
@@ -268,10 +230,9 @@ static int apply_merge(Request *r, json_t *applied, const char *manager)
 
 static int apply_server_side(Request *r, const Key *key, json_t *applied)
 {
-	char manager[MANAGER_NAME_MAX];
 	const json_t *managed;
 
-	if (field_manager(r, manager) < 0 || admission_identity(r, applied, r->route.name) < 0)
+	if (admission_identity(r, applied, r->route.name) < 0)
 		return -ERR_INVALID;
 	managed = json_at(applied, "metadata.managedFields");
 	if (managed && !json_is_null(managed)) {
@@ -282,7 +243,8 @@ static int apply_server_side(Request *r, const Key *key, json_t *applied)
 		json_object_del(applied, "status");
 	if (admission_fields(r, applied) < 0)
 		return -ERR_INVALID;
-	return r->base ? apply_merge(r, applied, manager) : apply_create(r, key, applied, manager);
+	admission_normalize(r, applied);
+	return r->base ? apply_merge(r, applied) : apply_create(r, key, applied);
 }
 
 void handle_patch(Request *r)
@@ -293,13 +255,9 @@ void handle_patch(Request *r)
 	Key key;
 	int rc;
 
-	if (request_dry_run(r) < 0 || patch_type(r, kind_is_typed(r->kind), &type) < 0 ||
-	    body_decode(r, &patch) < 0)
+	if (patch_type(r, kind_is_typed(r->kind), &type) < 0 ||
+	    request_options(r, type == PATCH_APPLY) < 0 || body_decode_object(r, &patch) < 0)
 		return;
-	if (!patch) {
-		reply_bad_request(r, "the body is empty");
-		return;
-	}
 	if (!request_key(r, &key))
 		return;
 	object_unref(TAKE_PTR(r->base));

@@ -49,7 +49,7 @@ void handle_power(Request *r)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	_cleanup_(json_decrefp) json_t *body = NULL;
-	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL, *old_tree = NULL;
 	_cleanup_(json_decrefp) json_t *request = NULL;
 	_cleanup_(xfreep) char *text = NULL;
 	json_t *metadata, *annotations;
@@ -76,6 +76,7 @@ void handle_power(Request *r)
 		reply_conflict(r, r->route.name, "it is being deleted");
 		return;
 	}
+	old_tree = object_decode(r->base);
 	tree = object_decode(r->base);
 	metadata = json_object_get(tree, "metadata");
 	annotations = json_object_get(metadata, "annotations");
@@ -91,6 +92,7 @@ void handle_power(Request *r)
 		json_object_set_new(metadata, "annotations", annotations);
 	}
 	json_object_set_new(annotations, ANNOTATION_POWER, json_string(text));
+	ownership_update(r, old_tree, tree);
 	t = txn_new();
 	txn_update(t, r->base, tree);
 	request_commit(r, t, power_done);

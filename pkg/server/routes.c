@@ -20,7 +20,12 @@ static bool always(const Request *r _unused_)
 /* Of what has no kind. */
 static bool in_v1(const Request *r)
 {
-	return streq(r->route.version, "v1");
+	return streq(r->route.version, "v1") && !r->route.namespace;
+}
+
+static bool in_v1_namespace(const Request *r)
+{
+	return streq(r->route.version, "v1") && r->route.namespace;
 }
 
 static bool writable(const Request *r)
@@ -70,8 +75,8 @@ static bool with_power(const Request *r)
 #define ROW(type_, ops_, resource_, subresource_, rule_, handler_, offered_) \
 	ROUTE(type_, ops_, resource_, subresource_, rule_, handler_, offered_, false)
 #define PATH(type_, rule_, handler_) ROUTE(type_, READ, NULL, NULL, rule_, handler_, always, true)
-#define REVIEW(resource_, rule_) \
-	ROUTE(COLLECTION, OP_POST, resource_, NULL, rule_, review, in_v1, true)
+#define REVIEW(resource_, rule_, offered_) \
+	ROUTE(COLLECTION, OP_POST, resource_, NULL, rule_, review, offered_, true)
 
 #define REVIEWS "authorization.k8s.io/"
 #define ANY     NULL
@@ -89,9 +94,11 @@ static const RouteRow rows[] = {
 	PATH(OPENAPI_V3,       PATH_GET, openapi_v3),
 	PATH(OPENAPI_V3_GROUP, PATH_GET, openapi_v3_group),
 
-	REVIEW("authentication.k8s.io/selfsubjectreviews", CREATE),
-	REVIEW(REVIEWS "selfsubjectaccessreviews",         CREATE),
-	REVIEW(REVIEWS "selfsubjectrulesreviews",          CREATE),
+	REVIEW("authentication.k8s.io/selfsubjectreviews", CREATE, in_v1),
+	REVIEW(REVIEWS "localsubjectaccessreviews",        CREATE, in_v1_namespace),
+	REVIEW(REVIEWS "selfsubjectaccessreviews",         CREATE, in_v1),
+	REVIEW(REVIEWS "selfsubjectrulesreviews",          CREATE, in_v1),
+	REVIEW(REVIEWS "subjectaccessreviews",             CREATE, in_v1),
 
 	/*  path         method     resource  subresource     rule              handler     where */
 	ROW(COLLECTION,  READ,      ANY,      NULL,           LIST,             list,       always),

@@ -66,6 +66,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->request_metrics = request_metrics_new();
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
+	s->openapi = openapi_new();
 	clock_cond_init(&s->idle);
 	s->anonymous = identity_new(IDENTITY_ANONYMOUS, USER_ANONYMOUS, NULL, NULL);
 	s->tls_name = xstrdup(options->tls_name);
@@ -429,6 +430,7 @@ Server *server_free(Server *s)
 	request_metrics_free(s->request_metrics);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->kinds_lock);
+	openapi_free(s->openapi);
 	pthread_mutex_destroy(&s->lock);
 	credential_cache_free(s->credentials);
 	authorizer_free(s->authz);

@@ -166,21 +166,36 @@ static json_t *causes_of(const FieldErrors *errors)
 	return causes;
 }
 
-void reply_invalid(Request *r, const char *name, const FieldErrors *errors)
+void reply_invalid_as(Request *r, const char *group, const char *kind, const char *name,
+		      const FieldErrors *errors)
 {
 	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
-	json_t *details = status_details(r, name, NULL);
-	const char *group = r->route.group;
+	json_t *details = json_object();
 
 	for (size_t i = 0; i < errors->n; i++)
 		strbuf_addf(&text, "%s%s: %s", i ? ", " : "", errors->items[i].path,
 			    errors->items[i].message);
-	json_object_set_new(details, "kind", json_string(r->kind->kind));
+	if (!str_is_empty(name))
+		json_object_set_new(details, "name", json_string(name));
+	if (*group)
+		json_object_set_new(details, "group", json_string(group));
+	json_object_set_new(details, "kind", json_string(kind));
 	json_object_set_new(details, "causes", causes_of(errors));
 	reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid", details,
-		      "%s%s%s \"%s\" is invalid: %s%s%s", r->kind->kind, *group ? "." : "", group,
+		      "%s%s%s \"%s\" is invalid: %s%s%s", kind, *group ? "." : "", group,
 		      name ? name : "", errors->n > 1 ? "[" : "", strbuf_str(&text),
 		      errors->n > 1 ? "]" : "");
+}
+
+void reply_invalid(Request *r, const char *name, const FieldErrors *errors)
+{
+	reply_invalid_as(r, r->route.group, r->kind->kind, name, errors);
+}
+
+void reply_too_large(Request *r, const char *why)
+{
+	reply_failure(r, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLarge", NULL,
+		      "Request entity too large: %s", why);
 }
 
 /* "unknown field "spec.cpuz"", with the hint that the schema may have added. */
@@ -188,6 +203,10 @@ static void unknown_field(StrBuf *out, const FieldError *e)
 {
 	const char *hint = strstr(e->message, "did you mean");
 
+	if (e->type == FIELD_DOUBLED) {
+		strbuf_addf(out, "duplicate field \"%s\"", e->path);
+		return;
+	}
 	if (e->type != FIELD_UNKNOWN) {
 		strbuf_addf(out, "%s: %s", e->path, e->message);
 		return;

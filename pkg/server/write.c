@@ -78,23 +78,6 @@ void request_commit(Request *r, Txn *t, void (*done)(Request *r))
 	store_commit_async(s->options.store, t, commit_done, r);
 }
 
-int request_dry_run(Request *r)
-{
-	const char *v = target_query(&r->target, "dryRun");
-
-	if (!v)
-		return 0;
-	if (!streq(v, "All")) {
-		reply_bad_request(r,
-				  "dryRun: Unsupported value: \"%.32s\": supported values: "
-				  "\"All\"",
-				  v);
-		return -ERR_INVALID;
-	}
-	r->dry_run = true;
-	return 0;
-}
-
 bool request_is_status(const Request *r)
 {
 	return r->route.subresource && streq(r->route.subresource, "status");
@@ -105,7 +88,7 @@ void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Re
 	Txn *t = txn_new();
 
 	if (request_is_status(r))
-		txn_update_status(t, base, json_object_get(tree, "status"));
+		txn_update_status_of(t, base, tree);
 	else
 		txn_update(t, base, tree);
 	request_commit(r, t, done);
@@ -214,12 +197,9 @@ void handle_create(Request *r)
 	int64_t revision;
 	const char *name;
 
-	if (refuse_terminating(r) || request_dry_run(r) < 0 || body_decode(r, &tree) < 0)
+	if (refuse_terminating(r) || request_options(r, false) < 0 ||
+	    body_decode_object(r, &tree) < 0)
 		return;
-	if (!tree) {
-		reply_bad_request(r, "the body is empty");
-		return;
-	}
 	if (admission_identity(r, tree, NULL) < 0 || body_revision(r, tree, &revision) < 0)
 		return;
 	if (revision) {
@@ -230,7 +210,11 @@ void handle_create(Request *r)
 	generate_name(json_object_get(tree, "metadata"));
 	if (r->kind->has_status)
 		json_object_del(tree, "status");
-	if (admission_fields(r, tree) < 0 || admission_complete(r, tree, NULL, NULL) < 0)
+	if (admission_fields(r, tree) < 0)
+		return;
+	admission_default(r, tree);
+	ownership_update(r, NULL, tree);
+	if (admission_complete(r, tree, NULL, NULL) < 0)
 		return;
 	name = json_string_at(tree, "metadata.name");
 	if (str_is_empty(name)) {
@@ -276,15 +260,20 @@ static void keep_other_half(Request *r, json_t *tree, json_t *old_tree)
 	json_t *status = json_object_get(tree, "status");
 
 	if (request_is_status(r)) {
-		json_t *whole = json_deep_copy(old_tree);
+		json_t *metadata = json_copy(json_object_get(old_tree, "metadata"));
+		json_t *managed =
+			json_object_get(json_object_get(tree, "metadata"), "managedFields");
 
-		if (status)
-			json_object_set(whole, "status", status);
-		else
-			json_object_del(whole, "status");
+		if (managed)
+			json_object_set(metadata, "managedFields", managed);
+		json_incref(status);
 		json_object_clear(tree);
-		json_object_update(tree, whole);
-		json_decref(whole);
+		json_object_update(tree, old_tree);
+		json_object_set_new(tree, "metadata", metadata);
+		if (status)
+			json_object_set_new(tree, "status", status);
+		else
+			json_object_del(tree, "status");
 	} else if (r->kind->has_status) {
 		status = json_object_get(old_tree, "status");
 		if (status)
@@ -300,6 +289,16 @@ int write_prepare(Request *r, json_t *tree, json_t *old_tree)
 	keep_other_half(r, tree, old_tree);
 	if (admission_fields(r, tree) < 0)
 		return -ERR_INVALID;
+	admission_default(r, tree);
+	ownership_update(r, old_tree, tree);
+	return admission_complete(r, tree, r->base, old_tree);
+}
+
+int write_prepare_applied(Request *r, json_t *tree, json_t *old_tree)
+{
+	admission_keep_system(tree, old_tree);
+	keep_other_half(r, tree, old_tree);
+	admission_default(r, tree);
 	return admission_complete(r, tree, r->base, old_tree);
 }
 
@@ -309,12 +308,8 @@ void handle_update(Request *r)
 	_cleanup_(json_decrefp) json_t *old_tree = NULL;
 	Key key;
 
-	if (request_dry_run(r) < 0 || body_decode(r, &tree) < 0)
+	if (request_options(r, false) < 0 || body_decode_object(r, &tree) < 0)
 		return;
-	if (!tree) {
-		reply_bad_request(r, "the body is empty");
-		return;
-	}
 	if (admission_identity(r, tree, r->route.name) < 0 || read_base(r, &key) < 0 ||
 	    body_preconditions(r, tree, r->base, &r->pinned) < 0)
 		return;
@@ -328,7 +323,7 @@ void handle_update(Request *r)
 void handle_finalize(Request *r)
 {
 	_cleanup_(json_decrefp) json_t *tree = NULL;
-	_cleanup_(json_decrefp) json_t *whole = NULL;
+	_cleanup_(json_decrefp) json_t *whole = NULL, *old_tree = NULL;
 	const json_t *finalizers;
 	Key key;
 
@@ -349,10 +344,11 @@ void handle_finalize(Request *r)
 		request_commit(r, t, update_done);
 		return;
 	}
+	old_tree = object_decode(r->base);
 	whole = object_decode(r->base);
 	if (finalizers)
 		json_set_at(whole, "spec.finalizers", json_deep_copy(finalizers));
-	if (write_prepare(r, whole, whole) < 0)
+	if (write_prepare(r, whole, old_tree) < 0)
 		return;
 	write_replace(r, r->base, whole, update_done);
 }

@@ -205,6 +205,18 @@ int rules_status(json_t *tree, const json_t *status)
 	return OUTCOME_CHANGED;
 }
 
+int rules_status_of(json_t *tree, const json_t *from)
+{
+	json_t *to = metadata_of(tree), *managed = json_object_get(to, "managedFields");
+	json_t *now = json_object_get(json_object_get(from, "metadata"), "managedFields");
+	int rc = rules_status(tree, json_object_get(from, "status"));
+
+	if (now == managed || json_same(now, managed))
+		return rc;
+	copy_field(to, json_object_get(from, "metadata"), "managedFields");
+	return OUTCOME_CHANGED;
+}
+
 /* ---- delete ---- */
 
 /* True if something changed. */

@@ -26,6 +26,8 @@ int rules_create(const Kind *kind, const Key *key, json_t *tree, bool with_statu
 int rules_update(const Kind *kind, const Key *key, const json_t *old, json_t *tree, Error *err);
 /* The others change a copy of the stored tree in place and return an Outcome. */
 int rules_status(json_t *tree, const json_t *status);
+/* Status and managedFields as that other tree has them. */
+int rules_status_of(json_t *tree, const json_t *from);
 int rules_delete(const Key *key, json_t *tree, int64_t grace, const char *propagation, usec_t wall);
 int rules_finalize(const Key *key, json_t *tree, const char *finalizer);
 int rules_namespace_finalize(const Key *key, json_t *tree);

@@ -118,6 +118,13 @@ void txn_create(Txn *t, const Key *key, const json_t *tree, bool with_status);
 void txn_update(Txn *t, const Object *base, const json_t *tree);
 /* Replaces only status (the whole member); other members of tree are ignored. */
 void txn_update_status(Txn *t, const Object *base, const json_t *status);
+/* Replaces status and metadata.managedFields by those of the tree. */
+void txn_update_status_of(Txn *t, const Object *base, const json_t *tree);
+/*
+ * Who changes what the operations added from now on change: metadata.managedFields then says so.
+ * NULL (at first) leaves managedFields as the trees have them.
+ */
+void txn_set_manager(Txn *t, const char *manager);
 /*
  * Deletes: with finalizers it sets deletionTimestamp (and generation), else removes. uid and rev,
  * if given, must match

@@ -4,6 +4,7 @@
  * committer's thread, so that the writer only compares revisions and appends.
  */
 #include "api/definition.h"
+#include "api/managed.h"
 #include "base/memory.h"
 #include "store/store_internal.h"
 #include "json/json.h"
@@ -25,7 +26,8 @@ typedef struct Op {
 	Key key;
 	Object *base;
 	json_t *tree; /* a copy of the caller's; NULL of a record = delete it */
-	bool with_status;
+	bool with_status, with_managed;
+	char *manager;      /* NULL = managedFields are the tree's */
 	char *text, *text2; /* finalizer; propagation and uid */
 	int64_t number, rev;
 } Op;
@@ -33,6 +35,7 @@ typedef struct Op {
 struct Txn {
 	Op *ops;
 	size_t n, cap;
+	char *manager;
 };
 
 Txn *txn_new(void)
@@ -50,9 +53,11 @@ Txn *txn_free(Txn *t)
 		if (op->base)
 			object_unref(op->base);
 		json_decref(op->tree);
+		free(op->manager);
 		free(op->text);
 		free(op->text2);
 	}
+	free(t->manager);
 	free(t->ops);
 	free(t);
 	return NULL;
@@ -66,7 +71,7 @@ bool txn_is_empty(const Txn *t)
 static Op *op_add(Txn *t, OpType type, const Key *key)
 {
 	GROW_ARRAY(t->ops, t->n, t->cap);
-	t->ops[t->n] = (Op){ .type = type };
+	t->ops[t->n] = (Op){ .type = type, .manager = xstrdup(t->manager) };
 	if (key)
 		t->ops[t->n].key = *key;
 	return &t->ops[t->n++];
@@ -96,6 +101,20 @@ void txn_update(Txn *t, const Object *base, const json_t *tree)
 void txn_update_status(Txn *t, const Object *base, const json_t *status)
 {
 	op_add_object(t, OP_STATUS, base)->tree = status ? json_deep_copy(status) : NULL;
+}
+
+void txn_update_status_of(Txn *t, const Object *base, const json_t *tree)
+{
+	Op *op = op_add_object(t, OP_STATUS, base);
+
+	op->tree = json_deep_copy(tree);
+	op->with_managed = true;
+}
+
+void txn_set_manager(Txn *t, const char *manager)
+{
+	free(t->manager);
+	t->manager = xstrdup(manager);
 }
 
 void txn_delete(Txn *t, const Object *base, const DeleteOptions *options)
@@ -251,6 +270,19 @@ static void guard_create(Job *job, const Key *key, const Kind *kind)
 	}
 }
 
+/* Says in managedFields who made `tree` of `old` (NULL = nothing). */
+static void attribute(Store *s, const Op *op, const Kind *kind, const json_t *old, json_t *tree)
+{
+	char now[TIMESTAMP_MAX];
+	FieldWriter w = { .kind = kind,
+			  .manager = op->manager,
+			  .subresource = op->type == OP_STATUS ? "status" : NULL,
+			  .now = timestamp_format(clock_wall(s->clock), now) };
+
+	if (op->manager && kind)
+		managed_update(&w, old, tree);
+}
+
 static int op_create(Store *s, Job *job, const Op *op, Change *c, Error *err)
 {
 	int rc;
@@ -263,6 +295,7 @@ static int op_create(Store *s, Job *job, const Op *op, Change *c, Error *err)
 	c->outcome = OUTCOME_CHANGED;
 	if (c->kind)
 		kind_convert(c->kind, c->tree);
+	attribute(s, op, c->kind, NULL, c->tree);
 	rc = rules_create(c->kind, &op->key, c->tree, op->with_status, clock_wall(s->clock), err);
 	if (rc == 0)
 		guard_create(job, &op->key, c->kind);
@@ -306,23 +339,42 @@ static int op_delete(Store *s, Job *job, const Op *op, Change *c, Error *err)
 	return rules_delete(&op->key, c->tree, op->number, op->text, clock_wall(s->clock));
 }
 
+static int op_update(Store *s, const Op *op, Change *c, Error *err)
+{
+	json_t *tree = json_incref(op->tree);
+	int rc;
+
+	if (c->kind)
+		kind_convert(c->kind, tree);
+	rc = rules_update(c->kind, &op->key, c->tree, tree, err);
+	if (rc == OUTCOME_CHANGED)
+		attribute(s, op, c->kind, c->tree, tree);
+	json_decref(c->tree);
+	c->tree = tree;
+	return rc;
+}
+
+static int op_status(Store *s, const Op *op, Change *c)
+{
+	_cleanup_(json_decrefp) json_t *old = json_copy(c->tree);
+	int rc;
+
+	if (op->with_managed)
+		return rules_status_of(c->tree, op->tree);
+	rc = rules_status(c->tree, op->tree);
+	if (rc == OUTCOME_CHANGED)
+		attribute(s, op, c->kind, old, c->tree);
+	return rc;
+}
+
 /* The operation on c->tree. < 0, or an Outcome. */
 static int op_run(Store *s, Job *job, const Op *op, Change *c, Error *err)
 {
-	json_t *tree;
-	int rc;
-
 	switch (op->type) {
 	case OP_UPDATE:
-		tree = json_incref(op->tree);
-		if (c->kind)
-			kind_convert(c->kind, tree);
-		rc = rules_update(c->kind, &op->key, c->tree, tree, err);
-		json_decref(c->tree);
-		c->tree = tree;
-		return rc;
+		return op_update(s, op, c, err);
 	case OP_STATUS:
-		return rules_status(c->tree, op->tree);
+		return op_status(s, op, c);
 	case OP_DELETE:
 		return op_delete(s, job, op, c, err);
 	case OP_FINALIZE:

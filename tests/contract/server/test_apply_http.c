@@ -72,7 +72,7 @@ static void test_refusals(void **state)
 {
 	Fixture *f = *state;
 
-	call_fails(f, 400, "BadRequest", "PATCH", SECRETS "/r", APPLY, "{}");
+	call_fails(f, 422, "Invalid", "PATCH", SECRETS "/r", APPLY, "{}");
 	call_fails(f, 400, "BadRequest", "PATCH", SECRETS "/r?fieldManager=m", APPLY,
 		   "{\"metadata\":{\"managedFields\":[]}}");
 	call_fails(f, 400, "BadRequest", "PATCH", SECRETS "/r?fieldManager=m", APPLY,

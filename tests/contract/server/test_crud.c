@@ -90,7 +90,7 @@ static void test_create_refusals(void **state)
 	call_fails(f, 405, "MethodNotAllowed", "POST", "/api/v1/secrets", NULL,
 		   "{\"metadata\":{\"name\":\"b\"}}");
 	call_fails(f, 405, "MethodNotAllowed", "POST", SECRETS "/a", NULL, "{}");
-	call_fails(f, 400, "BadRequest", "POST", SECRETS "?dryRun=Some", NULL,
+	call_fails(f, 422, "Invalid", "POST", SECRETS "?dryRun=Some", NULL,
 		   "{\"metadata\":{\"name\":\"b\"}}");
 }
 
@@ -121,7 +121,7 @@ static void test_field_validation(void **state)
 	assert_non_null(strstr(json_string_at(strict, "message"),
 			       "strict decoding error: unknown field \"spec.cpuz\""));
 	call_done(f, 400, "POST", INSTANCES "?fieldValidation=Strict", NULL, body);
-	call_fails(f, 400, "BadRequest", "POST", INSTANCES "?fieldValidation=Maybe", NULL, body);
+	call_fails(f, 422, "Invalid", "POST", INSTANCES "?fieldValidation=Maybe", NULL, body);
 	a = http_call(f->path, "POST", INSTANCES "?fieldValidation=Warn&dryRun=All", NULL, body);
 	assert_int_equal(a.code, 201);
 	warning = http_header(&a, "Warning");

@@ -201,7 +201,7 @@ static void test_json_patch_bomb(void **state)
 	for (int i = 0; i < 60; i++)
 		json_array_append_new(patch, json_pack("{s:s,s:s,s:o}", "op", "copy", "from", "",
 						       "path", json_sprintf("/x%d", i)));
-	assert_int_equal(json_patch_apply(doc, patch, &r, NULL), -ERR_INVALID);
+	assert_int_equal(json_patch_apply(doc, patch, &r, NULL), -ERR_EXHAUSTED);
 }
 
 static const char doc_text[] =

@@ -102,6 +102,15 @@ void world_restart(World *w)
 	world_start(w);
 }
 
+void world_reboot(World *w)
+{
+	drop_controllers(w);
+	w->hypervisor->ops->subscribe(w->hypervisor, NULL, NULL); /* nobody is left to be told */
+	fake_hypervisor_host_crash(w->hypervisor);
+	make_controllers(w);
+	world_start(w);
+}
+
 void world_free(World *w)
 {
 	drop_controllers(w);

@@ -40,6 +40,8 @@ World *world_new(void);
 void world_start(World *w);
 /* Controllers and reconcilers again from nothing, as after kill -9; store and fakes go on. */
 void world_restart(World *w);
+/* The host goes down with everything on it, and comes back. */
+void world_reboot(World *w);
 void world_free(World *w);
 
 /* Creates from JSON text ('...' may stand for quotes); defaults and the teardown finalizer are

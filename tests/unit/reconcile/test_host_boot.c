@@ -33,20 +33,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void boot(World *w)
-{
-	fake_hypervisor_host_crash(w->hypervisor);
-	world_restart(w);
-	world_settle(w);
-}
-
 static void guests_start_again_at_once(void **state)
 {
 	World *w = *state;
 
 	/* As often as it pleases: an end that nobody saw is no crash of the guest. */
 	for (unsigned i = 0; i < 3; i++) {
-		boot(w);
+		world_reboot(w);
 		assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
 				    "Running");
 		assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), i + 2);
@@ -57,7 +50,7 @@ static void the_end_was_not_seen(void **state)
 {
 	World *w = *state;
 
-	boot(w);
+	world_reboot(w);
 	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
 			    "EndedUnseen");
 }
@@ -68,7 +61,7 @@ static void a_boot_does_not_forgive_crashes(void **state)
 
 	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
 	world_settle(w);
-	boot(w);
+	world_reboot(w);
 	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
 	world_settle(w);
 	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
