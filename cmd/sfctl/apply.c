@@ -4,7 +4,7 @@
  * stored while anything is wrong with any of them.
  */
 #include "applier.h"
-#include "waiter.h"
+#include "prune.h"
 #include "json/json.h"
 
 typedef struct ApplyOptions {
@@ -13,6 +13,7 @@ typedef struct ApplyOptions {
 	const char *output;
 	bool force, wait;
 	int64_t timeout;
+	PruneOptions prune;
 } ApplyOptions;
 
 static const Option options[] = {
@@ -29,6 +30,7 @@ static const Option options[] = {
 	OPTION(0, "wait", BOOL, ApplyOptions, wait, NULL, "wait until what was applied is ready"),
 	OPTION(0, "timeout", DURATION, ApplyOptions, timeout, "DURATION",
 	       "how long to wait in all; negative: for ever", .preset = "10m"),
+	PRUNE_OPTIONS(ApplyOptions, prune),
 	OPTIONS_END
 };
 
@@ -41,6 +43,7 @@ typedef struct Apply {
 	int code;
 	bool conflict; /* of field managers, somewhere */
 	json_t *shown; /* objects, for -o yaml and json */
+	ApplySet set;  /* with --prune */
 } Apply;
 
 static const char *version_of(const json_t *object)
@@ -85,9 +88,11 @@ static void show(Apply *a, const Document *d, const json_t *live, json_t *object
 	fflush(a->cli->out);
 }
 
-/* Before anything is stored: every document, so that all errors are told at once. */
+/* Before anything is stored: every document, so that all errors are told at once. Warnings come
+ * again when it is stored. */
 static void try_all(Apply *a, const Manifests *m)
 {
+	a->cli->hush = true;
 	for (size_t i = 0; i < m->n; i++) {
 		json_t *would = NULL;
 		int code = document_try(a->cli, m, &m->items[i], a->o->force, &would);
@@ -98,8 +103,9 @@ static void try_all(Apply *a, const Manifests *m)
 		    status_is_field_conflict(client_status(a->cli->client)))
 			a->conflict = true;
 		if (code == EXIT_UNREACHABLE)
-			return;
+			break;
 	}
+	a->cli->hush = false;
 }
 
 static void dry_run_all(Apply *a, const Manifests *m)
@@ -200,6 +206,44 @@ static int print_objects(Apply *a, Error *err)
 	return rc;
 }
 
+/* The set's parent knows of all kinds before the first member of one is stored. */
+static void widen(Apply *a, const Manifests *m)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc = a->o->prune.prune ? applyset_widen(&a->set, m, &err) : 0;
+
+	if (rc < 0)
+		a->code = (int)cli_report(a->cli, rc, &err);
+}
+
+static void prune_all(Apply *a, const Manifests *m)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	FILE *to = a->format == OUTPUT_TABLE ? a->cli->out : a->cli->err;
+	int rc;
+
+	a->code = prune_run(&a->set, to, a->dry_run, a->o->wait, wait_deadline(a->o->timeout));
+	rc = a->code == EXIT_OK && !a->dry_run ? applyset_narrow(&a->set, m, &err) : 0;
+	if (rc < 0)
+		a->code = (int)cli_report(a->cli, rc, &err);
+	if (prune_was_held_back(&a->set))
+		exit_code_merge(&a->code, EXIT_FAILED);
+}
+
+static void apply_all(Apply *a, const Manifests *m)
+{
+	if (a->code == EXIT_OK)
+		try_all(a, m);
+	if (a->code == EXIT_OK)
+		widen(a, m);
+	if (a->code == EXIT_OK)
+		store_all(a, m);
+	else if (a->code != EXIT_UNREACHABLE)
+		fputs("error: nothing was applied\n", a->cli->err);
+	if (a->code == EXIT_OK && a->o->wait)
+		wait_all(a, m);
+}
+
 static int apply_manifests(Apply *a, Manifests *m, Error *err)
 {
 	a->code = manifests_load(a->cli, a->o->files, m);
@@ -209,19 +253,14 @@ static int apply_manifests(Apply *a, Manifests *m, Error *err)
 		fputs("error: no objects in what was given\n", a->cli->err);
 		return EXIT_INVALID;
 	}
-	if (a->dry_run) {
-		if (a->code == EXIT_OK)
-			dry_run_all(a, m);
-	} else {
-		if (a->code == EXIT_OK)
-			try_all(a, m);
-		if (a->code == EXIT_OK)
-			store_all(a, m);
-		else if (a->code != EXIT_UNREACHABLE)
-			fputs("error: nothing was applied\n", a->cli->err);
-		if (a->code == EXIT_OK && a->o->wait)
-			wait_all(a, m);
-	}
+	if (a->code == EXIT_OK && a->o->prune.prune)
+		a->code = prune_begin(a->cli, &a->o->prune, m, a->o->force, &a->set);
+	if (!a->dry_run)
+		apply_all(a, m);
+	else if (a->code == EXIT_OK)
+		dry_run_all(a, m);
+	if (a->code == EXIT_OK && a->o->prune.prune)
+		prune_all(a, m);
 	if (a->conflict)
 		print_conflict_hint(a->cli);
 	return print_objects(a, err);
@@ -234,6 +273,8 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	Manifests m = { 0 };
 	int rc;
 
+	if (prune_options_check(cli, &o->prune) != EXIT_OK)
+		return EXIT_USAGE;
 	if (!o->files)
 		return (int)cli_usage(cli, "apply: -f FILE, -f DIR or -f - is needed");
 	if (parsed->args[0])
@@ -249,6 +290,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	a.dry_run = o->dry_run && streq(o->dry_run, "server");
 	a.shown = json_array();
 	rc = apply_manifests(&a, &m, err);
+	applyset_done(&a.set);
 	json_decref(a.shown);
 	manifests_done(&m);
 	return rc < 0 ? rc : rc > 0 ? rc : a.code;

@@ -221,8 +221,7 @@ static int parent_write(ApplySet *s, const char *kinds, const char *namespaces, 
 
 	if (s->parent &&
 	    streq_ptr(metadata_string(s->parent, "annotations", ANNOTATION_KINDS), kinds) &&
-	    streq_ptr(metadata_string(s->parent, "annotations", ANNOTATION_NAMESPACES),
-		      namespaces))
+	    streq_ptr(metadata_string(s->parent, "annotations", ANNOTATION_NAMESPACES), namespaces))
 		return 0;
 	tree = parent_tree(s, kinds, namespaces);
 	strbuf_adds(&path, base);
@@ -249,8 +248,7 @@ static int parent_write(ApplySet *s, const char *kinds, const char *namespaces, 
 /* "Instance.shakenfist.io", "Secret" */
 static char **add_kind(char **words, const Resource *r)
 {
-	_cleanup_(xfreep) char *word =
-		xasprintf("%s%s%s", r->kind, *r->group ? "." : "", r->group);
+	_cleanup_(xfreep) char *word = xasprintf("%s%s%s", r->kind, *r->group ? "." : "", r->group);
 
 	return words_add(words, word);
 }
@@ -259,7 +257,7 @@ static char **add_kind(char **words, const Resource *r)
 static char **add_namespace(const ApplySet *s, char **words, const char *namespace)
 {
 	return namespace && !streq_ptr(namespace, s->namespace) ? words_add(words, namespace)
-								 : words;
+								: words;
 }
 
 static int write_with(ApplySet *s, const Manifests *m, char **kinds, char **namespaces, Error *err)
@@ -411,8 +409,8 @@ static int list_kind(ApplySet *s, const Manifests *m, const Resource *r, const c
 
 int applyset_list(ApplySet *s, const Manifests *m, Error *err)
 {
-	_cleanup_(strv_freep) char **kinds = words_add_list(
-		NULL, metadata_string(s->parent, "annotations", ANNOTATION_KINDS));
+	_cleanup_(strv_freep) char **kinds =
+		words_add_list(NULL, metadata_string(s->parent, "annotations", ANNOTATION_KINDS));
 	_cleanup_(strv_freep) char **namespaces = words_add_list(
 		NULL, metadata_string(s->parent, "annotations", ANNOTATION_NAMESPACES));
 	int rc = s->parent ? cli_discover(s->cli, err) : 0;

@@ -94,7 +94,8 @@ int cli_call(Cli *cli, const ClientRequest *request, json_t **ret, Error *err)
 	strv_foreach (w, client_warnings(client)) {
 		_cleanup_(xfreep) char *text = text_escape(*w);
 
-		fprintf(cli->err, "warning: %s\n", text);
+		if (!cli->hush)
+			fprintf(cli->err, "warning: %s\n", text);
 	}
 	return rc;
 }

@@ -1,25 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sfctl diff: what apply would change, as the server says it, and what each change costs a running
- * guest.
+ * sfctl diff: what apply would change, as the server says it, what each change costs a running
+ * guest, and with --prune what would go.
  */
-#include "api/schema.h"
+#include "api/change.h"
 #include "applier.h"
+#include "prune.h"
 #include "table.h"
 #include "textdiff.h"
 #include "json/json.h"
 
 typedef struct DiffOptions {
 	char **files;
+	const char *output;
 	bool force;
+	PruneOptions prune;
 } DiffOptions;
 
-static const Option options[] = { OPTION('f', "filename", LIST, DiffOptions, files, "FILE|DIR|-",
-					 "manifests; may be given several times",
-					 .choices = "@file"),
-				  OPTION(0, "force-conflicts", FLAG, DiffOptions, force, NULL,
-					 "as if apply were told to take fields over"),
-				  OPTIONS_END };
+static const Option options[] = {
+	OPTION('f', "filename", LIST, DiffOptions, files, "FILE|DIR|-",
+	       "manifests; may be given several times", .choices = "@file"),
+	OPTION(0, "force-conflicts", FLAG, DiffOptions, force, NULL,
+	       "as if apply were told to take fields over"),
+	OPTION('o', "output", STRING, DiffOptions, output, "json",
+	       "the changes as a list instead of text", .choices = "json"),
+	PRUNE_OPTIONS(DiffOptions, prune), OPTIONS_END
+};
+
+typedef enum Action { ACTION_NONE, ACTION_CREATE, ACTION_UPDATE, ACTION_PRUNE, _ACTION_MAX } Action;
+
+typedef struct Diff {
+	Cli *cli;
+	const DiffOptions *o;
+	json_t *list; /* for -o json; else NULL */
+	size_t actions[_ACTION_MAX];
+	size_t kept;
+	size_t costs[_COST_MAX]; /* objects by their worst change */
+	ApplySet set;
+	bool conflict;
+	int code; /* EXIT_OK, EXIT_FAILED for a difference, or an error's */
+} Diff;
+
+/* An error outweighs a difference, and the first error counts. */
+static void merge(Diff *d, int code)
+{
+	if (d->code == EXIT_OK || d->code == EXIT_FAILED)
+		d->code = code == EXIT_OK ? d->code : code;
+}
 
 /* Of a Secret only whether a value changes is shown. */
 static void mask(json_t *object, const json_t *other, const char *word)
@@ -42,44 +69,16 @@ static void mask(json_t *object, const json_t *other, const char *word)
 	}
 }
 
-static void mask_secret(const Document *d, json_t *live, json_t *would)
+static void mask_secret(const char *kind, json_t *live, json_t *would)
 {
 	json_t *before;
 
-	if (!streq(d->kind, "Secret"))
+	if (!streq(kind, "Secret"))
 		return;
 	before = json_deep_copy(live);
 	mask(live, would, "before");
 	mask(would, before, "after");
 	json_decref(before);
-}
-
-/* "live", "restart", …: of the nearest field on the way down that says. */
-static void print_costs(Cli *cli, const Schema *s, const json_t *a, const json_t *b,
-			const char *path, const char *cost)
-{
-	const char *own = s ? schema_apply_cost(s) : NULL, *key;
-	json_t *patch, *value;
-
-	cost = own ? own : cost;
-	if (json_same(a, b))
-		return;
-	if (!json_is_object(a) || !json_is_object(b)) {
-		if (cost && !streq(cost, "live"))
-			fprintf(cli->out, "# %s: %s\n", path,
-				streq(cost, "restart")    ? "takes effect when the guest restarts"
-				: streq(cost, "recreate") ? "needs the instance to be made anew"
-							  : "cannot be changed");
-		return;
-	}
-	patch = merge_diff(a, b);
-	json_object_foreach (patch, key, value) {
-		_cleanup_(xfreep) char *inner = xasprintf("%s%s%s", path, *path ? "." : "", key);
-
-		print_costs(cli, s ? schema_property(s, key) : NULL, json_object_get(a, key),
-			    json_object_get(b, key), inner, cost);
-	}
-	json_decref(patch);
 }
 
 static void print_diff(Cli *cli, const char *text)
@@ -101,88 +100,254 @@ static void print_diff(Cli *cli, const char *text)
 	}
 }
 
-/* 1 = differs, 0 = the same. */
-static int show_document(Cli *cli, const Document *d, const json_t *live, const json_t *would)
-{
-	_cleanup_(strbuf_done) StrBuf a = STRBUF_INIT, b = STRBUF_INIT, out = STRBUF_INIT;
-	_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
-	_cleanup_(xfreep) char *from = NULL, *to = NULL;
-	json_t *x = live ? comparable_copy(live) : NULL, *y = comparable_copy(would);
+/* ---- one object --------------------------------------------------------------------------- */
 
-	from = live ? xasprintf("live/%s", name) : xstrdup("/dev/null");
-	to = xasprintf("manifest/%s", name);
-	mask_secret(d, x, y);
-	if (x && !json_same(x, y))
-		yaml_emit(x, &a);
-	if (!json_same(x, y))
-		yaml_emit(y, &b);
-	text_diff(from, strbuf_str(&a), to, strbuf_str(&b), &out);
-	print_diff(cli, strbuf_str(&out));
-	if (x && d->resource->compiled)
-		print_costs(cli, d->resource->compiled->schema, x, y, "", NULL);
-	json_decref(x);
-	json_decref(y);
-	return out.len > 0;
+static const char *text_of(const json_t *v, char **ret_owned)
+{
+	if (!v)
+		return "none";
+	if (json_is_string(v))
+		return json_string_value(v);
+	return *ret_owned = json_text(v);
 }
 
-static int diff_one(Cli *cli, const Manifests *m, const Document *d, bool force, bool *conflict)
+static void print_costs(Diff *d, const FieldChanges *changes)
 {
-	_cleanup_(error_done) Error err = ERROR_INIT;
-	json_t *live = NULL, *would = NULL;
-	int rc, code;
+	for (size_t i = 0; i < changes->n; i++) {
+		const FieldChange *c = &changes->items[i];
+		_cleanup_(xfreep) char *a = NULL, *b = NULL, *line = NULL, *safe = NULL;
+		bool plain = !json_is_object(c->from) && !json_is_object(c->to) &&
+			     !json_is_array(c->from) && !json_is_array(c->to) &&
+			     !str_has_prefix(c->path, "data") && !str_has_prefix(c->path, "string");
 
-	rc = document_live(cli, d, &live, &err);
-	if (rc < 0) {
-		code = (int)document_report(cli, d, rc, &err);
-	} else {
-		code = document_try(cli, m, d, force, &would);
-		*conflict |= code == EXIT_CONFLICT &&
-			     status_is_field_conflict(client_status(cli->client));
-		if (code == EXIT_OK)
-			code = show_document(cli, d, live, would ? would : d->tree) ? EXIT_FAILED
-										    : EXIT_OK;
-		else if (code == EXIT_FAILED)
-			code = EXIT_TROUBLE;
+		line = plain ? xasprintf("%s: %.60s -> %.60s: %s%s%s%s", c->path,
+					 text_of(c->from, &a), text_of(c->to, &b),
+					 change_cost_to_string(c->cost), *c->reason ? " (" : "",
+					 c->reason, *c->reason ? ")" : "")
+			     : xasprintf("%s: %s%s%s%s", c->path, change_cost_to_string(c->cost),
+					 *c->reason ? " (" : "", c->reason, *c->reason ? ")" : "");
+		safe = text_escape(line);
+		fprintf(d->cli->out, "# %s\n", safe);
 	}
-	json_decref(live);
-	json_decref(would);
-	return code;
 }
 
-static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err _unused_)
+static void print_texts(Diff *d, const char *from, const json_t *a, const char *to, const json_t *b)
+{
+	_cleanup_(strbuf_done) StrBuf x = STRBUF_INIT, y = STRBUF_INIT, out = STRBUF_INIT;
+
+	if (a)
+		yaml_emit(a, &x);
+	if (b)
+		yaml_emit(b, &y);
+	text_diff(from, strbuf_str(&x), to, strbuf_str(&y), &out);
+	print_diff(d->cli, strbuf_str(&out));
+}
+
+static void add_to_list(Diff *d, const char *name, const char *namespace, const char *action,
+			const FieldChanges *changes)
+{
+	json_t *o = json_pack("{s:s, s:s}", "object", name, "action", action);
+
+	if (namespace)
+		json_object_set_new(o, "namespace", json_string(namespace));
+	if (changes) {
+		json_object_set_new(o, "cost",
+				    json_string(change_cost_to_string(changes_worst(changes))));
+		json_object_set_new(o, "changes", changes_to_json(changes));
+	}
+	json_array_append_new(d->list, o);
+}
+
+/* x NULL: it would be new. Both without the server's book-keeping. */
+static void show_pair(Diff *d, const Document *doc, const json_t *x, const json_t *y,
+		      const json_t *live)
+{
+	_cleanup_(xfreep) char *name = resource_object_name(doc->resource, doc->name);
+	_cleanup_(xfreep) char *from = NULL, *to = xasprintf("manifest/%s", name);
+	FieldChanges changes = { 0 };
+	ChangeObserved seen;
+	Action action = !x ? ACTION_CREATE : json_same(x, y) ? ACTION_NONE : ACTION_UPDATE;
+	static const char *const words[] = { "none", "create", "update" };
+
+	d->actions[action]++;
+	if (action != ACTION_NONE)
+		merge(d, EXIT_FAILED);
+	if (action == ACTION_UPDATE) {
+		change_observe(live, &seen);
+		changes_find(doc->resource->compiled, x, y, &seen, &changes);
+		d->costs[changes_worst(&changes)]++;
+	}
+	if (d->list) {
+		add_to_list(d, name, doc->namespace, words[action], x ? &changes : NULL);
+	} else if (action != ACTION_NONE) {
+		from = x ? xasprintf("live/%s", name) : xstrdup("/dev/null");
+		print_texts(d, from, x, to, y);
+		print_costs(d, &changes);
+	}
+	changes_done(&changes);
+}
+
+static void show_document(Diff *d, const Document *doc, const json_t *live, const json_t *would)
+{
+	_cleanup_(json_decrefp) json_t *x = live ? comparable_copy(live) : NULL;
+	_cleanup_(json_decrefp) json_t *y = comparable_copy(would);
+
+	mask_secret(doc->kind, x, y);
+	show_pair(d, doc, x, y, live);
+}
+
+/* What the server refuses because of what is there: a change that cannot be had. */
+static void show_blocked(Diff *d, const json_t *live)
+{
+	const json_t *causes = json_at(client_status(d->cli->client), "details.causes"), *cause;
+	size_t i;
+
+	json_array_foreach (causes, i, cause) {
+		const char *field = json_string_at(cause, "field");
+		const char *message = json_string_at(cause, "message");
+		_cleanup_(xfreep) char *safe = NULL;
+
+		if (!live || d->list || !field || !message || !strstr(message, "immutable"))
+			continue;
+		safe = text_escape(message);
+		fprintf(d->cli->out, "# %s: blocked (%s)\n", field, safe);
+	}
+}
+
+static void diff_one(Diff *d, const Manifests *m, const Document *doc)
+{
+	_cleanup_(json_decrefp) json_t *live = NULL, *would = NULL;
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc = document_live(d->cli, doc, &live, &err), code;
+
+	if (rc < 0) {
+		code = (int)document_report(d->cli, doc, rc, &err);
+	} else {
+		code = document_try(d->cli, m, doc, d->o->force, &would);
+		if (code == EXIT_CONFLICT)
+			d->conflict |= status_is_field_conflict(client_status(d->cli->client));
+		if (code == EXIT_INVALID && d->cli->client && client_status(d->cli->client))
+			show_blocked(d, live);
+	}
+	if (code == EXIT_OK)
+		show_document(d, doc, live, would ? would : doc->tree);
+	else
+		merge(d, code == EXIT_FAILED ? EXIT_TROUBLE : code);
+}
+
+/* ---- what would go ------------------------------------------------------------------------ */
+
+static void diff_member(Diff *d, const Member *m)
+{
+	_cleanup_(xfreep) char *name = resource_object_name(m->resource, m->name);
+	_cleanup_(xfreep) char *from = xasprintf("live/%s", name);
+	_cleanup_(xfreep) char *kept = prune_kept_because(m);
+	_cleanup_(json_decrefp) json_t *x = comparable_copy(m->object), *nothing = json_object();
+
+	if (m->fate == FATE_APPLIED)
+		return;
+	merge(d, EXIT_FAILED);
+	if (kept)
+		d->kept++;
+	else
+		d->actions[ACTION_PRUNE]++;
+	if (d->list) {
+		add_to_list(d, name, m->namespace, kept ? kept : "prune", NULL);
+		return;
+	}
+	if (kept) {
+		fprintf(d->cli->out, "# %s: %s\n", name, kept);
+		return;
+	}
+	mask_secret(m->resource->kind, x, nothing);
+	print_texts(d, from, x, "/dev/null", NULL);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void print_summary(Diff *d)
+{
+	static const char *const what[] = { "unchanged", "new", "changed", "pruned" };
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT, costs = STRBUF_INIT;
+
+	for (size_t c = _COST_MAX; c-- > COST_LIVE;)
+		if (d->costs[c])
+			strbuf_addf(&costs, "%s%zu %s", costs.len ? ", " : "", d->costs[c],
+				    change_cost_to_string((ChangeCost)c));
+	for (size_t a = ACTION_CREATE; a < _ACTION_MAX; a++)
+		if (d->actions[a])
+			strbuf_addf(&b, "%s%zu %s%s%s%s", b.len ? ", " : "", d->actions[a], what[a],
+				    a == ACTION_UPDATE && costs.len ? " (" : "",
+				    a == ACTION_UPDATE ? strbuf_str(&costs) : "",
+				    a == ACTION_UPDATE && costs.len ? ")" : "");
+	if (d->kept)
+		strbuf_addf(&b, "%s%zu kept", b.len ? ", " : "", d->kept);
+	if (d->actions[ACTION_NONE] && b.len)
+		strbuf_addf(&b, ", %zu unchanged", d->actions[ACTION_NONE]);
+	if (b.len)
+		fprintf(d->cli->out, "# %s\n", strbuf_str(&b));
+}
+
+static void diff_all(Diff *d, Manifests *m)
+{
+	if (d->o->prune.prune) {
+		int code = prune_begin(d->cli, &d->o->prune, m, d->o->force, &d->set);
+
+		if (code != EXIT_OK) {
+			merge(d, code == EXIT_FAILED ? EXIT_TROUBLE : code);
+			return;
+		}
+	}
+	d->cli->hush = true; /* the costs are told below */
+	for (size_t i = 0; i < m->n && d->code != EXIT_UNREACHABLE; i++)
+		diff_one(d, m, &m->items[i]);
+	d->cli->hush = false;
+	for (size_t i = 0; i < d->set.n && d->code != EXIT_UNREACHABLE; i++)
+		diff_member(d, &d->set.members[i]);
+}
+
+static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 {
 	const DiffOptions *o = values;
-	int code, worst = EXIT_OK, one;
-	bool conflict = false;
+	Diff d = { .cli = cli, .o = o };
 	Manifests m;
+	int rc = 0;
 
 	if (!o->files || parsed->args[0])
 		return (int)cli_usage(cli, "diff: -f FILE, -f DIR or -f - is needed, nothing else");
-	code = manifests_load(cli, o->files, &m);
-	exit_code_merge(&code, manifests_resolve(cli, &m));
-	if (code == EXIT_FAILED)
-		code = EXIT_TROUBLE;
-	for (size_t i = 0; code == EXIT_OK && i < m.n; i++) {
-		one = diff_one(cli, &m, &m.items[i], o->force, &conflict);
-		/* An error outweighs a difference. */
-		if (one > worst || worst == EXIT_FAILED)
-			worst = one > EXIT_FAILED || worst == EXIT_OK ? one : worst;
-		if (one == EXIT_UNREACHABLE)
-			break;
-	}
-	if (conflict)
+	if (o->output && !streq(o->output, "json"))
+		return (int)cli_usage(cli, "diff: -o json is the only one");
+	if (prune_options_check(cli, &o->prune) != EXIT_OK)
+		return EXIT_USAGE;
+	d.list = o->output ? json_array() : NULL;
+	d.code = manifests_load(cli, o->files, &m);
+	exit_code_merge(&d.code, manifests_resolve(cli, &m));
+	if (d.code == EXIT_FAILED)
+		d.code = EXIT_TROUBLE;
+	if (d.code == EXIT_OK)
+		diff_all(&d, &m);
+	if (d.conflict)
 		print_conflict_hint(cli);
+	if (d.list)
+		rc = output_tree(cli, OUTPUT_JSON, NULL, d.list, err);
+	else
+		print_summary(&d);
+	json_decref(d.list);
+	applyset_done(&d.set);
 	manifests_done(&m);
-	return code != EXIT_OK ? code : worst;
+	return rc < 0 ? rc : d.code;
 }
 
 const Verb verb_diff = {
 	.name = "diff",
 	.synopsis = "-f FILE|DIR|- [-f …]",
-	.summary = "show what apply would change",
-	.details = "Exits 0 if nothing differs, 1 if something does, more if it could not be found "
-		   "out.\n"
-		   "Lines with # say which changes wait for the guest's restart.\n",
+	.summary = "show what apply would change, and what it costs",
+	.details =
+		"Exits 0 if nothing differs, 1 if something does, more if it could not be found "
+		"out.\n"
+		"Lines with # say what each change costs a guest: none, live, restart, recreate, "
+		"or\n"
+		"blocked. With --prune, what would be deleted is shown too.\n",
 	.options = options,
 	.options_size = sizeof(DiffOptions),
 	.completes = "",

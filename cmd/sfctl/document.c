@@ -135,23 +135,24 @@ static bool defined_here(const Manifests *m, const Resource *r)
 	return false;
 }
 
-static int order_of_kind(const Document *d)
+int document_kind_order(const char *kind)
 {
 	static const struct {
 		const char *kind;
 		int order;
 	} kinds[] = {
 		{"Namespace",                 0},
+                { "ResourceQuota",            1},
                 { "CustomResourceDefinition", 1},
 		{ "Secret",                   2},
                 { "ConfigMap",                2},
-		{ "Network",                  3},
-                { "Image",                    4},
-		{ "Instance",                 5},
+                { "Network",                  3},
+		{ "Image",                    4},
+                { "Instance",                 5},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (streq(kinds[i].kind, d->kind))
+		if (streq(kinds[i].kind, kind))
 			return kinds[i].order;
 	return 6;
 }
@@ -159,7 +160,7 @@ static int order_of_kind(const Document *d)
 static int compare_documents(const void *a, const void *b)
 {
 	const Document *x = a, *y = b;
-	int ox = order_of_kind(x), oy = order_of_kind(y);
+	int ox = document_kind_order(x->kind), oy = document_kind_order(y->kind);
 
 	if (ox != oy)
 		return ox - oy;

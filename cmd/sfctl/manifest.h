@@ -39,6 +39,8 @@ void manifests_done(Manifests *m);
 int manifests_load(Cli *cli, char *const *paths, Manifests *ret);
 /* Finds each document's kind and namespace and sorts for apply. Prints errors, as above. */
 int manifests_resolve(Cli *cli, Manifests *m);
+/* Where a kind stands in the order of apply: what others use comes first. */
+int document_kind_order(const char *kind);
 /*
  * What the documents of these files name, in the order of apply, or reversed: users before what
  * they use. Prints errors; the exit code.

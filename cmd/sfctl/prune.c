@@ -104,8 +104,8 @@ static int spare_networks(ApplySet *s, Error *err)
 				continue;
 			m->fate = FATE_IN_USE;
 			free(m->user);
-			m->user = resource_object_name(
-				r, json_string_at(instance, "metadata.name"));
+			m->user =
+				resource_object_name(r, json_string_at(instance, "metadata.name"));
 			break;
 		}
 	}
@@ -129,7 +129,26 @@ static int check_cap(const ApplySet *s, const PruneOptions *o, Error *err)
 			 n, s->n, (long long)o->max_percent);
 }
 
-int prune_plan(ApplySet *s, const PruneOptions *o, Error *err)
+static int compare_members(const void *a, const void *b)
+{
+	const Member *x = a, *y = b;
+	int d = document_kind_order(y->resource->kind) - document_kind_order(x->resource->kind);
+
+	if (d)
+		return d;
+	d = strcmp(x->resource->plural, y->resource->plural);
+	if (!d)
+		d = strcmp(x->namespace ? x->namespace : "", y->namespace ? y->namespace : "");
+	return d ? d : strcmp(x->name, y->name);
+}
+
+static void sort_members(ApplySet *s)
+{
+	if (s->n)
+		qsort(s->members, s->n, sizeof(*s->members), compare_members);
+}
+
+static int plan(ApplySet *s, const PruneOptions *o, Error *err)
 {
 	int rc;
 
@@ -139,8 +158,36 @@ int prune_plan(ApplySet *s, const PruneOptions *o, Error *err)
 	if (rc == 0)
 		rc = check_cap(s, o, err);
 	if (rc == 0)
-		prune_sort(s);
+		sort_members(s);
 	return rc;
+}
+
+int prune_options_check(Cli *cli, const PruneOptions *o)
+{
+	if (o->prune && !o->applyset)
+		return (int)cli_usage(cli, "--prune needs --applyset NAME: what belongs together");
+	if (!o->prune && (o->applyset || o->data))
+		return (int)cli_usage(cli, "--applyset and --prune-data are for --prune");
+	if (o->max_percent < 0 || o->max_percent > 100)
+		return (int)cli_usage(cli, "--prune-max-percent: a number from 0 to 100");
+	return EXIT_OK;
+}
+
+int prune_begin(Cli *cli, const PruneOptions *o, Manifests *m, bool take_over, ApplySet *ret)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc = applyset_open(cli, o->applyset, ret, &err);
+
+	if (rc == 0) {
+		int code = applyset_join(ret, m, take_over);
+
+		if (code != EXIT_OK)
+			return code;
+		rc = applyset_list(ret, m, &err);
+	}
+	if (rc == 0)
+		rc = plan(ret, o, &err);
+	return rc == 0 ? EXIT_OK : (int)cli_report(cli, rc, &err);
 }
 
 char *prune_kept_because(const Member *m)
@@ -165,33 +212,14 @@ bool prune_was_held_back(const ApplySet *s)
 	return false;
 }
 
-static int compare_members(const void *a, const void *b)
-{
-	const Member *x = a, *y = b;
-	int d = document_kind_order(y->resource->kind) - document_kind_order(x->resource->kind);
-
-	if (d)
-		return d;
-	d = strcmp(x->resource->plural, y->resource->plural);
-	if (!d)
-		d = strcmp(x->namespace ? x->namespace : "", y->namespace ? y->namespace : "");
-	return d ? d : strcmp(x->name, y->name);
-}
-
-void prune_sort(ApplySet *s)
-{
-	if (s->n)
-		qsort(s->members, s->n, sizeof(*s->members), compare_members);
-}
-
 /* ---- doing it ---- */
 
-static void say(const ApplySet *s, const Member *m, const char *what)
+static void say(FILE *to, const Member *m, const char *what, bool dry_run)
 {
 	_cleanup_(xfreep) char *name = resource_object_name(m->resource, m->name);
 
-	fprintf(s->cli->out, "%s %s\n", name, what);
-	fflush(s->cli->out);
+	fprintf(to, "%s %s%s\n", name, what, dry_run ? " (server dry run)" : "");
+	fflush(to);
 }
 
 /* Only the very object that was looked at: one made anew meanwhile is nobody's to prune. */
@@ -201,9 +229,9 @@ static int delete_member(const ApplySet *s, const Member *m, Error *err)
 	json_t *body = json_pack("{s:s, s:s, s:s, s:{s:s}}", "kind", "DeleteOptions", "apiVersion",
 				 "v1", "propagationPolicy", "Background", "preconditions", "uid",
 				 json_string_at(m->object, "metadata.uid"));
-	int rc = cli_call(s->cli,
-			  &(ClientRequest){ .method = "DELETE", .path = path, .body = body }, NULL,
-			  err);
+	int rc =
+		cli_call(s->cli, &(ClientRequest){ .method = "DELETE", .path = path, .body = body },
+			 NULL, err);
 
 	json_decref(body);
 	return rc == -ERR_NOT_FOUND ? error_ignore(err) : rc;
@@ -234,7 +262,7 @@ static int wait_gone(const ApplySet *s, usec_t deadline)
 	return code;
 }
 
-int prune_run(ApplySet *s, bool wait, usec_t deadline)
+int prune_run(ApplySet *s, FILE *to, bool dry_run, bool wait, usec_t deadline)
 {
 	int code = EXIT_OK;
 
@@ -245,16 +273,16 @@ int prune_run(ApplySet *s, bool wait, usec_t deadline)
 		int rc;
 
 		if (kept)
-			say(s, m, kept);
+			say(to, m, kept, dry_run);
 		if (m->fate != FATE_PRUNED)
 			continue;
-		rc = delete_member(s, m, &err);
+		rc = dry_run ? 0 : delete_member(s, m, &err);
 		if (rc < 0)
 			exit_code_merge(&code, (int)cli_report(s->cli, rc, &err));
 		else
-			say(s, m, "pruned");
+			say(to, m, "pruned", dry_run);
 		if (rc == -ERR_UNAVAILABLE)
 			return code;
 	}
-	return code == EXIT_OK && wait ? wait_gone(s, deadline) : code;
+	return code == EXIT_OK && wait && !dry_run ? wait_gone(s, deadline) : code;
 }

@@ -322,6 +322,21 @@ int cli_resource_by_kind(Cli *cli, const char *api_version, const char *kind, co
 	return *ret ? 0 : unknown_kind(cli, api_version, kind, err);
 }
 
+const Resource *cli_resource_by_group_kind(const Cli *cli, const char *word)
+{
+	size_t n = strcspn(word, ".");
+	const char *group = word[n] ? word + n + 1 : "";
+
+	for (size_t i = 0; i < cli->n_resources; i++) {
+		const Resource *r = cli->resources[i];
+
+		if (streq(r->group, group) && strlen(r->kind) == n &&
+		    strncmp(r->kind, word, n) == 0)
+			return r;
+	}
+	return NULL;
+}
+
 int cli_kind_schema(Cli *cli, const Resource *r, Kind **ret, Error *err)
 {
 	_cleanup_(xfreep) char *full = NULL, *path = NULL;

@@ -83,6 +83,7 @@ struct Cli {
 	size_t n_resources, cap_resources;
 	size_t n_compiled; /* the first of them: from `kinds` */
 	bool discovered;   /* the server has been asked */
+	bool hush;         /* the server's warnings are not printed: they will come again */
 };
 
 /* ---- cli.c ---- */
@@ -114,6 +115,8 @@ ExitCode cli_usage(Cli *cli, const char *fmt, ...) _printf_(2, 3);
 int cli_resource_by_word(Cli *cli, const char *word, const Resource **ret, Error *err);
 int cli_resource_by_kind(Cli *cli, const char *api_version, const char *kind, const Resource **ret,
 			 Error *err);
+/* By "Instance.shakenfist.io" or "Secret"; NULL if none is known (see cli_discover()). */
+const Resource *cli_resource_by_group_kind(const Cli *cli, const char *word);
 /* Asks the server once which kinds it serves. */
 int cli_discover(Cli *cli, Error *err);
 /* Forgets what the server said: after a CustomResourceDefinition was applied. */

@@ -149,10 +149,11 @@ escapes() { LC_ALL=C grep -q $'\e' <<<"$1"; }
 	code 1 sfctl diff -f "$(spec 's/128Mi/192Mi/; s/Seconds: 20/Seconds: 30/')"
 	has "$output" '^-  memory: 128Mi$'
 	has "$output" '^\+  memory: 192Mi$'
-	has "$output" '^# spec.memory: takes effect when the guest restarts$'
-	not grep -q '^# spec.terminationGrace' <<<"$output"
+	has "$output" "^# spec.memory: .*: restart "
+	has "$output" '^# spec.terminationGracePeriodSeconds: 20 -> 30: live$'
 	code 0 sfctl apply --dry-run=server -f "$(spec 's/128Mi/192Mi/')"
-	same line 'instance.shakenfist.io/web configured (server dry run)' "$output"
+	has "$output" '^instance.shakenfist.io/web configured \(server dry run\)$'
+	has "$output" '^warning: spec.memory: takes effect when the guest restarts'
 	code 0 sfctl apply --dry-run=server -f - <<-END
 		{apiVersion: v1, kind: ConfigMap, metadata: {name: never}, data: {a: b}}
 	END
