@@ -14,8 +14,26 @@ static const Option global_options[] = {
 	OPTION('n', "namespace", STRING, GlobalOptions, namespace, "NAME",
 	       "the namespace to work in; else $SFD_NAMESPACE, else default",
 	       .choices = "@namespace"),
-	OPTION(0, "server", STRING, GlobalOptions, server, "ADDRESS",
-	       "unix:PATH or http://ADDRESS:PORT; else $SFD_SERVER, else " DEFAULT_SERVER),
+	OPTION(0, "server", STRING, GlobalOptions, endpoint.server, "ADDRESS",
+	       "unix:PATH, https://HOST:PORT; else $SFD_SERVER, $KUBECONFIG, " DEFAULT_SERVER),
+	OPTION(0, "kubeconfig", STRING, GlobalOptions, endpoint.kubeconfig, "FILE",
+	       "server, CA and credentials as kubectl has them", .choices = "@file"),
+	OPTION(0, "context", STRING, GlobalOptions, endpoint.context, "NAME",
+	       "of the kubeconfig; else its current one"),
+	OPTION(0, "token", STRING, GlobalOptions, endpoint.token, "TOKEN",
+	       "bearer token; better in $SFD_TOKEN or a file, where others cannot see it"),
+	OPTION(0, "token-file", STRING, GlobalOptions, endpoint.token_file, "FILE",
+	       "file with the bearer token", .choices = "@file"),
+	OPTION(0, "certificate-authority", STRING, GlobalOptions, endpoint.certificate_authority,
+	       "FILE", "the CA that signs the server's certificate", .choices = "@file"),
+	OPTION(0, "client-certificate", STRING, GlobalOptions, endpoint.client_certificate, "FILE",
+	       "client certificate", .choices = "@file"),
+	OPTION(0, "client-key", STRING, GlobalOptions, endpoint.client_key, "FILE",
+	       "its private key", .choices = "@file"),
+	OPTION(0, "tls-server-name", STRING, GlobalOptions, endpoint.tls_server_name, "NAME",
+	       "the name that the server's certificate must have"),
+	OPTION(0, "insecure-skip-tls-verify", FLAG, GlobalOptions, endpoint.insecure, NULL,
+	       "talk to whoever answers"),
 	OPTION(0, "request-timeout", DURATION, GlobalOptions, request_timeout, "DURATION",
 	       "how long one request may take", .preset = "60s"),
 	OPTION('v', "verbose", FLAG, GlobalOptions, verbose, NULL,
@@ -56,6 +74,7 @@ void cli_done(Cli *cli)
 	free(cli->resources);
 	kind_registry_free(cli->kinds);
 	client_free(cli->client);
+	endpoint_done(&cli->endpoint);
 	options_done(global_options, &cli->global);
 }
 
@@ -66,17 +85,37 @@ usec_t cli_request_timeout(const Cli *cli)
 	return cli->global.request_timeout > 0 ? (usec_t)cli->global.request_timeout : 0;
 }
 
+/* Others of this host see our command line for as long as we run. */
+static void hide_token(EndpointOptions *o)
+{
+	if (o->token)
+		memset((char *)o->token, 'x', strlen(o->token));
+	o->token = NULL;
+}
+
+int cli_endpoint(Cli *cli, Error *err)
+{
+	int rc = 0;
+
+	if (cli->endpoint.server)
+		return 0;
+	rc = endpoint_resolve(&cli->global.endpoint, &cli->endpoint, err);
+	hide_token(&cli->global.endpoint);
+	if (rc == 0 && !cli->global.namespace && str_is_empty(getenv("SFD_NAMESPACE")) &&
+	    cli->endpoint.namespace)
+		cli->namespace = cli->endpoint.namespace;
+	return rc;
+}
+
 int cli_client(Cli *cli, Client **ret, Error *err)
 {
-	int rc;
+	int rc = cli_endpoint(cli, err);
 
-	if (!cli->client) {
-		rc = client_new(cli->server, &cli->client, err);
-		if (rc < 0)
-			return rc;
-	}
-	*ret = cli->client;
-	return 0;
+	if (rc == 0 && !cli->client)
+		rc = client_new_with(&cli->endpoint.client, &cli->client, err);
+	if (rc == 0)
+		*ret = cli->client;
+	return rc;
 }
 
 int cli_call(Cli *cli, const ClientRequest *request, json_t **ret, Error *err)
@@ -200,6 +239,12 @@ ExitCode cli_report(Cli *cli, int rc, Error *err)
 	}
 	if (unreachable)
 		print_hint(cli, os_errno);
+	if (cli->client && client_http_code(cli->client) == 401)
+		fputs("  What was shown to sfd is no certificate or token of its own, or it has "
+		      "expired or was revoked.\n"
+		      "  On its host:  sudo sfctl kubeconfig --user NAME\n"
+		      "  Here:         sfctl --kubeconfig FILE …, or set KUBECONFIG\n",
+		      cli->err);
 	error_done(err);
 	return exit_code_from_error(rc);
 }
@@ -296,11 +341,8 @@ static int leading_options(Cli *cli, char *const *words, size_t *ret_n, bool *re
 
 static void cli_settle(Cli *cli)
 {
-	const char *server = getenv("SFD_SERVER"), *namespace = getenv("SFD_NAMESPACE");
+	const char *namespace = getenv("SFD_NAMESPACE");
 
-	cli->server = cli->global.server      ? cli->global.server
-		      : !str_is_empty(server) ? server
-					      : DEFAULT_SERVER;
 	cli->namespace = cli->global.namespace      ? cli->global.namespace
 			 : !str_is_empty(namespace) ? namespace
 						    : "default";
@@ -327,10 +369,12 @@ static int run_verb(Cli *cli, const Verb *v, char *const *words)
 		print_verb_help(v, cli->out);
 		rc = EXIT_OK;
 	} else {
-		rc = name_check(cli->namespace, &err);
-		if (rc < 0)
-			error_wrap(&err, "namespace");
-		else
+		/* The namespace may be the context's; what is wrong there, verbs that need no
+		 * server do not mind. */
+		rc = v->offline ? 0 : cli_endpoint(cli, &err);
+		if (rc == 0)
+			rc = error_wrap_rc(&err, name_check(cli->namespace, &err), "namespace");
+		if (rc == 0)
 			rc = v->run(cli, values, &parsed, &err);
 	}
 	options_done(v->options, values);

@@ -72,6 +72,7 @@ const Verb verb_completion = {
 	.details = "  source <(sfctl completion bash)      in ~/.bashrc\n"
 		   "  source <(sfctl completion zsh)       in ~/.zshrc\n",
 	.completes = "shell",
+	.offline = true,
 	.run = run,
 };
 
@@ -103,6 +104,29 @@ static bool takes_value(const Option *o)
 	return o->type != OPTION_FLAG && o->type != OPTION_BOOL && !o->implied;
 }
 
+/* Where names are asked for decides what is offered. */
+static void take_value(Completion *c, const char *option, size_t n, const char *value)
+{
+	GlobalOptions *global = &c->cli->global;
+	const struct {
+		const char *name;
+		const char **slot;
+	} known[] = {
+		{"namespace",              &global->namespace                     },
+		{ "server",                &global->endpoint.server               },
+		{ "kubeconfig",            &global->endpoint.kubeconfig           },
+		{ "context",               &global->endpoint.context              },
+		{ "token-file",            &global->endpoint.token_file           },
+		{ "certificate-authority", &global->endpoint.certificate_authority},
+		{ "client-certificate",    &global->endpoint.client_certificate   },
+		{ "client-key",            &global->endpoint.client_key           },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strlen(known[i].name) == n && memcmp(known[i].name, option, n) == 0)
+			*known[i].slot = value;
+}
+
 /* Walks over what stands before the cursor. */
 static void read_line(Completion *c, char *const *words)
 {
@@ -110,19 +134,14 @@ static void read_line(Completion *c, char *const *words)
 		const char *w = *words;
 
 		if (c->awaiting) {
-			if (streq(c->awaiting->name, "namespace"))
-				c->cli->global.namespace = w;
-			if (streq(c->awaiting->name, "server"))
-				c->cli->global.server = w;
+			take_value(c, c->awaiting->name, strlen(c->awaiting->name), w);
 			c->awaiting = NULL;
 		} else if (*w == '-') {
 			const Option *o = find_option(c, w);
 
 			c->awaiting = o && takes_value(o) ? o : NULL;
-			if (str_has_prefix(w, "--namespace="))
-				c->cli->global.namespace = strchr(w, '=') + 1;
-			if (str_has_prefix(w, "--server="))
-				c->cli->global.server = strchr(w, '=') + 1;
+			if (str_has_prefix(w, "--") && strchr(w, '='))
+				take_value(c, w + 2, strcspn(w + 2, "="), strchr(w, '=') + 1);
 		} else if (!c->verb) {
 			c->verb = cli_find_verb(c->cli, w);
 		} else {
@@ -209,8 +228,6 @@ static int run_complete(Cli *cli, const void *values _unused_, const Parsed *par
 	cli->global.request_timeout = (int64_t)USEC_PER_SEC;
 	if (cli->global.namespace)
 		cli->namespace = cli->global.namespace;
-	if (cli->global.server)
-		cli->server = cli->global.server;
 	equals = str_has_prefix(c.word, "--") ? strchr(c.word, '=') : NULL;
 	if (equals) {
 		_cleanup_(xfreep) char *name = xstrndup(c.word, (size_t)(equals - c.word));
@@ -236,5 +253,6 @@ const Verb verb_complete = {
 	.name = "__complete",
 	.synopsis = "-- WORD...",
 	.completes = "",
+	.offline = true,
 	.run = run_complete,
 };

@@ -98,7 +98,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	if (o->server && str_has_prefix(o->server, "https://"))
 		wish.server = o->server;
 	else if (o->server)
-		cli->server = o->server;
+		cli->global.endpoint.server = o->server;
 	if (!o->user) {
 		rc = ask_who(cli, o, &user, &groups, err);
 		wish.user = user;
@@ -119,6 +119,7 @@ const Verb verb_kubeconfig = {
 		"are made here and never reach it. sfctl certificates lists and revokes them.\n",
 	.options = options,
 	.options_size = sizeof(KubeconfigOptions),
+	.offline = true, /* until it is known which --server was meant */
 	.completes = "",
 	.run = run,
 };

@@ -36,7 +36,7 @@ typedef struct Forward {
 	int listen_fd;
 	char *path; /* of the upgrade */
 	unsigned remote;
-	const char *server;
+	const ClientOptions *server;
 	FILE *err;
 } Forward;
 
@@ -87,7 +87,7 @@ static void *serve_connection(void *arg)
 	Context ctx = CONTEXT_BACKGROUND;
 	int rc;
 
-	rc = client_new(c->forward->server, &client, &err);
+	rc = client_new_with(c->forward->server, &client, &err);
 	if (rc == 0)
 		rc = client_upgrade(client, &ctx, c->forward->path, "sfd-stream", &remote, &err);
 	if (rc == 0)
@@ -190,7 +190,7 @@ static int start_forward(Cli *cli, const ForwardOptions *o, const Resource *r, c
 	if (rc < 0)
 		return rc;
 	f->path = forward_path(cli, r, name, f->remote, o->interface);
-	f->server = cli->server;
+	f->server = &cli->endpoint.client;
 	f->err = cli->err;
 	fprintf(cli->out, "forwarding %s:%u to %s port %u\n", o->address, bound, name, f->remote);
 	fflush(cli->out);

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "client/client.h"
+#include "endpoint.h"
 #include "options.h"
 
 /* Part of the interface: documented in sfctl(1), never renumbered. */
@@ -57,13 +58,14 @@ typedef struct Verb {
 	const Option *options;
 	size_t options_size;   /* of the struct that `options` fills */
 	const char *completes; /* of its arguments: "kind", "kind name", "instance", "field", "" */
+	bool offline;          /* needs no server */
 	/* Returns an ExitCode, or a negative ErrorCode with *err to be printed. */
 	int (*run)(Cli *cli, const void *options, const Parsed *parsed, Error *err);
 } Verb;
 
 typedef struct GlobalOptions {
 	const char *namespace;
-	const char *server;
+	EndpointOptions endpoint;
 	int64_t request_timeout;
 	bool verbose;
 } GlobalOptions;
@@ -73,7 +75,7 @@ struct Cli {
 	bool color;    /* cli->out is a terminal that wants colours */
 	bool terminal; /* cli->err is a terminal: progress may be drawn */
 	GlobalOptions global;
-	const char *server;    /* by option, environment or default */
+	Endpoint endpoint; /* by option, kubeconfig, environment or default; see cli_endpoint() */
 	const char *namespace; /* likewise */
 	const Verb *const *verbs;
 	const Option *global_options;
@@ -95,6 +97,8 @@ void cli_done(Cli *cli);
 int cli_main(Cli *cli, const Verb *const *verbs, int argc, char *const *argv);
 const Verb *cli_find_verb(const Cli *cli, const char *name);
 
+/* Finds out which server is meant, and by which namespace; once. */
+int cli_endpoint(Cli *cli, Error *err);
 int cli_client(Cli *cli, Client **ret, Error *err);
 /* One call; the server's warnings are printed. *ret (may be NULL) is the caller's. */
 int cli_call(Cli *cli, const ClientRequest *request, json_t **ret, Error *err);

@@ -45,6 +45,35 @@ static void add_quoted(StrBuf *out, const char *word)
 	strbuf_addc(out, '\'');
 }
 
+/* How we reach sfd, the proxy reaches it, by the same options and the same environment; a token
+ * goes by the latter, where not everybody sees it. */
+static void add_endpoint(Cli *cli, StrBuf *out)
+{
+	const EndpointOptions *o = &cli->global.endpoint;
+	const struct {
+		const char *option, *value;
+	} same[] = {
+		{"--server",                 o->server               },
+		{ "--kubeconfig",            o->kubeconfig           },
+		{ "--context",               o->context              },
+		{ "--token-file",            o->token_file           },
+		{ "--certificate-authority", o->certificate_authority},
+		{ "--client-certificate",    o->client_certificate   },
+		{ "--client-key",            o->client_key           },
+		{ "--tls-server-name",       o->tls_server_name      },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+		if (same[i].value) {
+			add_quoted(out, same[i].option);
+			add_quoted(out, same[i].value);
+		}
+	if (o->insecure)
+		add_quoted(out, "--insecure-skip-tls-verify");
+	if (cli->endpoint.token && !o->token_file)
+		setenv("SFD_TOKEN", cli->endpoint.token, 1);
+}
+
 static void make_proxy(Cli *cli, const SshOptions *o, const char *name, StrBuf *out)
 {
 	char self[PATH_MAX], port[32];
@@ -54,8 +83,7 @@ static void make_proxy(Cli *cli, const SshOptions *o, const char *name, StrBuf *
 	snprintf(port, sizeof(port), "%lld", (long long)o->port);
 	strbuf_adds(out, "ProxyCommand="); /* ssh puts "exec" before it */
 	add_quoted(out, self);
-	add_quoted(out, "--server");
-	add_quoted(out, cli->server);
+	add_endpoint(cli, out);
 	add_quoted(out, "--namespace");
 	add_quoted(out, cli->namespace);
 	add_quoted(out, "port-forward");

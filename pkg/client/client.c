@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "client/internal.h"
+#include "pki/pki.h"
 
 #define CLIENT_TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
 
@@ -42,37 +43,37 @@ static const char *after_prefix(const char *s, const char *prefix)
 	return str_has_prefix(s, prefix) ? s + strlen(prefix) : NULL;
 }
 
-/* "127.0.0.1:8080", "[::1]:8080", "localhost:8080/" */
-static int parse_host_port(Client *c, const char *s, Error *err)
+/* "127.0.0.1:8080", "[::1]:8080", "localhost:8080/"; without a port where there is a usual one. */
+static int parse_host_port(Client *c, const char *s, const char *usual, Error *err)
 {
-	const char *host = s, *end, *port;
-	size_t n, digits;
+	bool bracket = *s == '[';
+	const char *host = s + bracket, *end = bracket ? strchr(s, ']') : s + strcspn(s, ":/");
+	const char *port = usual, *rest;
+	size_t n, digits = usual ? strlen(usual) : 0;
 
-	if (*s == '[') {
-		host = s + 1;
-		end = strchr(s, ']');
-		if (!end || end[1] != ':')
-			goto bad;
-		port = end + 2;
-	} else {
-		end = strchr(s, ':');
-		if (!end)
-			goto bad;
-		port = end + 1;
-	}
+	if (!end)
+		goto bad;
 	n = (size_t)(end - host);
-	digits = strspn(port, "0123456789");
-	if (!n || !digits || digits > 5 || (port[digits] && !streq(port + digits, "/")))
+	rest = end + bracket;
+	if (*rest == ':') {
+		port = rest + 1;
+		digits = strspn(port, "0123456789");
+		rest = port + digits;
+	}
+	if (!n || !digits || digits > 5 || (*rest && !streq(rest, "/")))
 		goto bad;
 	if (strcspn(host, "@/?# \t\r\n") < n)
 		goto bad;
 	c->host = xstrndup(host, n);
 	c->port = xstrndup(port, digits);
-	c->base = xasprintf(*s == '[' ? "http://[%s]:%s" : "http://%s:%s", c->host, c->port);
+	c->base = xasprintf(bracket ? "%s://[%s]:%s" : "%s://%s:%s", c->tls ? "https" : "http",
+			    c->host, c->port);
 	return 0;
 bad:
 	return error_set(err, ERR_INVALID,
-			 "server '%s': expected unix:/PATH or http://ADDRESS:PORT", c->server);
+			 "server '%s': expected unix:/PATH, https://HOST:PORT or "
+			 "http://ADDRESS:PORT",
+			 c->server);
 }
 
 static int parse_server(Client *c, Error *err)
@@ -92,25 +93,27 @@ static int parse_server(Client *c, Error *err)
 		c->base = xstrdup("http://localhost");
 		return 0;
 	}
-	if (str_has_prefix(c->server, "https:"))
-		return error_set(err, ERR_UNSUPPORTED,
-				 "server '%s': sfd speaks plain HTTP, on a Unix socket or on "
-				 "loopback",
-				 c->server);
+	rest = after_prefix(c->server, "https://");
+	c->tls = rest != NULL;
+	if (rest)
+		return parse_host_port(c, rest, "443", err);
 	rest = after_prefix(c->server, "http://");
 	if (!rest)
 		rest = after_prefix(c->server, "tcp:");
-	return parse_host_port(c, rest ? rest : "", err);
+	return parse_host_port(c, rest ? rest : "", NULL, err);
 }
 
-int client_new(const char *server, Client **ret, Error *err)
+int client_new_with(const ClientOptions *options, Client **ret, Error *err)
 {
 	_cleanup_(client_freep) Client *c = xnew0(Client, 1);
 	int rc;
 
 	pthread_once(&curl_once, curl_start);
-	c->server = xstrdup(server);
+	c->ca_fd = c->certificate_fd = c->key_fd = -1;
+	c->server = xstrdup(options->server);
 	rc = parse_server(c, err);
+	if (rc == 0)
+		rc = client_secure(c, options, err);
 	if (rc < 0)
 		return rc;
 	c->curl = curl_easy_init();
@@ -120,12 +123,18 @@ int client_new(const char *server, Client **ret, Error *err)
 	return 0;
 }
 
+int client_new(const char *server, Client **ret, Error *err)
+{
+	return client_new_with(&(ClientOptions){ .server = server }, ret, err);
+}
+
 Client *client_free(Client *c)
 {
 	if (!c)
 		return NULL;
 	client_reset(c);
 	curl_easy_cleanup(c->curl);
+	client_secure_done(c);
 	free(c->server);
 	free(c->unix_path);
 	free(c->host);
@@ -254,8 +263,7 @@ static void transfer_setup(Transfer *t, const ClientRequest *r, const char *url,
 	curl_easy_setopt(h, CURLOPT_URL, url);
 	if (c->unix_path)
 		curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->unix_path);
-	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http");
-	curl_easy_setopt(h, CURLOPT_NOPROXY, "*");
+	client_secure_setup(c, h);
 	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
@@ -289,9 +297,8 @@ static struct curl_slist *header_add(struct curl_slist *list, const char *name, 
 	return longer;
 }
 
-static int transfer_error(Transfer *t, CURLcode code, Error *err)
+int client_curl_error(Client *c, CURL *h, CURLcode code, Error *err)
 {
-	Client *c = t->client;
 	const char *text = *c->curl_error ? c->curl_error : curl_easy_strerror(code);
 	long os_errno = 0;
 	int rc;
@@ -299,7 +306,7 @@ static int transfer_error(Transfer *t, CURLcode code, Error *err)
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_COULDNT_RESOLVE_HOST:
-		curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_errno);
+		curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_errno);
 		if (!os_errno)
 			return error_set(err, ERR_UNAVAILABLE, "cannot reach sfd at %s: %s",
 					 c->server, text);
@@ -310,6 +317,8 @@ static int transfer_error(Transfer *t, CURLcode code, Error *err)
 		return rc;
 	case CURLE_OPERATION_TIMEDOUT:
 		return error_set(err, ERR_TIMEOUT, "sfd at %s does not answer in time", c->server);
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return client_explain_tls(c, text, err);
 	case CURLE_URL_MALFORMAT:
 		return error_set(err, ERR_INVALID, "server '%s': %s", c->server, text);
 	case CURLE_WRITE_ERROR:
@@ -339,6 +348,11 @@ static int transfer_run(Transfer *t, const ClientRequest *r, usec_t timeout, Err
 	}
 	headers = header_add(headers, "Accept", r->accept ? r->accept : "application/json");
 	headers = header_add(headers, "User-Agent", "sfctl/" SF_VERSION);
+	if (c->token) {
+		_cleanup_(pki_secret_freep) char *bearer = xasprintf("Bearer %s", c->token);
+
+		headers = header_add(headers, "Authorization", bearer);
+	}
 	headers = header_add(headers, "Expect", ""); /* no pause before a large body */
 	headers = header_add(headers, "Content-Type",
 			     !body             ? ""
@@ -358,7 +372,7 @@ static int transfer_run(Transfer *t, const ClientRequest *r, usec_t timeout, Err
 	if (code == CURLE_OPERATION_TIMEDOUT && t->ctx && context_check(t->ctx, err) < 0)
 		return -(int)(err ? err->code : ERR_TIMEOUT);
 	if (code != CURLE_OK)
-		return transfer_error(t, code, err);
+		return client_curl_error(c, c->curl, code, err);
 	if (c->http_code >= 400)
 		return client_fail(c, c->http_code, strbuf_str(&t->body), t->body.len, err);
 	return 0;

@@ -14,7 +14,20 @@
 
 typedef struct Client Client;
 
-/* server: "unix:/run/sfd/sfd.sock", "http://127.0.0.1:PORT". */
+typedef struct ClientOptions {
+	const char *server; /* "unix:/run/sfd/sfd.sock", "https://HOST[:PORT]",
+			       "http://127.0.0.1:PORT" */
+	/* The rest is for https; PEM texts. */
+	const char *ca; /* who signs the server's certificate; NULL = the system's CAs */
+	const char *certificate, *key;
+	const char *token;
+	const char *server_name; /* that its certificate must have; NULL = the host of `server` */
+	bool insecure;           /* talk to anybody */
+} ClientOptions;
+
+/* Everything is copied. A certificate that has expired, or is not for the key, is an error here. */
+int client_new_with(const ClientOptions *options, Client **ret, Error *err);
+/* The same without anything to show. */
 int client_new(const char *server, Client **ret, Error *err);
 Client *client_free(Client *c);
 DEFINE_CLEANUP(Client *, client_free)
@@ -48,7 +61,8 @@ int client_stream(Client *c, Context *ctx, const char *path, ClientDataFn fn, vo
 		  Error *err);
 /*
  * An upgraded connection ("Connection: Upgrade, Upgrade: websocket" or our raw "sfd-stream"):
- * returns the socket after 101. Caller closes.
+ * returns the socket after 101. Caller closes. Over TLS it is our end of a pair, whose other end a
+ * thread of its own encrypts and decrypts until either side closes.
  */
 int client_upgrade(Client *c, Context *ctx, const char *path, const char *protocol, int *ret_fd,
 		   Error *err);

@@ -22,7 +22,12 @@ struct Client {
 	char *unix_path; /* NULL = TCP */
 	char *host;      /* of TCP, without brackets */
 	char *port;
-	char *base; /* "http://localhost" or "http://127.0.0.1:8080" */
+	char *base; /* "http://localhost", "http://127.0.0.1:8080", "https://…" */
+	bool tls, insecure;
+	char *ca, *certificate, *key, *token; /* PEM texts and the token, as given */
+	char *tls_name;                       /* to be verified instead of the host */
+	int ca_fd, certificate_fd, key_fd;    /* the same as files in memory: see secure.c */
+	struct curl_slist *connect_to;        /* where tls_name really is */
 	CURL *curl;
 	json_t *status;
 	long http_code;
@@ -30,6 +35,22 @@ struct Client {
 	char curl_error[CURL_ERROR_SIZE];
 };
 
+/* ---- secure.c ---- */
+
+/* After the server's address is known: what is shown to it, and what it must show. */
+int client_secure(Client *c, const ClientOptions *o, Error *err);
+void client_secure_done(Client *c);
+/* On a handle that was reset. */
+void client_secure_setup(Client *c, CURL *h);
+/* What went wrong between us and the server's certificate, in words. Connects once more. */
+int client_explain_tls(Client *c, const char *text, Error *err);
+/* ---- tunnel.c ---- */
+
+/* A connection through TLS as a socket: plain bytes in and out. */
+int client_tunnel(Client *c, Context *ctx, Error *err);
+
+/* The failure of a transfer on h, in words. */
+int client_curl_error(Client *c, CURL *h, CURLcode code, Error *err);
 /* Forgets what the last call left behind. */
 void client_reset(Client *c);
 /*

@@ -216,7 +216,9 @@ int client_upgrade(Client *c, Context *ctx, const char *path, const char *protoc
 	int rc, flags;
 
 	client_reset(c);
-	fd = c->unix_path ? connect_unix(c, &limited, err) : connect_tcp(c, &limited, err);
+	fd = c->tls         ? client_tunnel(c, &limited, err)
+	     : c->unix_path ? connect_unix(c, &limited, err)
+			    : connect_tcp(c, &limited, err);
 	if (fd < 0) {
 		rc = fd;
 		fd = -1;
@@ -224,9 +226,12 @@ int client_upgrade(Client *c, Context *ctx, const char *path, const char *protoc
 	}
 	strbuf_addf(&request,
 		    "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sfctl/" SF_VERSION "\r\n"
-		    "Connection: Upgrade\r\nUpgrade: %s\r\n\r\n",
-		    path, c->unix_path ? "localhost" : c->base + strlen("http://"), protocol);
+		    "Connection: Upgrade\r\nUpgrade: %s\r\n%s%s%s\r\n",
+		    path, c->unix_path ? "localhost" : strstr(c->base, "://") + 3, protocol,
+		    c->token ? "Authorization: Bearer " : "", c->token ? c->token : "",
+		    c->token ? "\r\n" : "");
 	rc = send_all(&limited, fd, strbuf_str(&request), request.len, err);
+	explicit_bzero(request.buf, request.len);
 	if (rc < 0)
 		return rc;
 	rc = read_head(c, &limited, fd, &head, err);

@@ -28,11 +28,12 @@ static void test_addresses(void **state _unused_)
 {
 	static const char *const good[] = { "unix:/run/x.sock", "unix:///run/x.sock",
 					    "/run/x.sock",      "http://127.0.0.1:8080",
-					    "http://[::1]:80/", "tcp:localhost:1" };
+					    "http://[::1]:80/", "tcp:localhost:1",
+					    "https://h",        "https://[::1]:6443/" };
 	static const char *const bad[] = { "",
 					   "unix:",
 					   "unix:relative",
-					   "https://127.0.0.1:1",
+					   "https://",
 					   "http://127.0.0.1",
 					   "http://:80",
 					   "http://h:port",
