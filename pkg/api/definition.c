@@ -4,8 +4,7 @@
  */
 #include "api/definition.h"
 
-#include <stdlib.h>
-
+#include "api/schema.h"
 #include "base/memory.h"
 #include "json/json.h"
 
@@ -288,4 +287,48 @@ void definition_default(json_t *crd)
 	}
 	if (!conversion || json_is_null(conversion))
 		json_object_set_new(spec, "conversion", json_pack("{s:s}", "strategy", "None"));
+}
+
+/* ---- warnings ---- */
+
+static void warn_formats(const json_t *schema, char ***warnings)
+{
+	const char *format = json_string_at(schema, "format"), *name;
+	json_t *v;
+	size_t i;
+
+	if (format && !schema_format_is_known(format)) {
+		_cleanup_(xfreep) char *text = xasprintf("unrecognized format \"%.64s\"", format);
+
+		if (!strv_contains(*warnings, text))
+			*warnings = strv_append(*warnings, text);
+	}
+	json_object_foreach ((json_t *)schema, name, v)
+		if (!streq(name, "default") && !streq(name, "enum") && !streq(name, "example"))
+			warn_formats(v, warnings);
+	json_array_foreach (schema, i, v)
+		warn_formats(v, warnings);
+}
+
+char **definition_warnings(const json_t *crd)
+{
+	char **warnings = NULL;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (json_at(crd, "spec.versions"), i, v) {
+		const json_t *schema = json_at(v, "schema.openAPIV3Schema");
+		size_t rules = schema_count_rules(schema);
+		_cleanup_(xfreep) char *text = NULL;
+
+		warn_formats(schema, &warnings);
+		if (!rules)
+			continue;
+		text = xasprintf("spec.versions[%zu].schema.openAPIV3Schema: %zu rule%s in "
+				 "x-kubernetes-validations %s kept but not enforced: this server "
+				 "evaluates no CEL but \"self == oldSelf\"",
+				 i, rules, rules == 1 ? "" : "s", rules == 1 ? "is" : "are");
+		warnings = strv_append(warnings, text);
+	}
+	return warnings;
 }

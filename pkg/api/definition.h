@@ -24,5 +24,8 @@ void definition_terminate(json_t *crd, usec_t wall);
 /* Sets one condition; lastTransitionTime moves with its status. True if anything changed. */
 bool definition_set_condition(json_t *status, const char *type, const char *value,
 			      const char *reason, const char *message, usec_t wall);
+/* What is taken but not acted upon, as sentences for who applies it; the caller's. NULL = nothing.
+ */
+char **definition_warnings(const json_t *crd);
 /* What Kubernetes fills in of a definition's spec: singular, listKind, conversion. */
 void definition_default(json_t *crd);

@@ -31,37 +31,171 @@ static bool is_reference(const char *s)
 	return (!namespace || name_is_label(namespace)) && name_is_subdomain(slash ? slash + 1 : s);
 }
 
-static bool format_string(const char *format, const char *s, Error *err)
+static bool is_date(const char *s)
 {
-	IpPrefix prefix;
-	MacAddress mac;
+	_cleanup_(xfreep) char *midnight = xasprintf("%s%s", s, "T00:00:00Z");
 	usec_t t;
+
+	return strlen(s) == strlen("2006-01-02") && timestamp_parse(midnight, &t) == 0;
+}
+
+/* "1h30m", "1.5s", "2 weeks" */
+static bool is_duration(const char *s)
+{
+	static const char *const units[] = {
+		"ns", "us", "µs", "ms", "s", "m", "h", "d", "w", NULL
+	};
+	static const char *const words[] = { "nanosecond", "microsecond", "millisecond",
+					     "second",     "minute",      "hour",
+					     "day",        "week",        NULL };
+
+	s += *s == '-' || *s == '+';
+	if (streq(s, "0"))
+		return true;
+	do {
+		size_t digits = strspn(s, "0123456789."), n;
+		_cleanup_(xfreep) char *unit = NULL;
+
+		s += digits;
+		s += strspn(s, " ");
+		n = strcspn(s, "0123456789. ");
+		unit = xstrndup(s, n);
+		if (!digits)
+			return false;
+		if (!strv_contains((char *const *)units, unit)) {
+			if (n > 1 && unit[n - 1] == 's')
+				unit[n - 1] = '\0';
+			if (!strv_contains((char *const *)words, unit))
+				return false;
+		}
+		s += n;
+		s += strspn(s, " ");
+	} while (*s);
+	return true;
+}
+
+static bool is_hostname(const char *s)
+{
+	_cleanup_(xfreep) char *lower = xstrdup_lower(s);
+
+	return name_is_subdomain(lower);
+}
+
+static bool is_email(const char *s)
+{
+	const char *at = strrchr(s, '@');
+
+	return at && at != s && strcspn(s, " \t\r\n<>") == strlen(s) && is_hostname(at + 1);
+}
+
+/* An absolute URL or path. */
+static bool is_uri(const char *s)
+{
+	size_t scheme =
+		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p <= ' ' || *p == 0x7f)
+			return false;
+	return *s == '/' || (scheme && s[scheme] == ':' && s[scheme + 1]);
+}
+
+static bool is_date_time(const char *s)
+{
+	usec_t t;
+
+	return timestamp_parse(s, &t) == 0;
+}
+
+static bool is_bytes(const char *s)
+{
 	char *bytes;
 
-	if (streq(format, "date-time"))
-		return timestamp_parse(s, &t) == 0;
-	if (streq(format, "ip"))
-		return is_ip(s, 0, err);
-	if (streq(format, "ipv4"))
-		return is_ip(s, AF_INET, err);
-	if (streq(format, "ipv6"))
-		return is_ip(s, AF_INET6, err);
-	if (streq(format, "cidr"))
-		return ip_prefix_parse(s, &prefix, err) == 0;
-	if (streq(format, "mac"))
-		return mac_parse(s, &mac, err) == 0;
-	if (streq(format, "uuid"))
-		return uuid_is_valid(s);
-	if (streq(format, "dns-label"))
-		return name_is_label(s);
-	if (streq(format, "dns-subdomain"))
-		return name_is_subdomain(s);
-	if (streq(format, "reference"))
-		return is_reference(s);
-	if (streq(format, "byte")) {
-		if (base64_decode(s, &bytes, NULL, NULL) < 0)
-			return false;
-		free(bytes);
+	if (base64_decode(s, &bytes, NULL, NULL) < 0)
+		return false;
+	free(bytes);
+	return true;
+}
+
+static bool is_any_ip(const char *s, Error *err)
+{
+	return is_ip(s, 0, err);
+}
+
+static bool is_ipv4(const char *s, Error *err)
+{
+	return is_ip(s, AF_INET, err);
+}
+
+static bool is_ipv6(const char *s, Error *err)
+{
+	return is_ip(s, AF_INET6, err);
+}
+
+static bool is_cidr(const char *s, Error *err)
+{
+	IpPrefix prefix;
+
+	return ip_prefix_parse(s, &prefix, err) == 0;
+}
+
+static bool is_mac(const char *s, Error *err)
+{
+	MacAddress mac;
+
+	return mac_parse(s, &mac, err) == 0;
+}
+
+/* The formats of strings; one of the two says whether a text is of it, neither: any is. */
+static const struct {
+	const char *name;
+	bool (*is)(const char *s);
+	bool (*explains)(const char *s, Error *err);
+} formats[] = {
+	{"date-time",       is_date_time,      NULL     },
+	{ "datetime",       is_date_time,      NULL     },
+	{ "date",           is_date,           NULL     },
+	{ "duration",       is_duration,       NULL     },
+	{ "ip",             NULL,              is_any_ip},
+	{ "ipv4",           NULL,              is_ipv4  },
+	{ "ipv6",           NULL,              is_ipv6  },
+	{ "cidr",           NULL,              is_cidr  },
+	{ "mac",            NULL,              is_mac   },
+	{ "uuid",           uuid_is_valid,     NULL     },
+	{ "dns-label",      name_is_label,     NULL     },
+	{ "k8s-short-name", name_is_label,     NULL     },
+	{ "dns-subdomain",  name_is_subdomain, NULL     },
+	{ "k8s-long-name",  name_is_subdomain, NULL     },
+	{ "hostname",       is_hostname,       NULL     },
+	{ "email",          is_email,          NULL     },
+	{ "uri",            is_uri,            NULL     },
+	{ "reference",      is_reference,      NULL     },
+	{ "byte",           is_bytes,          NULL     },
+	{ "password",       NULL,              NULL     },
+	{ "quantity",       NULL,              NULL     },
+	{ "int-or-string",  NULL,              NULL     },
+	{ "int32",          NULL,              NULL     },
+	{ "int64",          NULL,              NULL     },
+	{ "float",          NULL,              NULL     },
+	{ "double",         NULL,              NULL     },
+};
+
+bool schema_format_is_known(const char *format)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (streq(formats[i].name, format))
+			return true;
+	return false;
+}
+
+static bool format_string(const char *format, const char *s, Error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (!streq(formats[i].name, format))
+			continue;
+		if (formats[i].explains)
+			return formats[i].explains(s, err);
+		return !formats[i].is || formats[i].is(s);
 	}
 	return true;
 }

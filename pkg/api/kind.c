@@ -291,7 +291,7 @@ static int compile_schema(OwnedKind *o, const json_t *version, bool builtin, Err
 	if (!schema)
 		return -ERR_INVALID;
 	if (builtin)
-		schema_keep_patterns(schema);
+		schema_set_builtin(schema);
 	o->kind.schema = schema;
 	o->kind.openapi = openapi;
 	o->kind.description = dup_or(json_string_at(openapi, "description"), "");

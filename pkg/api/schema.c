@@ -10,10 +10,8 @@
 #include "base/memory.h"
 #include "json/json.h"
 
-#define PATTERN_MAX        1024
-#define PATTERN_STATES_MAX 100000
-#define NESTING_MAX        40
-#define PATTERN_WORK_MAX   (1U << 16) /* states times bytes of text: what a match may take */
+#define PATTERN_MAX 4096
+#define NESTING_MAX 60
 
 static const char *const type_names[_TYPE_MAX] = {
 	[TYPE_ANY] = "",
@@ -59,8 +57,7 @@ Schema *schema_free(Schema *s)
 	strv_free(s->map_keys);
 	json_decref(s->dflt);
 	json_decref(s->enumeration);
-	if (s->pattern)
-		regfree(&s->regex);
+	pattern_free(s->compiled);
 	free(s->pattern);
 	free(s->description);
 	free(s->format);
@@ -112,130 +109,37 @@ static int compile_type(Schema *s, const json_t *o, const char *path, Error *err
 	return bad(err, path, "unknown type");
 }
 
-/*
- * How many states a pattern may grow to when its {n,m} are written out, for the compiler does just
- * that: nested ones multiply, and a short pattern takes gigabytes. Counts what is between
- * parentheses and multiplies it by the bound.
- */
-static size_t pattern_states(const char **p, unsigned depth)
-{
-	size_t total = 0, last = 0;
-
-	while (**p && **p != ')' && total < PATTERN_STATES_MAX) {
-		char c = *(*p)++;
-
-		if (c == '(' && depth < NESTING_MAX) {
-			last = pattern_states(p, depth + 1) + 1;
-			*p += **p == ')';
-		} else if (c == '{') {
-			unsigned long n = strtoul(*p, (char **)p, 10), m = n;
-
-			if (**p == ',' && (*p)[1] >= '0' && (*p)[1] <= '9')
-				m = strtoul(*p + 1, (char **)p, 10);
-			n = MAX(n, m);
-			n = MIN(n, (unsigned long)PATTERN_STATES_MAX);
-			total += last * n;
-			*p += strcspn(*p, "}");
-			*p += **p == '}';
-			continue;
-		} else if (c == '[') {
-			/* A ']' that comes first is a member. */
-			*p += **p == '^';
-			*p += **p == ']';
-			*p += strcspn(*p, "]");
-			*p += **p == ']';
-			last = 1;
-		} else if (c == '\\' && **p) {
-			/* Back references make matching exponential; nobody's dialect here has
-			 * them. */
-			if (**p >= '1' && **p <= '9')
-				return PATTERN_STATES_MAX;
-			(*p)++;
-			last = 1;
-		} else {
-			last = 1;
-		}
-		total += last;
-	}
-	return total;
-}
-
-/* OpenAPI patterns are ECMA 262; POSIX knows all of the common part but \d, and has no look-around.
- */
-static void posix_pattern(const char *p, StrBuf *out)
-{
-	for (const char *c = p; *c; c++) {
-		if (c[0] == '\\' && c[1] == 'd') {
-			strbuf_adds(out, "[0-9]");
-			c++;
-		} else if (str_has_prefix(c, "(?:")) {
-			strbuf_addc(out, '(');
-			c += 2;
-		} else {
-			strbuf_addc(out, *c);
-		}
-	}
-}
-
 static int compile_pattern(Schema *s, const json_t *o, const char *path, Error *err)
 {
 	const char *p = json_string_value(json_object_get(o, "pattern"));
-	_cleanup_(strbuf_done) StrBuf posix = STRBUF_INIT;
-	const char *states;
-	regex_t regex;
+	_cleanup_(error_done) Error why = ERROR_INIT;
 
 	if (!p)
 		return 0;
 	if (strlen(p) > PATTERN_MAX)
 		return bad(err, path, "the pattern is too long");
-	states = p;
-	s->pattern_states = pattern_states(&states, 0);
-	if (s->pattern_states >= PATTERN_STATES_MAX || *states)
-		return bad(err, path,
-			   "the pattern repeats too much, refers back, or its parentheses do not "
-			   "match");
-	posix_pattern(p, &posix);
-	if (regcomp(&regex, strbuf_str(&posix), REG_EXTENDED | REG_NOSUB) != 0)
-		return bad(err, path,
-			   "the pattern is not a regular expression that is supported here");
-	s->regex = regex;
+	if (pattern_compile(p, &s->compiled, &why) < 0)
+		return bad(err, path, error_message(&why));
 	s->pattern = xstrdup(p);
 	return 0;
 }
 
-void schema_keep_patterns(Schema *s)
+void schema_set_builtin(Schema *s)
 {
 	if (!s)
 		return;
-	s->pattern_kept = s->lenient_null = true;
+	s->lenient_null = true;
 	for (size_t i = 0; i < s->n_properties; i++)
-		schema_keep_patterns(s->properties[i].schema);
-	schema_keep_patterns(s->items);
-	schema_keep_patterns(s->additional);
-}
-
-bool schema_pattern_matches(const Schema *s, const char *text)
-{
-	_cleanup_(strbuf_done) StrBuf posix = STRBUF_INIT;
-	regex_t regex;
-	bool matches;
-
-	if (s->pattern_kept)
-		return regexec(&s->regex, text, 0, NULL, 0) == 0;
-	if (strlen(text) * (s->pattern_states + 1) > PATTERN_WORK_MAX)
-		return false;
-	posix_pattern(s->pattern, &posix);
-	if (regcomp(&regex, strbuf_str(&posix), REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	matches = regexec(&regex, text, 0, NULL, 0) == 0;
-	regfree(&regex);
-	return matches;
+		schema_set_builtin(s->properties[i].schema);
+	schema_set_builtin(s->items);
+	schema_set_builtin(s->additional);
 }
 
 static void compile_numbers(Schema *s, const json_t *o)
 {
 	const json_t *min = json_object_get(o, "minimum"), *max = json_object_get(o, "maximum");
 
+	s->multiple_of = json_number_value(json_object_get(o, "multipleOf"));
 	s->has_minimum = json_is_number(min);
 	s->minimum = json_number_value(min);
 	s->has_maximum = json_is_number(max);

@@ -97,6 +97,7 @@ bool schema_is_atomic_map(const Schema *s);
 const char *schema_apply_cost(const Schema *s);
 /* How many rules in x-kubernetes-validations of an OpenAPI schema are not evaluated here. */
 size_t schema_count_rules(const json_t *openapi);
+bool schema_format_is_known(const char *format);
 
 /*
  * The whole check of a candidate: apiVersion/kind/metadata rules (names, labels, annotations,

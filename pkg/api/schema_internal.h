@@ -5,9 +5,8 @@
  */
 #pragma once
 
-#include <regex.h>
-
 #include "api/schema.h"
+#include "base/pattern.h"
 
 #define FIELD_ERRORS_MAX 100
 
@@ -49,11 +48,9 @@ struct Schema {
 	bool keeps_value; /* the rule self == oldSelf: once given, it stays what it is */
 	char *keeps_message;
 	json_t *dflt, *enumeration;
-	char *pattern;
-	regex_t regex; /* valid if pattern */
-	size_t pattern_states;
-	bool pattern_kept; /* regex is used as it is: a pattern of ours */
-	double minimum, maximum;
+	char *pattern; /* and compiled */
+	Pattern *compiled;
+	double minimum, maximum, multiple_of; /* 0 = of nothing */
 	bool has_minimum, has_maximum, exclusive_minimum, exclusive_maximum;
 	SchemaBounds length, items_count, properties_count;
 	ListType list_type;
@@ -71,11 +68,8 @@ size_t schema_count_values(const json_t *v);
 /* apiVersion, kind and metadata of a whole object. */
 bool schema_root_member(const Schema *s, const char *name);
 const char *schema_type_to_string(SchemaType t);
-/* A compiled regex keeps every state that any text has led to, without end: only those of
- * compiled-in kinds are kept for all texts. */
-void schema_keep_patterns(Schema *s);
-/* A text that is too long for its pattern does not match. */
-bool schema_pattern_matches(const Schema *s, const char *text);
+/* Of a compiled-in kind: null is as good as nothing, as in Kubernetes' own types. */
+void schema_set_builtin(Schema *s);
 /* 0 or what is wrong as a sentence in *ret_why (literal or buf). */
 bool schema_format_matches(const char *format, const json_t *v, char why[static 200]);
 /* The candidate nearest to word, if it is near enough to be meant; NULL otherwise. */

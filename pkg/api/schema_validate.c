@@ -4,6 +4,7 @@
  * Kubernetes ("spec.disks[0].size"). Pure.
  */
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "api/schema_internal.h"
@@ -12,11 +13,10 @@
 #include "base/memory.h"
 #include "json/json.h"
 
-#define PATTERN_TEXT_MAX 65536 /* longer texts are not matched: they are refused */
-
 typedef struct Check {
 	StrBuf path;
 	FieldErrors *errors;
+	size_t *work; /* left for matching patterns, of all values together */
 } Check;
 
 static void validate(const Schema *s, const json_t *v, Check *c);
@@ -118,6 +118,10 @@ static void validate_number(const Schema *s, const json_t *v, Check *c)
 		field_errors_add(c->errors, FIELD_INVALID, path,
 				 "Invalid value: %s: should be less than %s%.*g", show(v, text),
 				 s->exclusive_maximum ? "" : "or equal to ", DBL_DIG, s->maximum);
+	if (s->multiple_of > 0 && fabs(remainder(n, s->multiple_of)) > s->multiple_of * 1e-9)
+		field_errors_add(c->errors, FIELD_INVALID, path,
+				 "Invalid value: %s: should be a multiple of %.*g", show(v, text),
+				 DBL_DIG, s->multiple_of);
 }
 
 static size_t utf8_length(const char *s)
@@ -139,6 +143,21 @@ static void format_error(const json_t *v, const char *why, Check *c)
 			 named ? "" : shown, named ? "" : ": ", why);
 }
 
+static void validate_pattern(const Schema *s, const json_t *v, Check *c)
+{
+	int rc = pattern_match(s->compiled, json_string_value(v), c->work);
+	char shown[200];
+
+	if (rc == 0)
+		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
+				 "Invalid value: %s: should match '%s'", show(v, shown),
+				 s->pattern);
+	else if (rc < 0)
+		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
+				 "Invalid value: %s: matching '%s' takes too long", show(v, shown),
+				 s->pattern);
+}
+
 static void validate_string(const Schema *s, const json_t *v, Check *c)
 {
 	const char *text = json_string_value(v), *path = strbuf_str(&c->path);
@@ -153,12 +172,9 @@ static void validate_string(const Schema *s, const json_t *v, Check *c)
 		field_errors_add(c->errors, FIELD_INVALID, path,
 				 "Invalid value: %s: should be at least %lld characters long",
 				 show(v, shown), (long long)s->length.min);
-	else if (s->pattern &&
-		 (strlen(text) > PATTERN_TEXT_MAX || !schema_pattern_matches(s, text)))
-		field_errors_add(c->errors, FIELD_INVALID, path,
-				 "Invalid value: %s: should match '%s'", show(v, shown),
-				 s->pattern);
-	else if (s->format && !schema_format_matches(s->format, v, why))
+	else if (s->pattern)
+		validate_pattern(s, v, c);
+	if (s->format && !schema_format_matches(s->format, v, why))
 		format_error(v, why, c);
 }
 
@@ -293,11 +309,11 @@ static void validate_object(const Schema *s, const json_t *v, Check *c)
 	validate_members(s, v, c);
 }
 
-static bool conforms(const Schema *s, const json_t *v, size_t *ret_errors)
+static bool conforms(const Schema *s, const json_t *v, size_t *work, size_t *ret_errors)
 {
 	/* A list that is full takes no more texts: it only counts. */
 	FieldErrors count = { .n = FIELD_ERRORS_MAX };
-	Check c = { .path = STRBUF_INIT, .errors = &count };
+	Check c = { .path = STRBUF_INIT, .errors = &count, .work = work };
 
 	validate(s, v, &c);
 	strbuf_done(&c.path);
@@ -306,12 +322,13 @@ static bool conforms(const Schema *s, const json_t *v, size_t *ret_errors)
 }
 
 /* How many of the list take the value; the one that comes nearest. */
-static size_t count_conforming(Schema *const *list, const json_t *v, const Schema **ret_nearest)
+static size_t count_conforming(Schema *const *list, const json_t *v, size_t *work,
+			       const Schema **ret_nearest)
 {
 	size_t n = 0, errors, best = SIZE_MAX;
 
 	for (; *list; list++) {
-		n += conforms(*list, v, &errors);
+		n += conforms(*list, v, work, &errors);
 		if (errors < best) {
 			best = errors;
 			*ret_nearest = *list;
@@ -334,13 +351,13 @@ static void validate_junctors(const Schema *s, const json_t *v, Check *c)
 
 	for (Schema *const *all = s->all_of; all && *all; all++)
 		validate(*all, v, c);
-	if (s->any_of && count_conforming(s->any_of, v, &near) == 0) {
+	if (s->any_of && count_conforming(s->any_of, v, c->work, &near) == 0) {
 		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
 				 "Invalid value: \"%s\" must validate at least one schema (anyOf)",
 				 path_or_self(c));
 		validate(near, v, c);
 	}
-	n = s->one_of ? count_conforming(s->one_of, v, &near) : 1;
+	n = s->one_of ? count_conforming(s->one_of, v, c->work, &near) : 1;
 	if (n != 1)
 		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
 				 n ? "Invalid value: \"%s\" must validate one and only one schema "
@@ -350,7 +367,7 @@ static void validate_junctors(const Schema *s, const json_t *v, Check *c)
 				 path_or_self(c), n);
 	if (n == 0)
 		validate(near, v, c);
-	if (s->not &&conforms(s->not, v, &errors))
+	if (s->not &&conforms(s->not, v, c->work, &errors))
 		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
 				 "Invalid value: \"%s\" must not validate the schema (not)",
 				 path_or_self(c));
@@ -386,7 +403,8 @@ static void validate(const Schema *s, const json_t *v, Check *c)
 
 void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors)
 {
-	Check c = { .path = STRBUF_INIT, .errors = errors };
+	size_t work = PATTERN_WORK_MAX;
+	Check c = { .path = STRBUF_INIT, .errors = errors, .work = &work };
 
 	if (schema_count_values(tree) > SCHEMA_VALUES_MAX) {
 		field_errors_add(

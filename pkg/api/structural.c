@@ -7,6 +7,7 @@
  */
 #include "api/validate.h"
 #include "base/memory.h"
+#include "base/pattern.h"
 #include "json/json.h"
 
 #define DEPTH_MAX 60
@@ -268,20 +269,15 @@ static void check_default(Walk *w, const json_t *schema)
 static void check_pattern(Walk *w, const json_t *schema)
 {
 	const char *pattern = json_string_value(json_object_get(schema, "pattern"));
-	_cleanup_(json_decrefp) json_t *only = NULL;
 	_cleanup_(error_done) Error err = ERROR_INIT;
+	Pattern *compiled = NULL;
 	char text[200];
-	Schema *compiled;
 
-	if (!pattern)
-		return;
-	only = json_pack("{s:s, s:s}", "type", "string", "pattern", pattern);
-	compiled = schema_compile(only, "pattern", &err);
-	if (!compiled)
+	if (pattern && pattern_compile(pattern, &compiled, &err) < 0)
 		complain(w, FIELD_INVALID, "pattern",
 			 "Invalid value: %s: must be a valid regular expression, but isn't: %s",
 			 quoted(pattern, text), error_message(&err));
-	schema_free(compiled);
+	pattern_free(compiled);
 }
 
 /* metadata is the same for every kind: only its names can be checked further. */

@@ -389,6 +389,19 @@ static int check_definition(Request *r, const json_t *tree)
 	return 0;
 }
 
+/* Once, however often a lost race lets it begin again, and when there is news. */
+static void warn_of_definition(Request *r, const json_t *tree, const json_t *old_tree)
+{
+	_cleanup_(strv_freep) char **warnings = NULL;
+
+	if (r->attempts || !is_kind(r, "apiextensions.k8s.io", "CustomResourceDefinition") ||
+	    json_same(json_object_get(tree, "spec"), json_object_get(old_tree, "spec")))
+		return;
+	warnings = definition_warnings(tree);
+	strv_foreach (w, warnings)
+		reply_warning(r, *w);
+}
+
 int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree)
 {
 	FieldErrors errors = FIELD_ERRORS_INIT;
@@ -407,6 +420,8 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	}
 	if (rc == 0)
 		rc = admission_rbac(r, tree, old_tree);
+	if (rc == 0)
+		warn_of_definition(r, tree, old_tree);
 	field_errors_done(&errors);
 	if (rc == 0 && old_tree && !r->attempts && is_kind(r, "shakenfist.io", "Instance") &&
 	    !request_is_status(r))

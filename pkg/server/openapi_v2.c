@@ -118,14 +118,15 @@ static void put_bounds(StrBuf *out, const json_t *schema)
 		unsigned field;
 		bool is_double;
 	} bounds[] = {
-		{"maximum",        7,  true },
-                { "minimum",       9,  true },
-		{ "maxLength",     11, false},
-                { "minLength",     12, false},
-		{ "maxItems",      14, false},
-                { "minItems",      15, false},
-		{ "maxProperties", 17, false},
-                { "minProperties", 18, false},
+		{"multipleOf",     6,  true },
+                { "maximum",       7,  true },
+		{ "minimum",       9,  true },
+                { "maxLength",     11, false},
+		{ "minLength",     12, false},
+                { "maxItems",      14, false},
+		{ "minItems",      15, false},
+                { "maxProperties", 17, false},
+		{ "minProperties", 18, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
