@@ -1,25 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Owner controller: garbage collection by ownerReferences, as Kubernetes does it.
+ * Owner controller: garbage collection by ownerReferences, by the rules of Kubernetes' own
+ * (https://kubernetes.io/docs/concepts/architecture/garbage-collection/).
  *
- * An object all of whose owners are gone is deleted (background propagation). An owner with the
- * finalizer "foregroundDeletion" waits until those that block it are gone; with "orphan" its
- * references are taken out of its dependents first. Keys are owners that are being deleted or are
- * gone, and dependents at start. Only the store.
+ * A key is an object that has owners, or one that is being deleted with a finalizer of ours. Of the
+ * owners of an object some are there, some are gone, some wait in the foreground until it is gone:
+ *
+ *	one is there            the references to all others are taken out, the object stays
+ *	none, one waits         deleted, in the foreground too if it has dependents of its own
+ *	all are gone            deleted in the background, or as its own finalizers say
+ *
+ * "foregroundDeletion" holds an owner until no dependent blocks it any more, "orphan" until its
+ * dependents have forgotten it. Owners that wait for each other in a circle are freed by letting
+ * one of them block no more. Events own nothing and are not owned. Only the store; any worker.
  */
 #include "base/memory.h"
+#include "controller/reasons.h"
 #include "reconcile/internal.h"
 
 #define FINALIZER_FOREGROUND "foregroundDeletion"
 #define FINALIZER_ORPHAN     "orphan"
 #define FOREGROUND_RECHECK   (30 * USEC_PER_SEC)
+#define ORPHANS_PER_TXN      64
+
+/* ---- owners of an object ---- */
+
+typedef enum OwnerState { OWNER_THERE, OWNER_GONE, OWNER_WAITS } OwnerState;
+
+static bool waits_for_dependents(const Object *o)
+{
+	return object_is_deleting(o) && object_has_finalizer(o, FINALIZER_FOREGROUND);
+}
 
 /*
  * An owner is known by uid: one of the same name but another uid is a stranger. Owners live in the
- * dependent's namespace or in none; an owner whose kind is not served counts as there, and so does
- * one in a namespace whose dependent is in none.
+ * dependent's namespace or in none. What cannot be looked up is not known to be gone: an owner
+ * whose kind is not served, and one in a namespace whose dependent is in none.
  */
-static bool owner_is_there(Reconcilers *r, const Object *o, const OwnerReference *ref)
+static OwnerState owner_state(Reconcilers *r, const Object *o, const OwnerReference *ref)
 {
 	_cleanup_(kind_unrefp) Kind *kind =
 		kind_registry_find_by_kind(r->env.kinds, ref->api_version, ref->kind);
@@ -28,25 +46,32 @@ static bool owner_is_there(Reconcilers *r, const Object *o, const OwnerReference
 	Key key;
 	int rc;
 
-	/* What cannot be looked up is not known to be gone. */
 	if (!kind || strlen(ref->name) >= KEY_NAME_MAX || (kind->namespaced && !*namespace))
-		return true;
+		return OWNER_THERE;
 	key = key_make(kind->gr, kind->namespaced ? namespace : "", ref->name);
 	rc = store_get(r->env.store, &key, &owner, NULL);
 	if (rc < 0)
-		return rc != -ERR_NOT_FOUND;
-	return streq(object_head(owner)->uid, ref->uid);
+		return rc == -ERR_NOT_FOUND ? OWNER_GONE : OWNER_THERE;
+	if (!streq(object_head(owner)->uid, ref->uid))
+		return OWNER_GONE;
+	return waits_for_dependents(owner) ? OWNER_WAITS : OWNER_THERE;
 }
 
-static bool has_living_owner(Reconcilers *r, const Object *o)
+typedef struct Owners {
+	size_t n[OWNER_WAITS + 1];
+} Owners;
+
+static Owners owners_count(Reconcilers *r, const Object *o)
 {
 	const ObjectHead *head = object_head(o);
+	Owners owners = { 0 };
 
 	for (size_t i = 0; i < head->n_owners; i++)
-		if (owner_is_there(r, o, &head->owners[i]))
-			return true;
-	return head->n_owners == 0;
+		owners.n[owner_state(r, o, &head->owners[i])]++;
+	return owners;
 }
+
+/* ---- steps ---- */
 
 static int delete_object(Reconcilers *r, Context *ctx, const Object *o, const char *propagation,
 			 Error *err)
@@ -58,20 +83,52 @@ static int delete_object(Reconcilers *r, Context *ctx, const Object *o, const ch
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }
 
-/* The dependent without its references to uid. */
-static int orphan_one(Reconcilers *r, Context *ctx, const Object *o, const char *uid, Error *err)
+/* Adds to t: the object without its references to uid. */
+static void forget_owner(Txn *t, const Object *o, const char *uid)
 {
 	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
-	_cleanup_(txn_freep) Txn *t = txn_new();
 	json_t *owners = json_at(tree, "metadata.ownerReferences");
 
 	for (size_t i = json_array_size(owners); i-- > 0;)
 		if (streq_ptr(json_string_at(json_array_get(owners, i), "uid"), uid))
 			json_array_remove(owners, i);
+	if (json_array_size(owners) == 0)
+		json_object_del(json_object_get(tree, "metadata"), "ownerReferences");
+	txn_set_manager(t, FIELD_MANAGER);
+	txn_update(t, o, tree);
+}
+
+/* Keeps only the references to owners that are there: what stays is not held by what goes. */
+static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Error *err)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	json_t *owners = json_at(tree, "metadata.ownerReferences");
+	const ObjectHead *head = object_head(o);
+	_cleanup_(txn_freep) Txn *t = txn_new();
+
+	for (size_t i = head->n_owners; i-- > 0;)
+		if (owner_state(r, o, &head->owners[i]) != OWNER_THERE)
+			json_array_remove(owners, i);
 	txn_set_manager(t, FIELD_MANAGER);
 	txn_update(t, o, tree);
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }
+
+/* Adds to t: the object, whose references block its owners no more. */
+static void unblock_owners(Txn *t, const Object *o)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	json_t *ref;
+	size_t i;
+
+	json_array_foreach (json_at(tree, "metadata.ownerReferences"), i, ref)
+		if (json_bool_at(ref, "blockOwnerDeletion", false))
+			json_object_set_new(ref, "blockOwnerDeletion", json_false());
+	txn_set_manager(t, FIELD_MANAGER);
+	txn_update(t, o, tree);
+}
+
+/* ---- owners that are being deleted ---- */
 
 static bool blocks(const Object *o, const char *uid)
 {
@@ -92,33 +149,120 @@ static int finalize(Reconcilers *r, Context *ctx, const Object *o, const char *f
 	return store_commit(r->env.store, ctx, t, NULL, err);
 }
 
-/* An owner that is being deleted in the foreground or orphans its dependents. */
-static int reconcile_owner(Reconcilers *r, Context *ctx, const Object *o, Result *ret, Error *err)
+/* Its dependents wake it as they go. */
+static int reconcile_foreground(Reconcilers *r, Context *ctx, const Object *o, Result *ret,
+				Error *err)
 {
-	bool orphan = object_has_finalizer(o, FINALIZER_ORPHAN);
 	_cleanup_(object_list_freep) ObjectList *dependents = NULL;
 	const char *uid = object_head(o)->uid;
-	bool blocked = false;
 	int rc = store_list_owned(r->env.store, uid, &dependents, err);
 
-	for (size_t i = 0; rc >= 0 && i < dependents->n; i++) {
-		const Object *d = dependents->items[i];
-
-		if (orphan) {
-			rc = orphan_one(r, ctx, d, uid, err);
-			continue;
+	for (size_t i = 0; rc == 0 && i < dependents->n; i++)
+		if (blocks(dependents->items[i], uid)) {
+			ret->requeue_after = FOREGROUND_RECHECK;
+			return 0;
 		}
-		blocked |= blocks(d, uid);
-		if (!object_is_deleting(d))
-			rc = delete_object(r, ctx, d, "Foreground", err);
+	return rc < 0 ? rc : finalize(r, ctx, o, FINALIZER_FOREGROUND, err);
+}
+
+static int reconcile_orphan(Reconcilers *r, Context *ctx, const Object *o, Error *err)
+{
+	_cleanup_(object_list_freep) ObjectList *dependents = NULL;
+	const char *uid = object_head(o)->uid;
+	int rc = store_list_owned(r->env.store, uid, &dependents, err);
+
+	for (size_t i = 0; rc == 0 && i < dependents->n; i += ORPHANS_PER_TXN) {
+		_cleanup_(txn_freep) Txn *t = txn_new();
+
+		for (size_t j = i; j < dependents->n && j < i + ORPHANS_PER_TXN; j++)
+			forget_owner(t, dependents->items[j], uid);
+		rc = store_commit(r->env.store, ctx, t, NULL, err);
 	}
+	return rc < 0 ? rc : finalize(r, ctx, o, FINALIZER_ORPHAN, err);
+}
+
+/* ---- dependents ---- */
+
+/* The object with that uid and kind in whatever namespace it is; NULL if there is none. */
+static Object *find_elsewhere(Reconcilers *r, const OwnerReference *ref)
+{
+	_cleanup_(kind_unrefp) Kind *kind =
+		kind_registry_find_by_kind(r->env.kinds, ref->api_version, ref->kind);
+	_cleanup_(object_list_freep) ObjectList *list = NULL;
+
+	if (!kind || !kind->namespaced ||
+	    store_list(r->env.store, &(ListOptions){ .gr = kind->gr }, &list, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; i < list->n; i++)
+		if (streq(object_head(list->items[i])->uid, ref->uid))
+			return object_ref(list->items[i]);
+	return NULL;
+}
+
+/* An owner of another namespace is none: whoever wrote such a reference should hear of it. */
+static void tell_wrong_namespaces(Reconcilers *r, const Object *o)
+{
+	const ObjectHead *head = object_head(o);
+
+	for (size_t i = 0; i < head->n_owners; i++) {
+		const OwnerReference *ref = &head->owners[i];
+		_cleanup_(object_unrefp) Object *owner = find_elsewhere(r, ref);
+
+		if (owner && !streq(object_key(owner)->namespace, object_key(o)->namespace))
+			recorder_event(r->env.recorder, o, EVENT_WARNING, REASON_OWNER_ELSEWHERE,
+				       "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does "
+				       "not exist in namespace \"%s\"",
+				       ref->api_version, ref->kind, object_key(o)->namespace,
+				       ref->name, ref->uid, object_key(o)->namespace);
+	}
+}
+
+/* Some owner waits for it: what depends on it goes first, if anything does. */
+static int delete_for_waiting_owner(Reconcilers *r, Context *ctx, const Object *o, Error *err)
+{
+	DeleteOptions how = { .grace_period_seconds = -1, .propagation = "Background" };
+	_cleanup_(object_list_freep) ObjectList *dependents = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	bool circle = false;
+	int rc = store_list_owned(r->env.store, object_head(o)->uid, &dependents, err);
+
 	if (rc < 0)
 		return rc;
-	if (blocked) {
-		ret->requeue_after = FOREGROUND_RECHECK;
+	for (size_t i = 0; i < dependents->n; i++)
+		circle |= waits_for_dependents(dependents->items[i]);
+	if (circle)
+		unblock_owners(t, o);
+	if (dependents->n)
+		how.propagation = "Foreground";
+	txn_delete(t, o, &how);
+	return store_commit(r->env.store, ctx, t, NULL, err);
+}
+
+static const char *own_propagation(const Object *o)
+{
+	if (object_has_finalizer(o, FINALIZER_ORPHAN))
+		return "Orphan";
+	return object_has_finalizer(o, FINALIZER_FOREGROUND) ? "Foreground" : "Background";
+}
+
+static int reconcile_dependent(Reconcilers *r, Context *ctx, const Object *o, Error *err)
+{
+	Owners owners = owners_count(r, o);
+
+	if (object_head(o)->n_owners == 0)
 		return 0;
-	}
-	return finalize(r, ctx, o, orphan ? FINALIZER_ORPHAN : FINALIZER_FOREGROUND, err);
+	/* A store that was put back knows less than the world does: collect nothing until somebody
+	 * has looked. */
+	if (store_is_restored(r->env.store))
+		return 0;
+	if (owners.n[OWNER_THERE])
+		return owners.n[OWNER_GONE] + owners.n[OWNER_WAITS]
+			       ? keep_solid_owners(r, ctx, o, err)
+			       : 0;
+	if (owners.n[OWNER_WAITS])
+		return delete_for_waiting_owner(r, ctx, o, err);
+	tell_wrong_namespaces(r, o);
+	return delete_object(r, ctx, o, own_propagation(o), err);
 }
 
 static int owner_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
@@ -131,18 +275,16 @@ static int owner_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 		return error_ignore(err);
 	if (rc < 0)
 		return rc;
-	if (object_is_deleting(o)) {
-		if (object_has_finalizer(o, FINALIZER_FOREGROUND) ||
-		    object_has_finalizer(o, FINALIZER_ORPHAN))
-			return reconcile_owner(r, ctx, o, ret, err);
-		return 0;
-	}
-	/* A store that was put back knows less than the world does: collect nothing until somebody
-	 * has looked. */
-	if (has_living_owner(r, o) || store_is_restored(r->env.store))
-		return 0;
-	return delete_object(r, ctx, o, "Background", err);
+	if (!object_is_deleting(o))
+		return reconcile_dependent(r, ctx, o, err);
+	if (object_has_finalizer(o, FINALIZER_ORPHAN))
+		return reconcile_orphan(r, ctx, o, err);
+	if (object_has_finalizer(o, FINALIZER_FOREGROUND))
+		return reconcile_foreground(r, ctx, o, ret, err);
+	return 0;
 }
+
+/* ---- what wakes it ---- */
 
 static const GroupResource *every_kind(void)
 {
@@ -151,40 +293,68 @@ static const GroupResource *every_kind(void)
 
 static bool when_owned_or_owner(const WatchEvent *e)
 {
-	const GroupResource *gr = object_key(e->object)->gr;
-
-	if (gr == GR_EVENT)
+	if (object_key(e->object)->gr == GR_EVENT)
 		return false;
 	return e->type == WATCH_DELETED || object_is_deleting(e->object) ||
-	       object_head(e->object)->n_owners;
+	       object_head(e->object)->n_owners || (e->old && object_head(e->old)->n_owners);
 }
 
-/* The object itself; for one that is gone, those that named it as owner, and the owners that waited
- * for it. */
-static void map_owner(const WatchEvent *e, Workqueue *q, void *self)
+static void add_dependents(Reconcilers *r, Workqueue *q, const char *uid)
 {
-	const ObjectHead *head = object_head(e->object);
 	_cleanup_(object_list_freep) ObjectList *list = NULL;
-	Reconcilers *r = self;
 
-	if (e->type != WATCH_DELETED) {
-		workqueue_add(q, object_key(e->object));
-		return;
-	}
-	if (store_list_owned(r->env.store, head->uid, &list, NULL) == 0)
+	if (store_list_owned(r->env.store, uid, &list, NULL) == 0)
 		for (size_t i = 0; i < list->n; i++)
 			workqueue_add(q, object_key(list->items[i]));
+}
+
+/* Those that may have waited for it. */
+static void add_owners(Reconcilers *r, Workqueue *q, const Object *o)
+{
+	const ObjectHead *head = object_head(o);
+
 	for (size_t i = 0; i < head->n_owners; i++) {
-		_cleanup_(kind_unrefp) Kind *kind = kind_registry_find_by_kind(
-			r->env.kinds, head->owners[i].api_version, head->owners[i].kind);
+		const OwnerReference *ref = &head->owners[i];
+		_cleanup_(kind_unrefp) Kind *kind =
+			kind_registry_find_by_kind(r->env.kinds, ref->api_version, ref->kind);
 		Key key;
 
-		if (!kind || strlen(head->owners[i].name) >= KEY_NAME_MAX)
+		if (!kind || strlen(ref->name) >= KEY_NAME_MAX)
 			continue;
-		key = key_make(kind->gr, kind->namespaced ? object_key(e->object)->namespace : "",
-			       head->owners[i].name);
+		key = key_make(kind->gr, kind->namespaced ? object_key(o)->namespace : "",
+			       ref->name);
 		workqueue_add(q, &key);
 	}
+}
+
+static bool owners_changed(const Object *a, const Object *b)
+{
+	const ObjectHead *x = object_head(a), *y = object_head(b);
+
+	if (x->n_owners != y->n_owners)
+		return true;
+	for (size_t i = 0; i < x->n_owners; i++)
+		if (!streq(x->owners[i].uid, y->owners[i].uid) ||
+		    x->owners[i].block_owner_deletion != y->owners[i].block_owner_deletion)
+			return true;
+	return false;
+}
+
+static void map_owner(const WatchEvent *e, Workqueue *q, void *self)
+{
+	const char *uid = object_head(e->object)->uid;
+	Reconcilers *r = self;
+
+	if (e->type == WATCH_DELETED) {
+		add_dependents(r, q, uid);
+		add_owners(r, q, e->object);
+		return;
+	}
+	workqueue_add(q, object_key(e->object));
+	if (waits_for_dependents(e->object) && !(e->old && waits_for_dependents(e->old)))
+		add_dependents(r, q, uid);
+	if (e->old && owners_changed(e->old, e->object))
+		add_owners(r, q, e->old);
 }
 
 ControllerSpec owner_controller(void)
@@ -195,6 +365,6 @@ ControllerSpec owner_controller(void)
 	};
 
 	return (ControllerSpec){
-		.name = "owner", .workers = 1, .triggers = triggers, .reconcile = owner_reconcile
+		.name = "owner", .workers = 4, .triggers = triggers, .reconcile = owner_reconcile
 	};
 }

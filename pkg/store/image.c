@@ -33,6 +33,7 @@ Image *image_free(Image *m)
 		free(m->tables[i].slots);
 	}
 	free(m->tables);
+	hashmap_free(m->owned);
 	free(m);
 	return NULL;
 }
@@ -171,11 +172,70 @@ static Slot *slot_make(Table *t, const char *namespace, const char *name, bool *
 	return &t->slots[at];
 }
 
-static void count(Image *m, const Object *o, int by)
+/* ---- owners ---- */
+
+static void owned_free(void *p)
 {
-	m->n_objects += (size_t)by;
-	if (object_head(o)->n_owners > 0)
-		m->n_owned += (size_t)by;
+	Owned *set = p;
+
+	free(set->items);
+	free(set);
+}
+
+const Owned *image_owned(const Image *m, const char *uid)
+{
+	return m->owned ? hashmap_get(m->owned, uid) : NULL;
+}
+
+static size_t owned_find(const Owned *set, const Object *o)
+{
+	size_t i;
+
+	for (i = 0; i < set->n && set->items[i] != o; i++)
+		;
+	return i;
+}
+
+static void owned_add(Image *m, Object *o)
+{
+	const ObjectHead *head = object_head(o);
+
+	if (head->n_owners && !m->owned)
+		m->owned = hashmap_new(owned_free);
+	for (size_t i = 0; i < head->n_owners; i++) {
+		Owned *set = hashmap_get(m->owned, head->owners[i].uid);
+
+		if (!set) {
+			set = xnew0(Owned, 1);
+			hashmap_put(m->owned, head->owners[i].uid, set);
+		}
+		if (owned_find(set, o) < set->n)
+			continue; /* the same owner twice */
+		GROW_ARRAY(set->items, set->n, set->cap);
+		set->items[set->n++] = o;
+	}
+}
+
+static void owned_remove(Image *m, const Object *o)
+{
+	const ObjectHead *head = object_head(o);
+
+	for (size_t i = 0; i < head->n_owners; i++) {
+		Owned *set = hashmap_get(m->owned, head->owners[i].uid);
+		size_t at = set ? owned_find(set, o) : 0;
+
+		if (!set || at == set->n)
+			continue;
+		set->items[at] = set->items[--set->n];
+		if (set->n == 0)
+			hashmap_remove(m->owned, head->owners[i].uid);
+	}
+}
+
+static void object_leaves(Image *m, Object *o)
+{
+	m->n_objects--;
+	owned_remove(m, o);
 }
 
 void image_put(Image *m, Object *o)
@@ -185,11 +245,12 @@ void image_put(Image *m, Object *o)
 	Slot *s = slot_make(table_make(m, key->gr), key->namespace, key->name, &found);
 
 	if (found) {
-		count(m, s->object, -1);
+		object_leaves(m, s->object);
 		object_unref(s->object);
 	}
 	s->object = object_ref(o);
-	count(m, o, 1);
+	m->n_objects++;
+	owned_add(m, o);
 }
 
 void image_put_datum(Image *m, const Key *key, int64_t rev, const char *text, size_t len)
@@ -223,7 +284,7 @@ void image_remove(Image *m, const Key *key)
 	if (!found)
 		return;
 	if (t->slots[at].object)
-		count(m, t->slots[at].object, -1);
+		object_leaves(m, t->slots[at].object);
 	slot_done(&t->slots[at]);
 	t->n--;
 	memmove(t->slots + at, t->slots + at + 1, (t->n - at) * sizeof(*t->slots));

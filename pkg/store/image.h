@@ -8,6 +8,7 @@
 #pragma once
 
 #include "api/object.h"
+#include "base/hashmap.h"
 
 /* An internal record: what a Backend holds without the meaning of an Object. The image owns it. */
 typedef struct Datum {
@@ -31,8 +32,18 @@ typedef struct Table {
 typedef struct Image {
 	Table *tables;
 	size_t n, cap;
-	size_t n_objects, n_owned; /* all objects; those that have owners */
+	size_t n_objects;
+	Hashmap *owned; /* uid of an owner -> Owned; made with the first */
 } Image;
+
+/* The objects that name one uid as their owner, each once; in no order. Borrowed from their slots.
+ */
+typedef struct Owned {
+	Object **items;
+	size_t n, cap;
+} Owned;
+
+const Owned *image_owned(const Image *m, const char *uid); /* NULL if there are none */
 
 /* True for kinds that hold records of ours and are never served. */
 bool gr_is_internal(const GroupResource *gr);

@@ -45,9 +45,9 @@ static void refresh_objects(Store *s, const Kind *k)
 			       object_revision(old));
 		json_decref(tree);
 		pthread_mutex_lock(&s->lock);
-		t->slots[i].object = o;
+		image_put(s->image, o);
 		pthread_mutex_unlock(&s->lock);
-		object_unref(old);
+		object_unref(o);
 	}
 }
 

@@ -182,29 +182,16 @@ static ObjectList *list_of(Store *s, Refs *refs)
 	return l;
 }
 
-static bool is_owned_by(const Object *o, const char *uid)
-{
-	const ObjectHead *h = object_head(o);
-
-	for (size_t i = 0; i < h->n_owners; i++)
-		if (streq(h->owners[i].uid, uid))
-			return true;
-	return false;
-}
-
 int store_list_owned(Store *s, const char *uid, ObjectList **ret, Error *err)
 {
+	const Owned *set;
 	Refs refs = { 0 };
 
 	(void)err;
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; s->image->n_owned > 0 && i < s->image->n; i++) {
-		const Table *t = &s->image->tables[i];
-
-		for (size_t j = 0; !gr_is_internal(t->gr) && j < t->n; j++)
-			if (is_owned_by(t->slots[j].object, uid))
-				refs_add(&refs, t->slots[j].object);
-	}
+	set = image_owned(s->image, uid);
+	for (size_t i = 0; set && i < set->n; i++)
+		refs_add(&refs, set->items[i]);
 	*ret = list_of(s, &refs);
 	pthread_mutex_unlock(&s->lock);
 	return 0;
