@@ -34,9 +34,12 @@ static bool is_reference(const char *s)
 static bool is_date(const char *s)
 {
 	_cleanup_(xfreep) char *midnight = xasprintf("%s%s", s, "T00:00:00Z");
+	char back[TIMESTAMP_MAX];
 	usec_t t;
 
-	return strlen(s) == strlen("2006-01-02") && timestamp_parse(midnight, &t) == 0;
+	/* The 30th of February would be read as a day in March. */
+	return strlen(s) == strlen("2006-01-02") && timestamp_parse(midnight, &t) == 0 &&
+	       streq(timestamp_format(t, back), midnight);
 }
 
 /* "1h30m", "1.5s", "2 weeks" */
