@@ -28,6 +28,7 @@
 	X(INSTANCE_WAITING, "Waiting", "5693bf49d575408193b0cfdbb05db6f2") \
 	X(INSTANCE_FOREIGN, "ForeignDomain", "9319497316a64d5e980fe3420b258d0d") \
 	X(INSTANCE_UNMANAGED, "Unmanaged", "2c41d3c23a904fb1b150fba5cb299d86") \
+	X(INSTANCE_COLLECTED, "Collected", "99434d53758749ffb1e2c0bd42a2fdc6") \
 	X(INSTANCE_ADDRESS, "AddressAssigned", "2debc3cee0fe4c44a65b7cfa0c8023bb") \
 	X(INSTANCE_ADDRESS_TAKEN, "AddressInUse", "86bfea112cbf422499904502f142cf90") \
 	X(IMAGE_FETCHING, "Fetching", "acdfb8b5ecb34ce4bbbfbc5d8d9317a2") \

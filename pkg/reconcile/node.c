@@ -3,8 +3,8 @@
  * Node controller: this machine registers itself and says what it has and how it is; and on the
  * same occasion looks for what carries our mark but has no object any more.
  *
- * Guests and disks without an object are only reported (they are somebody's data); networks without
- * one are collected after a grace period, never while the store is one that was put back. Runs on a
+ * Guests and disks without an object are reported (they are somebody's data); networks without one
+ * are collected after a grace period, never while the store is one that was put back. Runs on a
  * controller worker; calls drivers.
  */
 #include <stdio.h>
@@ -128,6 +128,7 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	HypervisorInfo h = { 0 };
 	bool was_ready, was_known;
 	json_t *status;
+	usec_t retry;
 	int rc;
 
 	if (!streq(key->name, r->env.node_name))
@@ -148,14 +149,15 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	rc = r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble);
 	node_fill(r, node, status, &h, rc < 0 ? error_message(&trouble) : NULL);
 	report_store(r, node, status);
+	retry = unmanaged_observe(r, ctx, node, tree, status);
 	if (!was_known || was_ready != condition_is_true(status, "Ready"))
 		recorder_event(r->env.recorder, node, rc < 0 ? EVENT_WARNING : EVENT_NORMAL,
 			       rc < 0 ? REASON_NODE_NOT_READY : REASON_NODE_READY, "%s",
 			       rc < 0 ? error_message(&trouble) : "the hypervisor answers");
 	rc = status_write(r, ctx, node, tree, status, NULL, err);
 	if (rc == 0)
-		orphans_sweep(r, ctx, node);
-	ret->requeue_after = NODE_RESYNC;
+		orphans_sweep(r, ctx);
+	ret->requeue_after = retry ? retry : NODE_RESYNC;
 	return rc;
 }
 

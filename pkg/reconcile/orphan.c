@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orphans: what carries our mark but has no object.
+ * Orphans: what carries our mark, has no object, and is nobody's data: it is collected.
  *
- * A guest or a disk is reported as Unmanaged and left alone: its object may have been lost with a
- * store. A network's data plane is collected, but only by a store that is not a restored one, and
- * only if the list that says so is whole. What a driver could not tell is unknown and nothing
+ * A network's data plane, but only by a store that is not a restored one, and only if the list that
+ * says so is whole; images that nothing names. What a driver could not tell is unknown and nothing
  * follows from it. The drivers are asked before the store: what they found was made for an object
- * that the store then either has or has no more. Runs on the node's worker.
+ * that the store then either has or has no more. Guests and disks: unmanaged.c. Runs on the node's
+ * worker.
  */
 #include "reconcile/orphan.h"
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "controller/reasons.h"
 
-/* uids of every stored object of a kind; NULL on failure. */
-static Hashmap *uids_of(Reconcilers *r, const GroupResource *gr, Error *err)
+Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 {
 	_cleanup_(object_list_freep) ObjectList *list = NULL;
 	Hashmap *uids;
@@ -28,45 +26,6 @@ static Hashmap *uids_of(Reconcilers *r, const GroupResource *gr, Error *err)
 	return uids;
 }
 
-static int sweep_domains(Reconcilers *r, Context *ctx, const Object *node, Error *err)
-{
-	_cleanup_(hashmap_freep) Hashmap *known = NULL;
-	_cleanup_(xfreep) DomainEntry *domains = NULL;
-	size_t n = 0;
-	int rc = r->env.hypervisor->ops->list(r->env.hypervisor, ctx, &domains, &n, err);
-
-	if (rc < 0 || !(known = uids_of(r, GR_INSTANCE, err)))
-		return rc < 0 ? rc : error_wrap(err, "list instances");
-
-	for (size_t i = 0; rc >= 0 && i < n; i++)
-		if (streq(domains[i].store_id, store_id(r->env.store)) &&
-		    !hashmap_contains(known, domains[i].uid))
-			recorder_event(r->env.recorder, node, EVENT_WARNING,
-				       REASON_INSTANCE_UNMANAGED,
-				       "domain %s (instance %s) has our mark but no object; it is "
-				       "left alone",
-				       domains[i].name, domains[i].uid);
-	return rc;
-}
-
-static int sweep_disks(Reconcilers *r, Context *ctx, const Object *node, Error *err)
-{
-	_cleanup_(hashmap_freep) Hashmap *known = NULL;
-	char(*uids)[UUID_MAX] = NULL;
-	size_t n = 0;
-	int rc = r->env.disks->ops->list(r->env.disks, ctx, &uids, &n, err);
-
-	known = rc < 0 ? NULL : uids_of(r, GR_INSTANCE, err);
-	for (size_t i = 0; known && i < n; i++)
-		if (!hashmap_contains(known, uids[i]))
-			recorder_event(r->env.recorder, node, EVENT_WARNING,
-				       REASON_INSTANCE_UNMANAGED,
-				       "disks of instance %s have no object; they are left alone",
-				       uids[i]);
-	free(uids);
-	return rc < 0 ? rc : known ? 0 : error_wrap(err, "list instances");
-}
-
 static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
 {
 	_cleanup_(hashmap_freep) Hashmap *known = NULL;
@@ -75,7 +34,7 @@ static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
 	int rc = r->env.network->ops->list(r->env.network, ctx, store_id(r->env.store), &networks,
 					   &n, err);
 
-	if (rc < 0 || !(known = uids_of(r, GR_NETWORK, err)))
+	if (rc < 0 || !(known = stored_uids(r, GR_NETWORK, err)))
 		return rc < 0 ? rc : error_wrap(err, "list networks");
 	for (size_t i = 0; rc >= 0 && i < n; i++) {
 		if (hashmap_contains(known, networks[i].uid))
@@ -121,14 +80,10 @@ static void sweep_failed(const char *what, Error *err)
 	error_ignore(err);
 }
 
-void orphans_sweep(Reconcilers *r, Context *ctx, const Object *node)
+void orphans_sweep(Reconcilers *r, Context *ctx)
 {
 	_cleanup_(error_done) Error trouble = ERROR_INIT;
 
-	if (sweep_domains(r, ctx, node, &trouble) < 0)
-		sweep_failed("domains", &trouble);
-	if (sweep_disks(r, ctx, node, &trouble) < 0)
-		sweep_failed("disks", &trouble);
 	if (!store_is_restored(r->env.store) && sweep_networks(r, ctx, &trouble) < 0)
 		sweep_failed("networks", &trouble);
 	if (evict_images(r, ctx, &trouble) < 0)

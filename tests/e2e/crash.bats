@@ -168,6 +168,41 @@ untouched() {
 	kill -0 "$pid_a"
 }
 
+gc_lists() { sfctl gc 2>/dev/null | grep -q "$1"; }
+
+@test "an older store put back: what it does not know is told, left alone, and removed when named" {
+	sfd_stop
+	cp -a /var/lib/sfd/store "$BATS_TEST_TMPDIR/store"
+	sfd_start
+	instance late front
+	wait_for 60 status_is late Running
+	pid=$(qemu_pid late)
+	id=$(uid late)
+	sfd_stop
+	rm -rf /var/lib/sfd/store
+	cp -a "$BATS_TEST_TMPDIR/store" /var/lib/sfd/store
+	sfd_start
+	wait_for 60 gc_lists "Guest *default.late *$id"
+	wait_for 10 condition_has node sandbox Unmanaged message 'sfctl gc'
+
+	run sfctl gc --enforce "$id"
+	same "exit code" 5 "$status"
+	has "$output" "nothing is collected before it is accepted"
+	kill -0 "$pid"
+
+	sfd_stop
+	sfd_start --accept-store
+	wait_for 60 gc_lists "$id"
+	run sfctl gc --enforce 00000000-0000-4000-8000-000000000000
+	same "exit code" 3 "$status"
+	kill -0 "$pid"
+	has "$(sfctl gc --enforce "$id")" "$id removed from node"
+	not kill -0 "$pid"
+	[ ! -e "/var/lib/sfd/instances/$id" ]
+	has "$(sfctl gc 2>&1)" "nothing is unmanaged"
+	wait_for 30 status_is a Running
+}
+
 @test "delete everything, and nothing is left" {
 	delete_all
 	wait_for 30 nothing_left

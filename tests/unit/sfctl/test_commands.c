@@ -393,6 +393,43 @@ static void test_label(void **state _unused_)
 	http_fake_stop(f);
 }
 
+static void test_gc(void **state _unused_)
+{
+#define NODES "/apis/shakenfist.io/v1alpha1/nodes"
+	HttpRule rules[] = {
+		HTTP_RULE(.path = NODES "?limit=500",
+			  .body = LIST(
+				  "{\"metadata\":{\"name\":\"n1\"},\"status\":{\"unmanaged\":["
+				  "{\"type\":\"Guest\",\"name\":\"default.x\",\"uid\":\"u-1\"},"
+				  "{\"type\":\"Disks\",\"uid\":\"u-1\"}]}}")),
+	};
+	static const struct {
+		const char *line;
+		int code;
+		const char *out, *err;
+	} cases[] = {
+		{"gc",                      EXIT_OK,
+                 "NODE   TYPE    NAME        UID\n"
+		  "n1     Guest   default.x   u-1\n"
+		  "n1     Disks   <none>      u-1\n",           "`sfctl gc --enforce UID` removes a guest and its disks for good\n"},
+		{ "gc --enforce",           EXIT_USAGE,     "",
+                 "error: gc --enforce: name uids as `sfctl gc` lists them, or --all\n"                                             },
+		{ "gc --enforce u-1 --all", EXIT_USAGE,     "",
+                 "error: gc --enforce: name uids as `sfctl gc` lists them, or --all\n"                                             },
+		{ "gc u-1",                 EXIT_USAGE,     "", "error: gc: only --enforce removes what is named\n"                },
+		{ "gc --enforce u-2",       EXIT_NOT_FOUND, "",
+                 "error: nothing unmanaged has the uid \"u-2\"\n"                                                                  },
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(run_done) Run r = sfctl(f, cases[i].line);
+
+		run_expect(&r, cases[i].code, cases[i].out, cases[i].err);
+	}
+	http_fake_stop(f);
+}
+
 static void test_events(void **state _unused_)
 {
 #define EVENT(time, rv, reason) \
@@ -505,10 +542,11 @@ int main(void)
 		cmocka_unit_test(test_get_yaml),   cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_usage),      cmocka_unit_test(test_help),
 		cmocka_unit_test(test_delete),     cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_wait_fails), cmocka_unit_test(test_power),
-		cmocka_unit_test(test_label),      cmocka_unit_test(test_events),
-		cmocka_unit_test(test_logs),       cmocka_unit_test(test_explain),
-		cmocka_unit_test(test_discovery),  cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_gc),         cmocka_unit_test(test_wait_fails),
+		cmocka_unit_test(test_power),      cmocka_unit_test(test_label),
+		cmocka_unit_test(test_events),     cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_explain),    cmocka_unit_test(test_discovery),
+		cmocka_unit_test(test_completion),
 	};
 
 	run_prepare();
