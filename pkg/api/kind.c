@@ -2,9 +2,9 @@
 /*
  * Kinds, compiled from CustomResourceDefinitions. See kind.h. What a CRD of ours says beyond
  * Kubernetes' form, as annotations: shakenfist.io/power-verbs (comma-separated subresources),
- * shakenfist.io/name-format (dns-label), shakenfist.io/view-of (plural.group) and
- * shakenfist.io/read-only; and that the group of a core kind is empty (spec.group ""). A column may
- * say x-sf-cell: count, path, first or ratio.
+ * shakenfist.io/name-format (dns-label), shakenfist.io/view-of (plural.group),
+ * shakenfist.io/read-only and shakenfist.io/name-column (wide); and that the group of a core kind
+ * is empty (spec.group ""). A column may say x-sf-cell: count, path, first or ratio.
  */
 #include "api/kind.h"
 
@@ -21,6 +21,7 @@
 #define ANNOTATION_NAME_FORMAT "shakenfist.io/name-format"
 #define ANNOTATION_VIEW_OF     "shakenfist.io/view-of"
 #define ANNOTATION_READ_ONLY   "shakenfist.io/read-only"
+#define ANNOTATION_NAME_COLUMN "shakenfist.io/name-column"
 
 /* What becomes of the matches of a column's path; other than the first only for kinds of ours. */
 typedef enum CellForm {
@@ -368,6 +369,7 @@ static int compile_version(OwnedKind *o, const json_t *crd, const json_t *versio
 	if (builtin) {
 		k->view_of = viewed(crd);
 		k->read_only = annotation(crd, ANNOTATION_READ_ONLY) != NULL;
+		k->name_is_wide = streq_ptr(annotation(crd, ANNOTATION_NAME_COLUMN), "wide");
 	}
 	k->power_verbs = (const char *const *)strv_split(builtin && verbs ? verbs : "", ',');
 	k->crd = crd;

@@ -67,6 +67,7 @@ struct Kind {
 	bool terminating;               /* the definition is being deleted: no new objects */
 	const GroupResource *view_of;   /* whose objects it shows in its own form; NULL = its own */
 	bool read_only;                 /* nobody writes to it */
+	bool name_is_wide;              /* its name tells nothing: only with -o wide */
 	bool has_status;                /* status subresource */
 	const KindScale *scale;         /* scale subresource; NULL = none */
 	const char *const *power_verbs; /* subresources "start", "stop", ...: NULL-terminated, empty

@@ -78,7 +78,7 @@ static bool media_type_is(const char *header, const char *type)
 	       (!header[n] || header[n] == ';' || header[n] == ' ');
 }
 
-static int decode_any(Request *r, json_t **ret)
+static int decode_form(Request *r, json_t **ret)
 {
 	const char *type = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
 	size_t blank = strspn(strbuf_str(&r->body), " \t\r\n");
@@ -103,6 +103,16 @@ static int decode_any(Request *r, json_t **ret)
 		return decode_protobuf(r, ret);
 	reply_media_type(r, BODY_TYPES);
 	return -ERR_UNSUPPORTED;
+}
+
+/* A body for a view becomes one for what it shows. */
+static int decode_any(Request *r, json_t **ret)
+{
+	int rc = decode_form(r, ret);
+
+	if (rc == 0 && r->shown && *ret)
+		view_take(r->shown, *ret);
+	return rc;
 }
 
 static int refuse_doubled(Request *r)

@@ -157,6 +157,11 @@ static bool scope_matches(const Request *r, const Kind *kind)
 	return r->route.namespace || !r->route.name;
 }
 
+static bool is_write(const Request *r)
+{
+	return request_op(r) & (OP_POST | OP_PUT | OP_PATCH | OP_DELETE);
+}
+
 static void find_kind(Request *r)
 {
 	if (!r->route.of_resource)
@@ -165,6 +170,10 @@ static void find_kind(Request *r)
 	if (r->kind && !scope_matches(r, r->kind))
 		r->kind = kind_unref(r->kind);
 	r->accept = accept_parse(request_header(r, MHD_HTTP_HEADER_ACCEPT));
+	if (r->kind && r->kind->view_of && !r->kind->read_only && is_write(r)) {
+		r->shown = r->kind;
+		r->kind = kind_registry_find(r->server->options.kinds, r->shown->view_of);
+	}
 	if (r->kind && r->kind->deprecation_warning)
 		reply_warning(r, r->kind->deprecation_warning);
 }

@@ -120,6 +120,7 @@ static void request_free(Request *r)
 	json_decref(r->work);
 	field_errors_done(&r->doubled);
 	kind_unref(r->kind);
+	kind_unref(r->shown);
 	identity_unref(r->who);
 	strbuf_done(&r->body);
 	target_done(&r->target);

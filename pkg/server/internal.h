@@ -183,7 +183,8 @@ struct Request {
 	Rule rule;
 	const char *verb; /* "get", "list", ...: what authorization was asked for */
 	bool admitted;    /* who it is may do it: only then a handler runs */
-	Kind *kind;       /* of route.resource */
+	Kind *kind;       /* of route.resource; of a write to a view, the kind that it shows */
+	Kind *shown;      /* then the view; else NULL */
 	Accept accept;
 	bool discovery_v2, discovery_v2beta1;
 	StrBuf body;
@@ -428,6 +429,11 @@ void table_tail(StrBuf *out);
 
 /* The object as that kind shows it: itself, or made from it. A new reference. */
 Object *view_object(Server *s, const Kind *k, Object *o);
+/* A body (object, merge patch or JSON patch) in that form into the one of what it shows, in place.
+ */
+void view_take(const Kind *k, json_t *body);
+json_t *view_event_make(Server *s, const json_t *stored);
+void view_event_take(json_t *body);
 /* A Pod from an Instance (pod.c); the tree is the caller's. */
 json_t *pod_from_instance(Server *s, const json_t *instance);
 bool pod_is_running(const json_t *instance);

@@ -169,6 +169,29 @@ static const ProtoField event[] = {
 	{ 0	       },
 };
 
+/* ---- events.k8s.io/v1 ---- */
+
+static const ProtoField events_event[] = {
+	METADATA,
+	{2,		"eventTime", PROTO_MICROTIME },
+	{ 3, "series", PROTO_MESSAGE, true, event_series },
+	{ 4,	       "reportingController", PROTO_STRING },
+	{ 5,   "reportingInstance", PROTO_STRING },
+	{ 6,    "action", PROTO_STRING },
+	{ 7,	       "reason", PROTO_STRING },
+	{ 8,    "regarding", PROTO_MESSAGE, false, object_reference },
+	{ 9,	       "related", PROTO_MESSAGE, true, object_reference },
+	{ 10,    "note", PROTO_STRING },
+	{ 11,	       "type", PROTO_STRING },
+	{ 12,    "deprecatedSource", PROTO_MESSAGE, false, event_source },
+	{ 13,	       "deprecatedFirstTimestamp", PROTO_TIME },
+	{ 14,    "deprecatedLastTimestamp", PROTO_TIME },
+	{ 15,	       "deprecatedCount", PROTO_INT },
+	{ 0  },
+};
+
+/* ---- core/v1, quotas ---- */
+
 static const ProtoField scope_requirement[] = {
 	{1,	     "scopeName", PROTO_STRING },
 	{ 2, "operator", PROTO_STRING },
@@ -373,6 +396,7 @@ static const struct {
 	{ "v1",			   "ConfigMap",                config_map        },
 	{ "v1",			   "Secret",                   secret            },
 	{ "v1",			   "Event",                    event             },
+	{ "events.k8s.io/v1",             "Event",                    events_event      },
 	{ "v1",			   "ResourceQuota",            resource_quota    },
 	{ "coordination.k8s.io/v1",       "Lease",                    lease             },
 	{ "autoscaling/v1",               "Scale",                    scale             },

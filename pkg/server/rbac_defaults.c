@@ -75,9 +75,10 @@ static const DefaultRule to_view[] = {
          .groups = "-",
          .resources = "configmaps,events,namespaces,namespaces/status,pods,pods/status,"
 		       "resourcequotas,resourcequotas/status" },
-	{ .verbs = "get",				 .groups = OURS, .resources = "instances/log" },
-	{ .verbs = "get", .groups = "-", .resources = "pods/log" },
-	{ 0				     },
+	{ .verbs = READ_VERBS,				 .groups = "events.k8s.io", .resources = "events" },
+	{ .verbs = "get", .groups = OURS, .resources = "instances/log" },
+	{ .verbs = "get",				 .groups = "-", .resources = "pods/log" },
+	{ 0			      },
 };
 
 static const DefaultRule to_edit[] = {
@@ -90,12 +91,13 @@ static const DefaultRule to_edit[] = {
          .groups = OURS,
          .resources = "instances/console,instances/portforward" },
 	{ .verbs = READ_VERBS "," WRITE_VERBS,                         .groups = "-", .resources = "secrets" },
-	{ .verbs = WRITE_VERBS,				 .groups = "-", .resources = "configmaps" },
-	{ .verbs = "create,get", .groups = "-", .resources = "pods/attach" },
+	{ .verbs = WRITE_VERBS,				 .groups = "-", .resources = "configmaps,events" },
+	{ .verbs = WRITE_VERBS, .groups = "events.k8s.io", .resources = "events" },
+	{ .verbs = "create,get",                   .groups = "-", .resources = "pods/attach" },
 	{ .verbs = READ_VERBS "," WRITE_VERBS,
          .groups = "coordination.k8s.io",
          .resources = "leases" },
-	{ 0			       },
+	{ 0				 },
 };
 
 static const DefaultRule to_admin[] = {

@@ -51,16 +51,19 @@ void reply_text(Request *r, unsigned code, const char *text)
 void reply_object(Request *r, unsigned code, Object *o)
 {
 	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	_cleanup_(object_unrefp) Object *shown = NULL;
+	const Kind *kind = r->shown ? r->shown : r->kind;
 	size_t len;
 
-	if (r->accept == ACCEPT_JSON && render_is_text(r->kind, o)) {
+	shown = r->shown ? view_object(r->server, r->shown, o) : object_ref(o);
+	if (r->accept == ACCEPT_JSON && render_is_text(kind, shown)) {
 		reply_reset(&r->reply);
 		r->reply.code = code;
 		r->reply.content_type = MEDIA_JSON;
-		r->reply.object = object_ref(o);
+		r->reply.object = TAKE_PTR(shown);
 		return;
 	}
-	render_object(&out, r->kind, r->accept, target_query(&r->target, "includeObject"), o, true,
+	render_object(&out, kind, r->accept, target_query(&r->target, "includeObject"), shown, true,
 		      clock_wall(server_clock(r->server)));
 	len = out.len;
 	reply_take(r, code, MEDIA_JSON, strbuf_take(&out), len);

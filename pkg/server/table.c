@@ -47,7 +47,7 @@ void table_head(StrBuf *out, const Kind *k, int64_t revision, const char *contin
 	}
 	strbuf_adds(out, "[");
 	column(out, "Name", "string", "name", "Name of the object, unique within its namespace.",
-	       0);
+	       k->name_is_wide);
 	for (size_t i = 0; i < k->n_columns; i++) {
 		const PrinterColumn *c = &k->columns[i];
 

@@ -260,6 +260,51 @@ static void test_event(void **state)
 		"involvedObject.namespace: Invalid value: does not match event.namespace");
 }
 
+#define NEW_EVENTS "/apis/events.k8s.io/v1/namespaces/default/events"
+
+/* client-go's newer recorder; others read the same objects by their older names. */
+static void test_new_events(void **state)
+{
+	_cleanup_(json_decrefp) json_t *made = NULL, *core = NULL, *series = NULL, *patched = NULL;
+	_cleanup_(json_decrefp) json_t *list = NULL;
+
+	made = call(
+		*state, 201, "POST", NEW_EVENTS, NULL,
+		"{\"apiVersion\":\"events.k8s.io/v1\",\"kind\":\"Event\",\"metadata\":{\"name\":"
+		"\"n.1\"},\"eventTime\":\"2026-01-01T00:00:00.000001Z\",\"reportingController\":"
+		"\"example.com/op\",\"reportingInstance\":\"op-1\",\"action\":\"Sync\",\"reason\":"
+		"\"Synced\",\"regarding\":{\"kind\":\"Instance\",\"namespace\":\"default\","
+		"\"name\":"
+		"\"web\"},\"note\":\"all is well\",\"type\":\"Normal\"}");
+	expect_text(made, "apiVersion", "events.k8s.io/v1");
+	expect_text(made, "note", "all is well");
+	assert_null(json_object_get(made, "message"));
+	core = call(*state, 200, "GET", EVENTS "/n.1", NULL, NULL);
+	expect_text(core, "apiVersion", "v1");
+	expect_text(core, "message", "all is well");
+	expect_text(core, "involvedObject.name", "web");
+	expect_text(core, "reportingComponent", "example.com/op");
+	series = call(
+		*state, 200, "PATCH", NEW_EVENTS "/n.1", STRATEGIC,
+		"{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-01-01T00:00:09.000000Z\"}}");
+	expect_text(series, "apiVersion", "events.k8s.io/v1");
+	assert_int_equal(json_integer_at(series, "series.count", 0), 2);
+	patched = call(*state, 200, "PATCH", NEW_EVENTS "/n.1", "application/json-patch+json",
+		       "[{\"op\":\"replace\",\"path\":\"/note\",\"value\":\"again\"},"
+		       "{\"op\":\"test\",\"path\":\"/regarding/name\",\"value\":\"web\"}]");
+	expect_text(patched, "note", "again");
+	expect_cell(*state, NEW_EVENTS "/n.1", "Object", "\"instance/web\"");
+	expect_cell(*state, NEW_EVENTS "/n.1", "Message", "\"again\"");
+	/* Those of core/v1 too, and selected by the names they have here. */
+	call_done(*state, 201, "POST", EVENTS, NULL, EVENT("o.1", "default", "default"));
+	list = call(*state, 200, "GET", NEW_EVENTS "?fieldSelector=regarding.name%3DWeb-1", NULL,
+		    NULL);
+	assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
+	expect_text(list, "apiVersion", "events.k8s.io/v1");
+	call_done(*state, 200, "DELETE", NEW_EVENTS "/n.1", NULL, NULL);
+	call_fails(*state, 404, "NotFound", "GET", EVENTS "/n.1", NULL, NULL);
+}
+
 /* A client cannot fill the store with them: the oldest goes. */
 static void test_events_are_bounded(void **state)
 {
@@ -284,11 +329,17 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_keys),           TEST(test_size),
-		TEST(test_size_of_base64), TEST(test_immutable),
-		TEST(test_secret),         TEST(test_secret_types),
-		TEST(test_data_column),    TEST(test_leader_election),
-		TEST(test_event),          TEST(test_events_are_bounded),
+		TEST(test_keys),
+		TEST(test_size),
+		TEST(test_size_of_base64),
+		TEST(test_immutable),
+		TEST(test_secret),
+		TEST(test_secret_types),
+		TEST(test_data_column),
+		TEST(test_leader_election),
+		TEST(test_event),
+		TEST(test_new_events),
+		TEST(test_events_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
