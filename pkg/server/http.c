@@ -16,7 +16,7 @@
 #include "server/metrics.h"
 
 /* Head of one request, with all its headers. */
-#define CONNECTION_MEMORY (64u * 1024)
+#define CONNECTION_MEMORY (12u * 1024)
 
 static void busy_change(Server *s, bool up)
 {

@@ -21,8 +21,8 @@ typedef struct Target {
 	char *path; /* as it came, without the query: for messages */
 	char *segments[PATH_SEGMENTS_MAX];
 	size_t n_segments;
-	QueryParam params[QUERY_PARAMS_MAX];
-	size_t n_params;
+	QueryParam *params; /* at most QUERY_PARAMS_MAX */
+	size_t n_params, cap_params;
 } Target;
 
 /* raw is "/path?query"; -ERR_INVALID says what is wrong with it. target is filled even then. */

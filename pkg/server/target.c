@@ -92,11 +92,13 @@ static int parse_query(Target *t, const char *query, Error *err)
 		size_t len = strcspn(query, "&");
 		const char *equals = memchr(query, '=', len);
 		size_t name_len = equals ? (size_t)(equals - query) : len;
-		QueryParam *p = &t->params[t->n_params];
+		QueryParam *p;
 
 		if (len > 0) {
 			if (t->n_params == QUERY_PARAMS_MAX)
 				return error_set(err, ERR_INVALID, "too many query parameters");
+			GROW_ARRAY(t->params, t->n_params, t->cap_params);
+			p = &t->params[t->n_params];
 			p->name = percent_decode(query, name_len, true);
 			p->value = equals ? percent_decode(equals + 1, len - name_len - 1, true)
 					  : xstrdup("");
@@ -130,6 +132,7 @@ void target_done(Target *t)
 		free(t->params[i].name);
 		free(t->params[i].value);
 	}
+	free(t->params);
 	*t = (Target){ 0 };
 }
 

@@ -14,7 +14,7 @@
 
 #define CUT_AFTER (10 * USEC_PER_SEC) /* what a client has to read its last line */
 /* Only clients of HTTP/1.0 get their lines through it; the others' buffer is the connection's. */
-#define WATCH_BLOCK 1024u
+#define WATCH_BLOCK 512u
 #define QUEUE_KEEP  16u /* of an empty queue: what a burst needed is given back */
 /* Timers of all watches meet on these beats, so that thousands of them do not wake the caretaker
  * one by one. */
