@@ -140,9 +140,10 @@ $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $$(call archives,$
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_TEST)
 
-# What hack/bench measures with: a program each, bench.c is theirs together.
-BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c,$(sort $(wildcard tests/bench/*.c))))
-$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/bench/bench.o $(call archives,$(USES_all))
+# What hack/bench measures with: a program each, bench.c and client.c are theirs together.
+BENCH_LIB := $(BUILD)/obj/tests/bench/bench.o $(BUILD)/obj/tests/bench/client.o
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c %/client.c,$(sort $(wildcard tests/bench/*.c))))
+$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_LIB) $(call archives,$(USES_all))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)

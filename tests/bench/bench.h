@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/strbuf.h"
 
 _noreturn_ void bench_die(const char *fmt, ...) _printf_(1, 2);
 /* Dies with the error's text when rc < 0. */
@@ -29,3 +30,43 @@ double samples_quantile(Samples *s, double q);
 void samples_done(Samples *s);
 /* "name   median   p10 .. p90 unit" on a line of its own. */
 void samples_print(Samples *s, const char *name, const char *unit);
+
+/* ---- sfd and clients of its API ---- */
+
+typedef enum Transport { TRANSPORT_UNIX, TRANSPORT_TCP, TRANSPORT_TLS, _TRANSPORT_MAX } Transport;
+extern const char *const transport_names[_TRANSPORT_MAX];
+
+typedef struct BenchServer {
+	pid_t pid;
+	char socket[108];
+	unsigned short port[_TRANSPORT_MAX];
+} BenchServer;
+
+/* Starts that sfd, without controllers but those of access, on an SQLite store in `dir`, open on
+ * all transports and to everybody, and waits until it answers. */
+void bench_server_start(BenchServer *s, const char *sfd, const char *dir);
+void bench_server_stop(BenchServer *s);
+/* Of /proc: KiB of memory as its share, microseconds of processor time. */
+double bench_pss(pid_t pid);
+double bench_cpu(pid_t pid);
+
+/* A connection that is kept; dies when it breaks. One thread each. */
+typedef struct BenchClient {
+	int fd;
+	void *tls; /* gnutls_session_t */
+	StrBuf in;
+} BenchClient;
+
+void bench_connect(BenchClient *c, const BenchServer *s, Transport t);
+/* To any socket address: for floors. */
+void bench_connect_port(BenchClient *c, unsigned short port);
+void bench_close(BenchClient *c);
+void bench_send(BenchClient *c, const char *text, size_t n);
+/* More bytes into c->in; false = would block (of a non-blocking descriptor). */
+bool bench_receive(BenchClient *c);
+/* A whole request; body may be NULL. */
+char *bench_request(const char *method, const char *target, const char *type, const char *body);
+/* Sends it and reads the answer to its end, which stays in c->in; the status code. */
+int bench_call(BenchClient *c, const char *request);
+/* The same with a code that must come. */
+void bench_must(BenchClient *c, int code, const char *method, const char *target, const char *body);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests per second of sfd's API, and how long one takes.
+ *
+ *     api_load SFD DIRECTORY [MILLISECONDS]
+ *
+ * For each transport and 1, 10 and 50 clients: reads of one object, of a list of 100 and of 10,000;
+ * creates and server-side applies, durable each. Floors in the same run: for reads a bare
+ * libmicrohttpd that answers the same bytes; for writes a bare SQLite that commits as many rows at
+ * once as there are clients.
+ */
+#include "bench.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+
+#define CLIENTS_MAX 50
+#define BASE        "/apis/shakenfist.io/v1alpha1/namespaces/"
+
+static usec_t cell_time = 1000 * USEC_PER_MSEC;
+
+typedef enum Operation { OP_GET, OP_LIST, OP_LIST_MANY, OP_CREATE, OP_APPLY, _OP_MAX } Operation;
+
+static const char *const operation_names[] = {
+	[OP_GET] = "get",       [OP_LIST] = "list of 100", [OP_LIST_MANY] = "list of 10,000",
+	[OP_CREATE] = "create", [OP_APPLY] = "apply",
+};
+
+static char *instance_body(const char *name)
+{
+	return xasprintf(
+		"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{"
+		"\"name\":\"%s\",\"labels\":{\"app\":\"bench\"}},\"spec\":{\"runStrategy\":"
+		"\"Halted\","
+		"\"cpus\":2,\"memory\":\"1Gi\",\"disks\":[{\"name\":\"root\",\"size\":\"10Gi\"}]}}",
+		name);
+}
+
+/* ---- one cell of the table ---- */
+
+typedef struct Load {
+	const BenchServer *server; /* NULL = the floor's port */
+	Transport transport;
+	Operation op;
+	unsigned short port;
+	const char *target; /* of the floor */
+	usec_t end;
+	atomic_uint next; /* numbers for names */
+} Load;
+
+typedef struct LoadClient {
+	Load *load;
+	unsigned number;
+	pthread_t thread;
+	Samples times;
+} LoadClient;
+
+static char *next_request(LoadClient *c)
+{
+	unsigned n = atomic_fetch_add(&c->load->next, 1);
+	char name[32], target[160];
+	_cleanup_(xfreep) char *body = NULL;
+
+	if (c->load->target)
+		return bench_request("GET", c->load->target, NULL, NULL);
+	switch (c->load->op) {
+	case OP_GET:
+		return bench_request("GET", BASE "hundred/instances/i-7", NULL, NULL);
+	case OP_LIST:
+		return bench_request("GET", BASE "hundred/instances", NULL, NULL);
+	case OP_LIST_MANY:
+		return bench_request("GET", BASE "many/instances", NULL, NULL);
+	case OP_CREATE:
+		snprintf(name, sizeof(name), "c-%d-%u", (int)c->load->transport, n);
+		body = instance_body(name);
+		return bench_request("POST", BASE "default/instances", NULL, body);
+	default:
+		/* Each client its own object, something new each time. */
+		snprintf(name, sizeof(name), "a-%u", c->number);
+		snprintf(target, sizeof(target),
+			 BASE "default/instances/%s?fieldManager=bench&force=true", name);
+		body = xasprintf(
+			"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\","
+			"\"metadata\":{\"name\":\"%s\",\"labels\":{\"n\":\"%u\"}},\"spec\":{"
+			"\"runStrategy\":\"Halted\",\"disks\":[{\"name\":\"root\",\"size\":"
+			"\"10Gi\"}]}}",
+			name, n);
+		return bench_request("PATCH", target, "application/apply-patch+yaml", body);
+	}
+}
+
+static void *client_run(void *arg)
+{
+	LoadClient *c = arg;
+	Load *l = c->load;
+	BenchClient b;
+	usec_t now;
+
+	if (l->server)
+		bench_connect(&b, l->server, l->transport);
+	else
+		bench_connect_port(&b, l->port);
+	do {
+		_cleanup_(xfreep) char *request = next_request(c);
+		usec_t from = clock_now(clock_system());
+		int code = bench_call(&b, request);
+
+		if (code / 100 != 2)
+			bench_die("%s: %d: %.400s", operation_names[l->op], code, b.in.buf);
+		now = clock_now(clock_system());
+		samples_add(&c->times, (double)(now - from));
+	} while (now < l->end);
+	bench_close(&b);
+	return NULL;
+}
+
+typedef struct Cell {
+	double rate, p50, p99;
+} Cell;
+
+static Cell run_load(Load *l, unsigned clients)
+{
+	static LoadClient c[CLIENTS_MAX];
+	usec_t from = clock_now(clock_system());
+	Samples all = { 0 };
+	Cell cell;
+
+	l->end = from + cell_time;
+	for (unsigned i = 0; i < clients; i++) {
+		c[i] = (LoadClient){ .load = l, .number = i };
+		if (pthread_create(&c[i].thread, NULL, client_run, &c[i]) != 0)
+			bench_die("no thread");
+	}
+	for (unsigned i = 0; i < clients; i++) {
+		pthread_join(c[i].thread, NULL);
+		for (size_t j = 0; j < c[i].times.n; j++)
+			samples_add(&all, c[i].times.values[j]);
+		samples_done(&c[i].times);
+	}
+	cell.rate = (double)all.n * 1e6 / (double)(clock_now(clock_system()) - from);
+	cell.p50 = samples_quantile(&all, 0.5) / 1000;
+	cell.p99 = samples_quantile(&all, 0.99) / 1000;
+	samples_done(&all);
+	return cell;
+}
+
+/* ---- floors ---- */
+
+typedef struct Floor {
+	struct MHD_Daemon *daemon;
+	unsigned short port;
+	char *body;
+	size_t len;
+} Floor;
+
+static enum MHD_Result answer(void *cls, struct MHD_Connection *c, const char *url _unused_,
+			      const char *method _unused_, const char *version _unused_,
+			      const char *data _unused_, size_t *size _unused_, void **context)
+{
+	struct MHD_Response *response;
+	Floor *f = cls;
+	enum MHD_Result rc;
+
+	if (!*context) {
+		*context = f;
+		return MHD_YES;
+	}
+	response = MHD_create_response_from_buffer(f->len, f->body, MHD_RESPMEM_PERSISTENT);
+	MHD_add_response_header(response, "Content-Type", "application/json");
+	rc = MHD_queue_response(c, 200, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+/* The bytes that sfd answers to that. */
+static void floor_start(Floor *f, const BenchServer *s, const char *target)
+{
+	_cleanup_(xfreep) char *request = bench_request("GET", target, NULL, NULL);
+	BenchClient c;
+	const char *body;
+
+	bench_connect(&c, s, TRANSPORT_UNIX);
+	bench_call(&c, request);
+	body = strstr(c.in.buf, "\r\n\r\n") + 4;
+	f->len = c.in.len - (size_t)(body - c.in.buf);
+	f->body = xmemdup(body, f->len);
+	bench_close(&c);
+	f->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, f,
+				     MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_END);
+	if (!f->daemon)
+		bench_die("no bare server");
+	f->port = MHD_get_daemon_info(f->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+static void floor_stop(Floor *f)
+{
+	MHD_stop_daemon(f->daemon);
+	free(f->body);
+}
+
+static void sql(sqlite3 *db, const char *text)
+{
+	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+		bench_die("%s: %s", text, sqlite3_errmsg(db));
+}
+
+/* Rows per second when `batch` of them share a commit, as a store's log would be written. */
+static double floor_commits(const char *dir, unsigned batch)
+{
+	_cleanup_(xfreep) char *path = xasprintf("%s/floor.db", dir);
+	_cleanup_(xfreep) char *body = instance_body("floor");
+	usec_t from, now;
+	sqlite3_stmt *st;
+	sqlite3 *db;
+	size_t n = 0;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK)
+		bench_die("%s: %s", path, sqlite3_errmsg(db));
+	sql(db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = "
+		"FULL; CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, body TEXT)");
+	sqlite3_prepare_v2(db, "INSERT INTO log (body) VALUES (?)", -1, &st, NULL);
+	from = clock_now(clock_system());
+	do {
+		sql(db, "BEGIN IMMEDIATE");
+		for (unsigned i = 0; i < batch; i++, n++) {
+			sqlite3_bind_text(st, 1, body, -1, SQLITE_STATIC);
+			if (sqlite3_step(st) != SQLITE_DONE)
+				bench_die("insert: %s", sqlite3_errmsg(db));
+			sqlite3_reset(st);
+		}
+		sql(db, "COMMIT");
+		now = clock_now(clock_system());
+	} while (now < from + cell_time / 2);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return (double)n * 1e6 / (double)(now - from);
+}
+
+/* ---- all of it ---- */
+
+static void fill(const BenchServer *s, const char *namespace, unsigned n)
+{
+	_cleanup_(xfreep) char *target = xasprintf(BASE "%s/instances", namespace);
+	_cleanup_(xfreep) char *object = xasprintf("{\"metadata\":{\"name\":\"%s\"}}", namespace);
+	BenchClient c;
+
+	bench_connect(&c, s, TRANSPORT_UNIX);
+	bench_must(&c, 201, "POST", "/api/v1/namespaces", object);
+	for (unsigned i = 0; i < n; i++) {
+		char name[32];
+		_cleanup_(xfreep) char *body = NULL;
+
+		snprintf(name, sizeof(name), "i-%u", i);
+		body = instance_body(name);
+		bench_must(&c, 201, "POST", target, body);
+	}
+	bench_close(&c);
+}
+
+static void print_cell(const char *name, const char *via, unsigned clients, Cell c)
+{
+	printf("  %-15s %-5s %3u client%s %9.0f /s   p50 %8.3f ms   p99 %8.3f ms\n", name, via,
+	       clients, clients == 1 ? " " : "s", c.rate, c.p50, c.p99);
+	fflush(stdout);
+}
+
+static void measure_reads(const BenchServer *s, Operation op, const char *target)
+{
+	static const unsigned clients[] = { 1, 10, 50 };
+	Floor f;
+
+	floor_start(&f, s, target);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		Load bare = { .port = f.port, .target = target, .op = op };
+
+		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
+			Load l = { .server = s, .transport = t, .op = op };
+
+			print_cell(operation_names[op], transport_names[t], clients[i],
+				   run_load(&l, clients[i]));
+		}
+		print_cell("  floor: bare", "tcp", clients[i], run_load(&bare, clients[i]));
+	}
+	floor_stop(&f);
+}
+
+static void measure_writes(const BenchServer *s, Operation op, const char *dir)
+{
+	static const unsigned clients[] = { 1, 10, 50 };
+	static atomic_uint names; /* creates never meet a name twice */
+
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
+			Load l = { .server = s, .transport = t, .op = op };
+			Cell c;
+
+			atomic_store(&l.next, atomic_load(&names));
+			c = run_load(&l, clients[i]);
+			atomic_store(&names, atomic_load(&l.next));
+			print_cell(operation_names[op], transport_names[t], clients[i], c);
+		}
+		printf("    floor: bare SQLite, %2u rows a commit    %9.0f /s\n", clients[i],
+		       floor_commits(dir, clients[i]));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	BenchServer s;
+
+	if (argc < 3)
+		bench_die("api_load SFD DIRECTORY [MILLISECONDS]");
+	if (argc > 3)
+		cell_time = strtoull(argv[3], NULL, 10) * USEC_PER_MSEC;
+	if (fs_mkdir_p(argv[2], 0700, NULL) < 0)
+		bench_die("%s: cannot be made", argv[2]);
+	bench_server_start(&s, argv[1], argv[2]);
+	fill(&s, "hundred", 100);
+	fill(&s, "many", 10000);
+	measure_reads(&s, OP_GET, BASE "hundred/instances/i-7");
+	measure_reads(&s, OP_LIST, BASE "hundred/instances");
+	measure_reads(&s, OP_LIST_MANY, BASE "many/instances");
+	measure_writes(&s, OP_CREATE, argv[2]);
+	measure_writes(&s, OP_APPLY, argv[2]);
+	bench_server_stop(&s);
+	return 0;
+}
