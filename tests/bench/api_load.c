@@ -2,7 +2,8 @@
 /*
  * Requests per second of sfd's API, and how long one takes.
  *
- *     api_load SFD DIRECTORY [MILLISECONDS]
+ *     api_load SFD DIRECTORY [MILLISECONDS [OPERATION]]     an operation is get, list, many, create
+ * or apply
  *
  * For each transport and 1, 10 and 50 clients: reads of one object, of a list of 100 and of 10,000;
  * creates and server-side applies, durable each. Floors in the same run: for reads a bare
@@ -270,9 +271,10 @@ static void print_cell(const char *name, const char *via, unsigned clients, Cell
 	fflush(stdout);
 }
 
+static const unsigned clients[] = { 1, 10, 50 };
+
 static void measure_reads(const BenchServer *s, Operation op, const char *target)
 {
-	static const unsigned clients[] = { 1, 10, 50 };
 	Floor f;
 
 	floor_start(&f, s, target);
@@ -292,7 +294,6 @@ static void measure_reads(const BenchServer *s, Operation op, const char *target
 
 static void measure_writes(const BenchServer *s, Operation op, const char *dir)
 {
-	static const unsigned clients[] = { 1, 10, 50 };
 	static atomic_uint names; /* creates never meet a name twice */
 
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
@@ -310,24 +311,38 @@ static void measure_writes(const BenchServer *s, Operation op, const char *dir)
 	}
 }
 
+static void measure(const BenchServer *s, Operation op, const char *dir)
+{
+	static const char *const targets[] = {
+		[OP_GET] = BASE "hundred/instances/i-7",
+		[OP_LIST] = BASE "hundred/instances",
+		[OP_LIST_MANY] = BASE "many/instances",
+	};
+
+	if (op < ARRAY_SIZE(targets))
+		measure_reads(s, op, targets[op]);
+	else
+		measure_writes(s, op, dir);
+}
+
 int main(int argc, char **argv)
 {
+	static const char *const words[_OP_MAX] = { "get", "list", "many", "create", "apply" };
 	BenchServer s;
 
 	if (argc < 3)
-		bench_die("api_load SFD DIRECTORY [MILLISECONDS]");
+		bench_die("api_load SFD DIRECTORY [MILLISECONDS [OPERATION]]");
 	if (argc > 3)
 		cell_time = strtoull(argv[3], NULL, 10) * USEC_PER_MSEC;
 	if (fs_mkdir_p(argv[2], 0700, NULL) < 0)
 		bench_die("%s: cannot be made", argv[2]);
 	bench_server_start(&s, argv[1], argv[2]);
 	fill(&s, "hundred", 100);
-	fill(&s, "many", 10000);
-	measure_reads(&s, OP_GET, BASE "hundred/instances/i-7");
-	measure_reads(&s, OP_LIST, BASE "hundred/instances");
-	measure_reads(&s, OP_LIST_MANY, BASE "many/instances");
-	measure_writes(&s, OP_CREATE, argv[2]);
-	measure_writes(&s, OP_APPLY, argv[2]);
+	if (argc <= 4 || streq(argv[4], words[OP_LIST_MANY]))
+		fill(&s, "many", 10000);
+	for (Operation op = 0; op < _OP_MAX; op++)
+		if (argc <= 4 || streq(argv[4], words[op]))
+			measure(&s, op, argv[2]);
 	bench_server_stop(&s);
 	return 0;
 }
