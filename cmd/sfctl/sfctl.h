@@ -209,5 +209,5 @@ extern const Verb *const sfctl_verbs[];
 extern const Verb verb_apply, verb_diff, verb_get, verb_describe, verb_delete, verb_wait,
 	verb_explain, verb_events, verb_logs, verb_console, verb_ssh, verb_port_forward, verb_start,
 	verb_stop, verb_restart, verb_pause, verb_resume, verb_label, verb_annotate, verb_edit,
-	verb_kubeconfig, verb_certificates, verb_gc, verb_api_resources, verb_version,
+	verb_kubeconfig, verb_certificates, verb_gc, verb_auth, verb_api_resources, verb_version,
 	verb_completion, verb_complete;

@@ -5,8 +5,9 @@
  * added stays. view, edit and admin are put together from labelled roles, so that whoever defines a
  * kind of his own adds a labelled role and these three know it.
  *
- * No role for people writes a status, a Credential or what the cloud keeps for itself; view reads
- * no Secret and no console, because guests print secrets there. The main thread, before requests.
+ * No role for people writes a status, a Credential or what the cloud keeps for itself. As in
+ * Kubernetes, view reads logs and no Secret; the console, where one types, is for edit. The main
+ * thread, before requests.
  */
 #include "base/log.h"
 #include "base/memory.h"
