@@ -358,11 +358,13 @@ void admission_default(Request *r, json_t *tree)
 		fill_in_subjects(tree);
 }
 
-static void fill_in(Request *r, json_t *tree, bool create)
+static void fill_in(Request *r, json_t *tree, const Object *old)
 {
 	json_t *spec = json_object_get(tree, "spec"), *node = json_object_get(spec, "nodeName");
 
-	if (create &&
+	/* Also when a PUT leaves it out: a guest must not outlive its object by a replace. Once it
+	 * is being deleted it may be taken out, to let go of what cannot be torn down. */
+	if ((!old || !object_is_deleting(old)) &&
 	    (is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
 	     is_kind(r, "shakenfist.io", "Image")))
 		add_teardown(tree);
@@ -417,7 +419,7 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	FieldErrors errors = FIELD_ERRORS_INIT;
 	int rc;
 
-	fill_in(r, tree, !old);
+	fill_in(r, tree, old);
 	if (old)
 		managed_settle(old_tree, tree);
 	object_validate(r->kind, tree, old_tree, &errors);

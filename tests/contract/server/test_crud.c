@@ -447,6 +447,36 @@ static void test_user_defined_kind(void **state)
 	call_fails(f, 404, "NotFound", "GET", crops, NULL, NULL);
 }
 
+/* Whoever replaces an Instance by its manifest has not asked for its guest to be forgotten. */
+static void test_teardown_stays(void **state)
+{
+	static const struct {
+		const char *method, *type, *body;
+	} writes[] = {
+		{"PUT", NULL, INSTANCE_BODY("kept",              "") },
+		{ "PATCH",    "application/merge-patch+json", "{\"metadata\":{\"finalizers\":null}}"},
+		{ "PATCH",    "application/json-patch+json",
+                 "[{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]"  },
+	};
+	Fixture *f = *state;
+
+	call_done(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("kept", ""));
+	for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+		_cleanup_(json_decrefp) json_t *o =
+			call(f, 200, writes[i].method, INSTANCES "/kept", writes[i].type,
+			     writes[i].body);
+		_cleanup_(xfreep) char *text = json_text(json_at(o, "metadata.finalizers"));
+
+		assert_string_equal(text, "[\"shakenfist.io/teardown\"]");
+	}
+	call_done(f, 200, "DELETE", INSTANCES "/kept", NULL, NULL);
+	call_done(f, 200, "GET", INSTANCES "/kept", NULL, NULL);
+	/* Now it is for who knows that there is nothing to tear down. */
+	call_done(f, 200, "PATCH", INSTANCES "/kept", "application/merge-patch+json",
+		  writes[1].body);
+	call_done(f, 404, "GET", INSTANCES "/kept", NULL, NULL);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -455,6 +485,7 @@ int main(void)
 		TEST(test_create_get_list),
 		TEST(test_secret_text_is_encoded),
 		TEST(test_create_refusals),
+		TEST(test_teardown_stays),
 		TEST(test_validation_tells_all),
 		TEST(test_field_validation),
 		TEST(test_strict_tells_all),
