@@ -60,6 +60,11 @@ static bool skip(void *arg, const char *parent, const char *name)
 	return streq_ptr(w->subresource, "status") != streq(name, "status");
 }
 
+/* Metadata as such is always there, and nobody's. */
+static const FieldSet metadata_itself = { .step = "f:metadata", .member = true };
+static const FieldSet *const metadata_parts[] = { &metadata_itself };
+static const FieldSet metadata_set = { .step = "", .n = 1, .children = metadata_parts };
+
 static json_t *managed_of(const json_t *tree)
 {
 	return json_object_get(json_object_get(tree, "metadata"), "managedFields");
@@ -339,13 +344,10 @@ static void prune(const FieldWriter *w, json_t *merged, const FieldSet *last, Ma
 {
 	Arena *a = list->arena;
 	const Schema *s = w->kind->schema;
-	static const FieldSet metadata = { .step = "f:metadata", .member = true };
-	static const FieldSet *const parts[] = { &metadata };
-	static const FieldSet always = { .step = "", .n = 1, .children = parts };
 	const FieldSet *mine, *all, *left, *managed;
 	json_t *copy;
 
-	mine = fieldset_difference(a, structured_with_named(a, s, last), &always);
+	mine = fieldset_difference(a, structured_with_named(a, s, last), &metadata_set);
 	all = named_fields(a, w, merged);
 	managed = structured_with_named(a, s, union_of_all(list));
 	copy = json_deep_copy(merged);
@@ -354,7 +356,7 @@ static void prune(const FieldWriter *w, json_t *merged, const FieldSet *last, Ma
 	json_decref(copy);
 	copy = json_deep_copy(merged);
 	structured_remove(a, s, copy, fieldset_difference(a, all, left));
-	left = named_fields(a, w, copy);
+	left = fieldset_union(a, named_fields(a, w, copy), managed);
 	json_decref(copy);
 	structured_remove(a, s, merged,
 			  fieldset_intersection(a, fieldset_difference(a, all, left), mine));
@@ -364,8 +366,9 @@ static void prune(const FieldWriter *w, json_t *merged, const FieldSet *last, Ma
 static ManagedEntry *own_applied(const FieldWriter *w, ManagedList *list, const json_t *applied,
 				 const FieldSet **ret_last)
 {
-	const FieldSet *set =
-		structured_fields(list->arena, w->kind->schema, applied, skip, (void *)w);
+	Arena *a = list->arena;
+	const FieldSet *set = fieldset_difference(
+		a, structured_fields(a, w->kind->schema, applied, skip, (void *)w), &metadata_set);
 	ManagedEntry *own = managed_list_find(list, w, true);
 
 	*ret_last = own ? own->set : NULL;
