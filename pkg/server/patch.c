@@ -159,7 +159,7 @@ static int apply_plain(Request *r, PatchType type, json_t *patch)
 	r->pinned = type != PATCH_JSON && json_string_at(patch, "metadata.resourceVersion");
 	if (write_prepare(r, tree, old_tree) < 0)
 		return -ERR_INVALID;
-	write_replace(r, r->base, tree, patch_done);
+	write_replace(r, r->base, TAKE_PTR(tree), patch_done);
 	return 0;
 }
 
@@ -206,8 +206,7 @@ static int apply_create(Request *r, const Key *key, json_t *applied)
 		return -ERR_INVALID;
 	}
 	t = txn_new();
-	txn_create(t, key, tree, false);
-	json_decref(tree);
+	txn_create_take(t, key, tree);
 	request_commit(r, t, apply_create_done);
 	return 0;
 }
@@ -224,7 +223,7 @@ static int apply_merge(Request *r, json_t *applied)
 		return -ERR_CONFLICT;
 	if (write_prepare_applied(r, tree, old_tree) < 0)
 		return -ERR_INVALID;
-	write_replace(r, r->base, tree, patch_done);
+	write_replace(r, r->base, TAKE_PTR(tree), patch_done);
 	return 0;
 }
 

@@ -94,6 +94,6 @@ void handle_power(Request *r)
 	json_object_set_new(annotations, ANNOTATION_POWER, json_string(text));
 	ownership_update(r, old_tree, tree);
 	t = txn_new();
-	txn_update(t, r->base, tree);
+	txn_update_take(t, r->base, TAKE_PTR(tree));
 	request_commit(r, t, power_done);
 }

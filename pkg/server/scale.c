@@ -177,5 +177,5 @@ void handle_scale_write(Request *r)
 	json_set_at(tree, simple(r->kind->scale->spec_replicas), json_integer(replicas));
 	if (write_prepare(r, tree, old_tree) < 0)
 		return;
-	write_replace(r, r->base, tree, scale_done);
+	write_replace(r, r->base, TAKE_PTR(tree), scale_done);
 }

@@ -83,14 +83,14 @@ bool request_is_status(const Request *r)
 	return r->route.subresource && streq(r->route.subresource, "status");
 }
 
-void write_replace(Request *r, Object *base, const json_t *tree, void (*done)(Request *r))
+void write_replace(Request *r, Object *base, json_t *tree, void (*done)(Request *r))
 {
 	Txn *t = txn_new();
 
 	if (request_is_status(r))
-		txn_update_status_of(t, base, tree);
+		txn_update_status_take(t, base, tree);
 	else
-		txn_update(t, base, tree);
+		txn_update_take(t, base, tree);
 	request_commit(r, t, done);
 }
 
@@ -151,8 +151,7 @@ void write_create(Request *r, json_t *tree, const char *name)
 	t = txn_new();
 	if (key.gr == GR_EVENT)
 		events_make_room(r->server->options.store, t, key.namespace);
-	txn_create(t, &key, tree, false);
-	json_decref(tree);
+	txn_create_take(t, &key, tree);
 	request_commit(r, t, create_done);
 }
 
@@ -316,7 +315,7 @@ void handle_update(Request *r)
 	old_tree = render_tree(r->kind, r->base);
 	if (write_prepare(r, tree, old_tree) < 0)
 		return;
-	write_replace(r, r->base, tree, update_done);
+	write_replace(r, r->base, TAKE_PTR(tree), update_done);
 }
 
 /* PUT .../namespaces/NAME/finalize: only spec.finalizers of the body counts. */
@@ -350,5 +349,5 @@ void handle_finalize(Request *r)
 		json_set_at(whole, "spec.finalizers", json_deep_copy(finalizers));
 	if (write_prepare(r, whole, old_tree) < 0)
 		return;
-	write_replace(r, r->base, whole, update_done);
+	write_replace(r, r->base, TAKE_PTR(whole), update_done);
 }

@@ -103,11 +103,21 @@ void txn_update_status(Txn *t, const Object *base, const json_t *status)
 	op_add_object(t, OP_STATUS, base)->tree = status ? json_deep_copy(status) : NULL;
 }
 
-void txn_update_status_of(Txn *t, const Object *base, const json_t *tree)
+void txn_create_take(Txn *t, const Key *key, json_t *tree)
+{
+	op_add(t, OP_CREATE, key)->tree = tree;
+}
+
+void txn_update_take(Txn *t, const Object *base, json_t *tree)
+{
+	op_add_object(t, OP_UPDATE, base)->tree = tree;
+}
+
+void txn_update_status_take(Txn *t, const Object *base, json_t *tree)
 {
 	Op *op = op_add_object(t, OP_STATUS, base);
 
-	op->tree = json_deep_copy(tree);
+	op->tree = tree;
 	op->with_managed = true;
 }
 
