@@ -103,7 +103,9 @@ static int resolve_nics(InstanceWork *w, Error *err)
 
 		*n = (InstanceNic){ .name = w->spec->interfaces[i].name,
 				    .network = w->spec->interfaces[i].network,
-				    .model = w->spec->interfaces[i].model,
+				    .model = w->spec->interfaces[i].model
+						     ? w->spec->interfaces[i].model
+						     : "virtio",
 				    .mac = w->spec->interfaces[i].mac_address };
 		for (size_t a = 0; a < w->spec->interfaces[i].n_addresses; a++)
 			n->addresses =

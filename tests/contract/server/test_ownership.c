@@ -72,7 +72,7 @@ static void expect_owned(const json_t *object, const char *operation, const char
 
 #define SPEC_CREATED(more) \
 	"{\"f:spec\":{\".\":{}," more "\"f:disks\":{\".\":{},\"k:{\\\"name\\\":\\\"root\\\"}\":{" \
-	"\".\":{},\"f:bus\":{},\"f:name\":{},\"f:size\":{}}},\"f:firmware\":{},\"f:memory\":{}," \
+	"\".\":{},\"f:name\":{},\"f:size\":{}}},\"f:firmware\":{},\"f:memory\":{}," \
 	"\"f:runStrategy\":{},\"f:terminationGracePeriodSeconds\":{}}}"
 
 static void test_create_and_edit(void **state)
