@@ -545,7 +545,8 @@ json_t *ownership_apply(Request *r, const json_t *old_tree, const json_t *applie
 void request_commit(Request *r, Txn *t, void (*done)(Request *r));
 /* The stored object under the request's name, kept in r->base; answers if there is none. */
 int read_base(Request *r, Key *key);
-/* Stores `tree` in place of base (status only, if that subresource was named), and takes it over. */
+/* Stores `tree` in place of base (status only, if that subresource was named), and takes it over.
+ */
 void write_replace(Request *r, Object *base, json_t *tree, void (*done)(Request *r));
 void write_create(Request *r, json_t *tree, const char *name);
 /* A candidate for r->base: system metadata, the other half (status or all but it), all checks. */

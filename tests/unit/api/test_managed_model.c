@@ -22,198 +22,16 @@
 #include "base/hashmap.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "tests/unit/api/lib_chance.h"
 #include "json/json.h"
 
-#define SEQUENCES  10000
-#define STEPS      8
-#define MANAGERS   3
-#define OWNERS     (2 * MANAGERS + 1)
-#define BEFORE     (2 * MANAGERS) /* "before-first-apply" */
-#define FIELDS_MAX 3
-#define DEPTH_MAX  3
+#define SEQUENCES 10000
+#define STEPS     8
+#define MANAGERS  3
+#define OWNERS    (2 * MANAGERS + 1)
+#define BEFORE    (2 * MANAGERS) /* "before-first-apply" */
 
-/* ---- chance ---- */
-
-static uint64_t chance_state, seed; /* of the sequence that runs */
-
-static unsigned chance(unsigned n)
-{
-	uint64_t z = (chance_state += 0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return (unsigned)((z ^ (z >> 31)) % n);
-}
-
-/* ---- schemas ---- */
-
-typedef enum Type {
-	SCALAR,
-	STRUCT,   /* members f0, f1, ... */
-	FREE_MAP, /* members x0, x1, ... of one type */
-	ATOMIC_MAP,
-	ATOMIC_LIST,
-	SET,
-	KEYED, /* items are structs whose fk is the key */
-} Type;
-
-typedef struct Node {
-	Type type;
-	struct Node *children[FIELDS_MAX];
-	unsigned n;
-} Node;
-
-static Node *node_new(unsigned depth)
-{
-	static const Type deep[] = { SCALAR, SCALAR, STRUCT,      STRUCT,    FREE_MAP,
-				     SET,    KEYED,  ATOMIC_LIST, ATOMIC_MAP };
-	static const Type flat[] = { SCALAR, SCALAR, SET, ATOMIC_LIST };
-	Node *n = xnew0(Node, 1);
-
-	n->type = depth == 0          ? STRUCT
-		  : depth < DEPTH_MAX ? deep[chance(ARRAY_SIZE(deep))]
-				      : flat[chance(ARRAY_SIZE(flat))];
-	if (n->type == STRUCT || n->type == KEYED)
-		n->n = 1 + chance(FIELDS_MAX);
-	else if (n->type == FREE_MAP)
-		n->n = 1;
-	for (unsigned i = 0; i < n->n; i++)
-		n->children[i] = node_new(depth + 1);
-	return n;
-}
-
-static void node_free(Node *n)
-{
-	for (unsigned i = 0; i < n->n; i++)
-		node_free(n->children[i]);
-	free(n);
-}
-
-static json_t *openapi_of(const Node *n);
-
-static json_t *openapi_struct(const Node *n)
-{
-	json_t *properties = json_object();
-
-	for (unsigned i = 0; i < n->n; i++) {
-		_cleanup_(xfreep) char *name = xasprintf("f%u", i);
-
-		json_object_set_new(properties, name, openapi_of(n->children[i]));
-	}
-	if (n->type == KEYED)
-		json_object_set_new(properties, "fk", json_pack("{s:s}", "type", "string"));
-	return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
-}
-
-static json_t *openapi_of(const Node *n)
-{
-	static const char list_type[] = "x-kubernetes-list-type";
-
-	switch (n->type) {
-	case STRUCT:
-		return openapi_struct(n);
-	case FREE_MAP:
-		return json_pack("{s:s, s:o}", "type", "object", "additionalProperties",
-				 openapi_of(n->children[0]));
-	case ATOMIC_MAP:
-		return json_pack("{s:s, s:s, s:{s:s}}", "type", "object", "x-kubernetes-map-type",
-				 "atomic", "additionalProperties", "type", "integer");
-	case ATOMIC_LIST:
-		return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "integer");
-	case SET:
-		return json_pack("{s:s, s:s, s:{s:s}}", "type", "array", list_type, "set", "items",
-				 "type", "integer");
-	case KEYED:
-		return json_pack("{s:s, s:s, s:[s], s:o}", "type", "array", list_type, "map",
-				 "x-kubernetes-list-map-keys", "fk", "items", openapi_struct(n));
-	default:
-		return json_pack("{s:s}", "type", "integer");
-	}
-}
-
-/* ---- values ---- */
-
-static json_t *value_new(const Node *n);
-
-static json_t *struct_new(const Node *n)
-{
-	json_t *v = json_object();
-
-	for (unsigned i = 0; i < n->n; i++) {
-		_cleanup_(xfreep) char *name = xasprintf("f%u", i);
-
-		if (chance(3))
-			json_object_set_new(v, name, value_new(n->children[i]));
-	}
-	return v;
-}
-
-static json_t *value_new(const Node *n)
-{
-	json_t *v, *item;
-
-	switch (n->type) {
-	case STRUCT:
-		return struct_new(n);
-	case FREE_MAP:
-	case ATOMIC_MAP:
-		v = json_object();
-		for (unsigned i = 0; i < 3; i++) {
-			_cleanup_(xfreep) char *name = xasprintf("x%u", i);
-
-			if (chance(2))
-				json_object_set_new(v, name,
-						    n->n ? value_new(n->children[0])
-							 : json_integer(chance(3)));
-		}
-		return v;
-	case ATOMIC_LIST:
-	case SET:
-		v = json_array();
-		for (unsigned i = 0; i < 4; i++)
-			if (chance(2))
-				json_array_insert_new(v, chance((unsigned)json_array_size(v) + 1),
-						      json_integer(i));
-		return v;
-	case KEYED:
-		v = json_array();
-		for (unsigned i = 0; i < 3; i++) {
-			if (!chance(2))
-				continue;
-			item = struct_new(n);
-			json_object_set_new(item, "fk", json_sprintf("n%u", i));
-			json_array_insert_new(v, chance((unsigned)json_array_size(v) + 1), item);
-		}
-		return v;
-	default:
-		return json_integer(chance(3));
-	}
-}
-
-/* Something of it changes. A new reference. */
-static json_t *value_mutate(const Node *n, const json_t *old)
-{
-	json_t *v = json_deep_copy(old), *at;
-	_cleanup_(xfreep) char *name = NULL;
-	unsigned i;
-
-	if (chance(5) == 0 || (n->type != STRUCT && n->type != FREE_MAP)) {
-		json_decref(v);
-		return value_new(n);
-	}
-	i = chance(n->type == STRUCT ? n->n : 3);
-	name = xasprintf("%c%u", n->type == STRUCT ? 'f' : 'x', i);
-	at = json_object_get(v, name);
-	if (n->type == FREE_MAP)
-		i = 0;
-	if (!at)
-		json_object_set_new(v, name, value_new(n->children[i]));
-	else if (chance(3) == 0)
-		json_object_del(v, name);
-	else
-		json_object_set_new(v, name, value_mutate(n->children[i], at));
-	return v;
-}
+static uint64_t seed; /* of the sequence that runs */
 
 /* ---- the model: tables of paths ---- */
 
@@ -304,15 +122,23 @@ static Table *flatten(const Node *n, const json_t *v)
 	return t;
 }
 
-/* What an applier of v owns: leaves, items, members of free maps, empty maps. */
-static void add_field(void *arg, const char *path, const Node *n, const json_t *v)
+/* ".name", "[key]" or "[=value]" at the end of a path. */
+static const char *last_step(const char *path)
 {
 	const char *last = path + strlen(path);
-	bool item = last[-1] == ']', leaf = !is_container(n->type);
 
 	while (last > path && *last != '.' && *last != '[')
 		last--;
-	if (leaf || item || last[1] == 'x' || (json_is_object(v) && json_object_size(v) == 0))
+	return last;
+}
+
+/* What an applier of v owns: leaves, items, members of free maps, empty maps. */
+static void add_field(void *arg, const char *path, const Node *n, const json_t *v)
+{
+	const char *last = last_step(path);
+
+	if (!is_container(n->type) || *last == '[' || last[1] == 'x' ||
+	    (json_is_object(v) && json_object_size(v) == 0))
 		hashmap_put(arg, path, empty_text);
 }
 
@@ -330,17 +156,15 @@ static Table *fields_of_table(const Table *t)
 	Table *f = table_new();
 
 	hashmap_foreach (it, t) {
-		const char *last = it.key + strlen(it.key), *text = it.value;
-		bool item = last[-1] == ']', holds = false;
+		const char *last = last_step(it.key), *text = it.value;
+		bool holds = false;
 
-		while (last > it.key && *last != '.' && *last != '[')
-			last--;
 		hashmap_foreach (other, t)
 			holds = holds || (str_has_prefix(other.key, it.key) &&
 					  strchr(".[", other.key[strlen(it.key)]) &&
 					  other.key[strlen(it.key)]);
 		/* An empty map is a field, an empty set or keyed list is none. */
-		if (item || last[1] == 'x' || (text != map_text && text != list_text) ||
+		if (*last == '[' || last[1] == 'x' || (text != map_text && text != list_text) ||
 		    (text == map_text && !holds))
 			hashmap_put(f, it.key, empty_text);
 	}
