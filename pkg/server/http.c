@@ -234,14 +234,19 @@ static bool is_loopback_host(const char *host)
 
 /*
  * Loopback TCP knows no user, so a web page must not be able to use a browser as its hand: no
- * foreign Host (DNS rebinding), no Origin at all.
+ * foreign Host (DNS rebinding), and no Origin but this very address, from which no page ever came.
+ * Python's WebSocket client sends that one.
  */
 static bool check_browser(Request *r)
 {
+	const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
+	const char *origin = request_header(r, MHD_HTTP_HEADER_ORIGIN);
+	bool own = !origin || (host && str_has_prefix(origin, "http://") &&
+			       streq(origin + strlen("http://"), host));
+
 	if (!r->conn->who || r->conn->who->source != IDENTITY_LOOPBACK)
 		return true;
-	if (is_loopback_host(request_header(r, MHD_HTTP_HEADER_HOST)) &&
-	    !request_header(r, MHD_HTTP_HEADER_ORIGIN))
+	if (is_loopback_host(host) && own)
 		return true;
 	reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
 		      "forbidden: this address serves local tools only, not browsers or other "

@@ -107,6 +107,12 @@ static void test_loopback_is_not_for_browsers(void **state)
 	assert_int_equal(tcp_get(port, "Host: 127.0.0.1.evil.example\r\n"), 403);
 	assert_int_equal(tcp_get(port, "Host: localhost.evil.example\r\n"), 403);
 	assert_int_equal(tcp_get(port, "Host: localhost\r\nOrigin: http://evil.example\r\n"), 403);
+	assert_int_equal(tcp_get(port, "Host: localhost\r\nOrigin: http://localhost:80\r\n"), 403);
+	assert_int_equal(tcp_get(port, "Host: localhost\r\nOrigin: https://localhost\r\n"), 403);
+	assert_int_equal(tcp_get(port, "Host: localhost\r\nOrigin: null\r\n"), 403);
+	assert_int_equal(tcp_get(port, "Host: evil.example\r\nOrigin: http://evil.example\r\n"),
+			 403);
+	assert_int_equal(tcp_get(port, "Host: localhost:1\r\nOrigin: http://localhost:1\r\n"), 200);
 	server_free(s);
 }
 
