@@ -169,6 +169,15 @@ void server_end_streams(Server *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void server_review_streams(Server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (Conn *c = s->conns; c; c = c->next)
+		if (c->poke)
+			c->poke(c->poke_arg, POKE_KINDS);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void peer_gone_locked(Server *s, uint64_t id)
 {
 	for (Conn *c = s->conns; c; c = c->next) {

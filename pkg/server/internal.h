@@ -90,7 +90,7 @@ DEFINE_CLEANUP(Identity *, identity_unref)
 /* ---- a connection ---- */
 
 /* A stream that hangs on a connection (watch, followed log): poked when its time has come. */
-typedef enum Poke { POKE_TIMER, POKE_PEER_GONE, POKE_STOPPING } Poke;
+typedef enum Poke { POKE_TIMER, POKE_PEER_GONE, POKE_STOPPING, POKE_KINDS } Poke;
 typedef void (*PokeFn)(void *arg, Poke why);
 
 typedef struct Conn {
@@ -263,6 +263,8 @@ struct Server {
 	size_t n_kinds;
 	uint64_t kinds_generation;
 
+	Watch *definitions; /* of kinds, while it runs */
+
 	struct RenderCache *render_cache; /* of watches */
 	struct RequestMetrics *request_metrics;
 };
@@ -281,6 +283,8 @@ Kind *server_kind(Server *s, const char *group, const char *version, const char 
 /* All kinds, referenced; the caller unrefs each and frees the array. */
 Kind **server_kinds(Server *s, size_t *ret_n);
 void kinds_free(Kind **kinds, size_t n);
+/* Watches of a kind end when its definition goes or changes: their clients look anew. */
+int kinds_watch(Server *s, Error *err);
 bool server_has_group(Server *s, const char *group, const char *version);
 
 /* ---- caretaker.c: deadlines, peers that left, timers of streams ---- */
@@ -300,6 +304,8 @@ void conn_use(Conn *c, Identity *who);
 void server_cut_credential(void *server, const char *uid);
 /* Tells all streams that the server stops; who does not read its end is cut. */
 void server_end_streams(Server *s);
+/* Tells them that what is served has changed. */
+void server_review_streams(Server *s);
 
 /* ---- http.c ---- */
 

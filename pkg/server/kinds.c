@@ -97,3 +97,22 @@ bool server_has_group(Server *s, const char *group, const char *version)
 	pthread_mutex_unlock(&s->kinds_lock);
 	return found;
 }
+
+/* On the store's writer thread, after the registry has followed. */
+static void on_definition(void *arg, const WatchEvent *e _unused_)
+{
+	server_review_streams(arg);
+}
+
+int kinds_watch(Server *s, Error *err)
+{
+	Store *store = s->options.store;
+	int rc;
+
+	do {
+		error_done(err);
+		rc = store_watch(store, GR_CRD, store_revision(store), on_definition, s,
+				 &s->definitions, err);
+	} while (rc == -ERR_GONE); /* compacted between the two calls */
+	return rc;
+}

@@ -49,7 +49,7 @@ static void log_poke(void *arg, Poke why)
 	LogStream *l = arg;
 
 	pthread_mutex_lock(&l->lock);
-	if (why != POKE_TIMER)
+	if (why == POKE_PEER_GONE || why == POKE_STOPPING)
 		l->closed = true;
 	if (l->suspended) {
 		l->suspended = false;

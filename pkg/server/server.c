@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -77,6 +78,24 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	}
 	*ret = s;
 	return 0;
+}
+
+/* A peer that lost its power or network says nothing, for ever: its watch would stay. What is
+ * accepted inherits this. */
+static void keep_alive(int fd)
+{
+	static const struct {
+		int level, option, value;
+	} options[] = {
+		{SOL_SOCKET,   SO_KEEPALIVE,  1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE,  60},
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 15},
+		{ IPPROTO_TCP, TCP_KEEPCNT,   4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		(void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+				 sizeof(options[i].value));
 }
 
 static Listener *listener_add(Server *s, int fd)
@@ -223,6 +242,7 @@ static int listener_add_tcp(Server *s, int fd, const IpAddress *ip, bool tls, Er
 		return error_set(err, ERR_FORBIDDEN,
 				 "plain TCP is for loopback addresses only, and TLS needs a CA");
 	}
+	keep_alive(fd);
 	l = listener_add(s, fd);
 	l->tcp = true;
 	l->tls = tls;
@@ -355,6 +375,11 @@ int server_start(Server *s, Error *err)
 	if (rc < 0)
 		return rc;
 	s->running = true;
+	rc = kinds_watch(s, err);
+	if (rc < 0) {
+		server_stop(s, 0);
+		return rc;
+	}
 	for (size_t i = 0; i < s->n_listeners; i++) {
 		rc = http_listener_start(s, &s->listeners[i], threads, err);
 		if (rc < 0) {
@@ -396,6 +421,7 @@ void server_stop(Server *s, usec_t grace)
 {
 	if (!s->running)
 		return;
+	s->definitions = watch_close(s->definitions);
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	pthread_mutex_unlock(&s->lock);

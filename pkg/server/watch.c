@@ -46,7 +46,7 @@ typedef struct WatchStream {
 	pthread_mutex_t lock;
 	QueuedEvent *queue; /* a ring */
 	size_t head, n, cap, max;
-	bool overflow, peer_gone, stopping, suspended;
+	bool overflow, peer_gone, stopping, kind_gone, suspended;
 } WatchStream;
 
 /* ---- the writer's side ---- */
@@ -112,12 +112,28 @@ static void watch_event(void *arg, const WatchEvent *e)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Under Server.lock, from the caretaker or server_stop(). */
+/* False once its definition was removed or replaced. */
+static bool kind_is_served(const WatchStream *w)
+{
+	const Kind *k = w->form.kind;
+	_cleanup_(kind_unrefp) Kind *now = NULL;
+
+	if (k->builtin)
+		return true;
+	now = server_kind(w->server, k->group, k->version, k->plural);
+	return now == k;
+}
+
+/* Under Server.lock, from whoever has news for streams. */
 static void watch_poke(void *arg, Poke why)
 {
 	WatchStream *w = arg;
+	bool kind_gone = why == POKE_KINDS && !kind_is_served(w);
 
+	if (why == POKE_KINDS && !kind_gone)
+		return;
 	pthread_mutex_lock(&w->lock);
+	w->kind_gone |= kind_gone;
 	w->peer_gone |= why == POKE_PEER_GONE;
 	w->stopping |= why == POKE_STOPPING;
 	resume_locked(w);
@@ -200,7 +216,7 @@ static bool initial_lines(WatchStream *w, size_t max)
 }
 
 typedef struct Look {
-	bool empty, overflow, peer_gone, stopping;
+	bool empty, overflow, peer_gone, stopping, kind_gone;
 } Look;
 
 /* Takes one event out of the queue; false = empty. */
@@ -210,7 +226,8 @@ static bool queue_take(WatchStream *w, QueuedEvent *ret, Look *look)
 	*look = (Look){ .empty = w->n == 0,
 			.overflow = w->overflow,
 			.peer_gone = w->peer_gone,
-			.stopping = w->stopping };
+			.stopping = w->stopping,
+			.kind_gone = w->kind_gone };
 	if (!look->empty) {
 		*ret = w->queue[w->head];
 		w->head = (w->head + 1) % w->cap;
@@ -263,7 +280,7 @@ static void fill_lines(WatchStream *w, size_t max)
 	if (initial_lines(w, max))
 		return;
 	look = take_all(w, max);
-	if (look.stopping)
+	if (look.stopping || look.kind_gone)
 		w->end_at = MIN(w->end_at, now);
 	ends = now >= w->end_at;
 	/* The end waits for what is queued, but not for a client that is slower than the news, and
@@ -291,7 +308,7 @@ static bool watch_suspend(WatchStream *w)
 		wake = MIN(wake, w->bookmark_at);
 	conn_set_wake(w->conn, wake);
 	pthread_mutex_lock(&w->lock);
-	sleep = w->n == 0 && !w->overflow && !w->peer_gone && !w->stopping;
+	sleep = w->n == 0 && !w->overflow && !w->peer_gone && !w->stopping && !w->kind_gone;
 	if (sleep) {
 		w->suspended = true;
 		MHD_suspend_connection(w->mhd);
@@ -428,6 +445,7 @@ void handle_watch(Request *r)
 	r->stream = w;
 	r->stream_free = watch_stream_free;
 	conn_attach(r->conn, watch_poke, w);
+	watch_poke(w, POKE_KINDS); /* it may have gone since it was looked up */
 	r->reply.code = MHD_HTTP_OK;
 	r->reply.content_type = "application/json";
 	r->reply.response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, WATCH_BLOCK,

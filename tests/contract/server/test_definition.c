@@ -490,9 +490,52 @@ static void test_published_schema_follows(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
+/* A watch ends, after what it had to tell, when its definition changes or goes. */
+static void test_watches_end_with_their_kind(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *added = NULL;
+	HttpClient *c, *other;
+	HttpAnswer a;
+	bool timeout;
+
+	text_done(f, 201, "POST", CRDS, NULL, CROP(VERSION("v1", "true", ROWS, "")));
+	for (int i = 0; i < 2; i++) {
+		c = http_connect(f->path);
+		other = http_connect(f->path);
+		http_request(c, "GET", V1 "?watch=1", "", NULL);
+		http_request(other, "GET", SECRETS "?watch=1", "", NULL);
+		a = http_read_head(c);
+		assert_int_equal(a.code, 200);
+		http_answer_done(&a);
+		a = http_read_head(other);
+		http_answer_done(&a);
+		if (i == 0) {
+			text_done(f, 201, "POST", V1, NULL, "{'metadata':{'name':'a'},'spec':{}}");
+			added = http_read_line(c, 5000, &timeout);
+			assert_non_null(strstr(added, "ADDED"));
+			call_done(f, 200, "DELETE", V1 "/a", NULL, NULL);
+			free(http_read_line(c, 5000, &timeout));
+			text_done(f, 200, "PATCH", CROPS, MERGE,
+				  "{'spec':{'names':{'shortNames':['cc']}}}");
+		} else {
+			call_done(f, 200, "DELETE", CROPS, NULL, NULL);
+		}
+		assert_null(http_read_line(c, 5000, &timeout));
+		assert_false(timeout);
+		/* Nobody else's does. */
+		json_decref(make_secret(f, i ? "s" : "t", NULL));
+		free(http_read_line(other, 5000, &timeout));
+		assert_false(timeout);
+		http_close(c);
+		http_close(other);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_watches_end_with_their_kind),
 		TEST(test_established_at_once),
 		TEST(test_versions_show_one_object),
 		TEST(test_versions_have_their_columns),
