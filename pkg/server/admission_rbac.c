@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Nobody makes himself, or others, more than he is: who writes a role must hold all that it says,
- * who writes a binding all that its role says, or be allowed the verbs `escalate` and `bind`. As
- * Kubernetes does it, and in its words. HTTP threads.
+ * who writes a binding all that its role says, or be allowed the verbs `escalate` and `bind`; who
+ * makes a credential must be allowed to be whom it names. As Kubernetes does it, and in its words.
+ * HTTP threads.
  */
 #include "server/internal.h"
 
@@ -127,6 +128,44 @@ static int check_binding(Request *r, const json_t *tree, const char *name)
 	return confirm_held(r, wanted, name);
 }
 
+/*
+ * A credential makes its holder the user and groups that it names: to make one is to be able to be
+ * them, which is the verb `impersonate` on users and groups.
+ */
+static bool may_become(Request *r, const char *resource, const char *who)
+{
+	const AccessRequest a = {
+		.who = r->who, .verb = "impersonate", .group = "", .resource = resource, .name = who
+	};
+
+	return authorizer_allows(r->server->authz, &a, NULL);
+}
+
+static int check_credential(Request *r, const json_t *tree, const char *name)
+{
+	const char *user = json_string_at(tree, "spec.user"), *refused = NULL;
+	const char *resource = "users";
+	_cleanup_(xfreep) char *why = NULL;
+	json_t *group;
+	size_t i;
+
+	if (user && !may_become(r, resource, user))
+		refused = user;
+	json_array_foreach (json_at(tree, "spec.groups"), i, group) {
+		if (refused || may_become(r, "groups", json_string_value(group)))
+			continue;
+		refused = json_string_value(group);
+		resource = "groups";
+	}
+	if (!refused)
+		return 0;
+	why = xasprintf("User \"%s\" cannot impersonate resource \"%s\" in API group \"\" at the "
+			"cluster scope: a credential for \"%s\" would make its holder that",
+			r->who->name, resource, refused);
+	reply_forbidden(r, name, why);
+	return -ERR_FORBIDDEN;
+}
+
 /* What the garbage collector changes is no grant: finalizers and owners. */
 static bool grants_nothing(const json_t *tree, const json_t *old)
 {
@@ -145,8 +184,12 @@ int admission_rbac(Request *r, const json_t *tree, const json_t *old)
 {
 	const char *name = json_string_at(tree, "metadata.name");
 
-	if (!r->kind->builtin || !streq(r->kind->group, RBAC_GROUP) || r->who->masters ||
-	    (old && grants_nothing(tree, old)))
+	if (!r->kind->builtin || r->who->masters)
+		return 0;
+	/* What a credential says never changes. */
+	if (streq(r->kind->plural, "credentials") && streq(r->kind->group, "shakenfist.io"))
+		return old ? 0 : check_credential(r, tree, name);
+	if (!streq(r->kind->group, RBAC_GROUP) || (old && grants_nothing(tree, old)))
 		return 0;
 	if (streq(r->kind->plural, "roles") || streq(r->kind->plural, "clusterroles"))
 		return check_role(r, tree, old, name);

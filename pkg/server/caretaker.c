@@ -41,9 +41,25 @@ static void need_by_locked(Server *s, usec_t at)
 	}
 }
 
+/* Everybody may connect to the Unix socket: nobody but an administrator may fill it. */
+static bool user_has_too_many_locked(const Server *s, const Conn *c)
+{
+	size_t n = 0;
+
+	if (!c->who || c->who->source != IDENTITY_UNIX || c->who->masters)
+		return false;
+	for (const Conn *other = s->conns; other; other = other->next)
+		n += other->who && other->who->source == IDENTITY_UNIX &&
+		     other->who->uid == c->who->uid;
+	return n >= CONNECTIONS_PER_USER;
+}
+
 void conn_add(Server *s, Conn *c)
 {
+	bool too_many;
+
 	pthread_mutex_lock(&s->lock);
+	too_many = user_has_too_many_locked(s, c);
 	c->id = s->next_conn_id++;
 	c->next = s->conns;
 	if (s->conns)
@@ -52,6 +68,10 @@ void conn_add(Server *s, Conn *c)
 	s->n_conns++;
 	need_by_locked(s, c->deadline);
 	pthread_mutex_unlock(&s->lock);
+	if (!too_many)
+		return;
+	atomic_fetch_add(&s->counters.cut, 1);
+	(void)shutdown(c->fd, SHUT_RDWR);
 }
 
 void conn_remove(Server *s, Conn *c)

@@ -27,18 +27,19 @@
 #include "server/server.h"
 #include "json/json.h"
 
-#define BODY_MAX          (3u * 1024 * 1024)
-#define BODY_DISCARD_MAX  (16u * 1024 * 1024) /* read and dropped so that the 413 can be told */
-#define HEAD_DEADLINE     (10 * USEC_PER_SEC)
-#define BODY_DEADLINE     (60 * USEC_PER_SEC)
-#define IDLE_DEADLINE     (120 * USEC_PER_SEC) /* longer than the 90 s of Go's clients */
-#define REPLY_DEADLINE    (300 * USEC_PER_SEC)
-#define CONNECTIONS_MAX   4096
-#define WATCH_QUEUE_MAX   1024
-#define BOOKMARK_INTERVAL (60 * USEC_PER_SEC)
-#define SESSIONS_MAX      64
-#define CONFLICT_RETRIES  1000 /* a patch is never told of a race, as in Kubernetes */
-#define ALLOW_MAX         48
+#define BODY_MAX             (3u * 1024 * 1024)
+#define BODY_DISCARD_MAX     (16u * 1024 * 1024) /* read and dropped so that the 413 can be told */
+#define HEAD_DEADLINE        (10 * USEC_PER_SEC)
+#define BODY_DEADLINE        (60 * USEC_PER_SEC)
+#define IDLE_DEADLINE        (120 * USEC_PER_SEC) /* longer than the 90 s of Go's clients */
+#define REPLY_DEADLINE       (300 * USEC_PER_SEC)
+#define CONNECTIONS_MAX      4096
+#define CONNECTIONS_PER_USER 256 /* of a local user who is no administrator */
+#define WATCH_QUEUE_MAX      1024
+#define BOOKMARK_INTERVAL    (60 * USEC_PER_SEC)
+#define SESSIONS_MAX         64
+#define CONFLICT_RETRIES     1000 /* a patch is never told of a race, as in Kubernetes */
+#define ALLOW_MAX            48
 
 #define API_GROUP_ALL_VERBS \
 	"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"

@@ -43,6 +43,8 @@ static const struct {
 	{ "",			  "pods/status",               R,     R,            R           },
 	{ "",			  "pods/log",                  "get", "get",        "get"       },
 	{ "",			  "pods/attach",               "",    "create get", "create get"},
+	{ "",			  "pods/exec",                 "",    "create get", "create get"},
+	{ "",			  "pods/portforward",          "",    "create get", "create get"},
 	{ "",			  "resourcequotas",            R,     R,            R           },
 	{ "",			  "resourcequotas/status",     R,     R,            R           },
 	{ "",			  "secrets",                   "",    R " " W,      R " " W     },

@@ -233,6 +233,35 @@ static void test_aggregation_needs_everything(void **state)
 	alice(f, 201, "POST", RBAC "/clusterroles", NULL, role);
 }
 
+/* To make a credential is to be able to be whom it names. */
+static void test_no_escalation_by_credentials(void **state)
+{
+	static const char credential[] =
+		"{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"user\":\"%s\",\"groups\":[%s],"
+		"\"tokenHash\":\"sha256:0000000000000000000000000000000000000000000000000000000000"
+		"00%04x\"}}";
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *root = xasprintf(credential, "a", "bob", "\"system:masters\"", 1);
+	_cleanup_(xfreep) char *carl = xasprintf(credential, "b", "carl", "", 2);
+	_cleanup_(xfreep) char *bob = xasprintf(credential, "c", "bob", "\"ci\"", 3);
+	_cleanup_(xfreep) char *mighty = xasprintf(credential, "d", "bob", "\"system:masters\"", 4);
+
+	call_done(f, 201, "POST", RBAC "/clusterroles", NULL,
+		  "{\"metadata\":{\"name\":\"issuer\"},\"rules\":[{\"apiGroups\":"
+		  "[\"shakenfist.io\"],\"resources\":[\"credentials\"],\"verbs\":[\"create\"]},"
+		  "{\"apiGroups\":[\"\"],\"resources\":[\"users\",\"groups\"],\"verbs\":"
+		  "[\"impersonate\"],\"resourceNames\":[\"bob\",\"ci\"]}]}");
+	bind_role(f, NULL, "alice", "ClusterRole", "issuer", "User:" ALICE_NAME);
+	alice_fails(f, 403, "POST", API_GROUP "/credentials", NULL, root,
+		    "credentials.shakenfist.io \"a\" is forbidden: User \"" ALICE_NAME
+		    "\" cannot impersonate resource \"groups\" in API group \"\" at the cluster "
+		    "scope");
+	alice_fails(f, 403, "POST", API_GROUP "/credentials", NULL, carl, "cannot impersonate");
+	alice(f, 201, "POST", API_GROUP "/credentials", NULL, bob);
+	bind_role(f, NULL, "alice-admin", "ClusterRole", "cluster-admin", "User:" ALICE_NAME);
+	alice(f, 201, "POST", API_GROUP "/credentials", NULL, mighty);
+}
+
 /* ---- what is valid ---- */
 
 static void test_validation(void **state)
@@ -469,6 +498,31 @@ static void test_refused_with_a_body(void **state)
 	http_close(c);
 }
 
+/* Everybody may connect, but not fill the house. */
+static void test_one_user_takes_not_all_connections(void **state)
+{
+	Fixture *f = *state;
+	HttpClient *c[300];
+	size_t open = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		HttpAnswer a = { 0 };
+
+		c[i] = connect_as(f->path, ALICE);
+		if (!http_is_closed(c[i], 0)) {
+			http_request(c[i], "GET", "/version", "", NULL);
+			a = http_read_head(c[i]);
+		}
+		open += a.code == 200;
+		http_answer_done(&a);
+	}
+	assert_int_equal(open, 256);
+	call_done(f, 200, "GET", SECRETS, NULL, NULL);
+	json_decref(expect_as(f, ALICE + 1, 200, "GET", "/version", NULL, NULL));
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
+		http_close(c[i]);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, fixture_teardown)
 
 int main(void)
@@ -481,12 +535,14 @@ int main(void)
 		TEST(test_no_escalation_by_roles),
 		TEST(test_no_escalation_by_bindings),
 		TEST(test_aggregation_needs_everything),
+		TEST(test_no_escalation_by_credentials),
 		TEST(test_validation),
 		TEST(test_built_in_roles_heal),
 		TEST(test_reviews_of_others),
 		TEST(test_own_rules),
 		TEST(test_nobody_is_somebody_else),
 		TEST(test_refused_with_a_body),
+		TEST(test_one_user_takes_not_all_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
