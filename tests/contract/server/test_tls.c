@@ -423,7 +423,7 @@ static void an_answer_says_how_to_log_in(void **state)
 
 #define WATCH_LINE \
 	"curl -sN --cacert ca.crt -o watch.out --max-time 60 %s " \
-	"'https://localhost:$PORT" API_GROUP "/credentials?watch=true\""
+	"\"https://localhost:$PORT" API_GROUP "/credentials?watch=true\""
 
 /* Somebody in system:masters, so that there is something to watch. */
 static void watch_is_cut(World *w, const char *name, const char *arguments)
