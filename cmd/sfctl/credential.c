@@ -57,8 +57,8 @@ int cluster_info(Cli *cli, char **ret_server, char **ret_ca, Error *err)
 	if (rc == -ERR_NOT_FOUND)
 		return error_set(err, ERR_NOT_FOUND,
 				 "sfd is not reached over TLS yet: put \"listen = "
-				 "unix:/run/sfd/sfd.sock\" and \"listen = tls:0.0.0.0:6443\" into "
-				 "/etc/sfd/sfd.conf and run systemctl restart sfd");
+				 "tls:0.0.0.0:6443\" into /etc/sfd/sfd.conf and run systemctl "
+				 "restart sfd");
 	if (rc < 0)
 		return rc;
 	text = json_string_at(json_object_get(info, "data"), "kubeconfig");

@@ -15,9 +15,12 @@
 #include "base/memory.h"
 #include "base/spawn.h"
 #include "driver/libvirt/libvirt.h"
+#include "pki/authority.h"
 
 #define SPACE_WARN ((uint64_t)10 << 30)
 #define SPACE_FAIL ((uint64_t)256 << 20) /* what the image cache never fills */
+
+#define CA_WARN ((usec_t)180 * 24 * USEC_PER_HOUR)
 
 typedef enum Verdict { CHECK_OK, CHECK_WARN, CHECK_FAIL } Verdict;
 
@@ -153,6 +156,40 @@ static void check_forward_policy(void)
 	say(CHECK_OK, "egress", "no forward chain drops by default");
 }
 
+static bool listens_by_tls(const Options *o)
+{
+	strv_foreach (address, o->listen)
+		if (str_has_prefix(*address, "tls:"))
+			return true;
+	return false;
+}
+
+static void check_tls(const Options *o)
+{
+	_cleanup_(xfreep) char *dir = xasprintf("%s/pki", o->state_dir);
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	usec_t now = clock_wall(clock_system()), ca = 0, server = 0;
+	char a[TIMESTAMP_MAX], b[TIMESTAMP_MAX];
+	int rc = authority_inspect(dir, now, &ca, &server, &err);
+
+	if (rc == -ERR_NOT_FOUND && !fs_exists(dir))
+		say(CHECK_OK, "TLS",
+		    listens_by_tls(o) ? "the CA will be made at the first start"
+				      : "no TLS listener: only this host reaches the API "
+					"(--listen tls:ADDRESS:PORT opens it)");
+	else if (rc < 0)
+		say(CHECK_FAIL, "TLS", "%s", error_message(&err));
+	else if (ca < now + CA_WARN)
+		say(CHECK_WARN, "TLS",
+		    "the CA of %s ends at %s, and every kubeconfig with it: see CERTIFICATES in "
+		    "sfd(8) about making another",
+		    dir, timestamp_format(ca, a));
+	else
+		say(CHECK_OK, "TLS",
+		    "certificates of %s: CA until %s, server until %s (renewed before that)", dir,
+		    timestamp_format(ca, a), timestamp_format(server, b));
+}
+
 int check_host(const Options *o)
 {
 	failures = 0;
@@ -163,6 +200,7 @@ int check_host(const Options *o)
 	check_libvirt(o);
 	check_space(o->state_dir);
 	check_group(o->group);
+	check_tls(o);
 	check_bridge_filter();
 	check_forward_policy();
 	printf(failures ? "%d thing%s must be mended first\n" : "this host is ready\n", failures,

@@ -292,6 +292,10 @@ static int open_authority(Service *s, const int *fds, size_t n, Error *err)
 	return wanted ? authority_open(&options, &s->authority, err) : 0;
 }
 
+/*
+ * The local socket is always there: by systemd, by --listen, or else at its usual place. The same
+ * path passed and named is one.
+ */
 static int listen_all(Service *s, const int *fds, size_t n, Error *err)
 {
 	_cleanup_(xfreep) char *standard = xasprintf("unix:%s/sfd.sock", s->o->runtime_dir);
@@ -300,10 +304,10 @@ static int listen_all(Service *s, const int *fds, size_t n, Error *err)
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = server_listen_fd(s->server, fds[i], err);
 	strv_foreach (address, s->o->listen) {
-		if (rc == 0)
+		if (rc == 0 && !server_listens_on(s->server, *address))
 			rc = server_listen(s->server, *address, err);
 	}
-	if (rc == 0 && n == 0 && strv_len(s->o->listen) == 0)
+	if (rc == 0 && !server_listens_on(s->server, "unix:"))
 		rc = server_listen(s->server, standard, err);
 	return rc;
 }

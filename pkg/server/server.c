@@ -324,6 +324,25 @@ static IpAddress bound_address(int fd)
 	return ip;
 }
 
+bool server_listens_on(const Server *s, const char *address)
+{
+	const char *path = address + strlen("unix:");
+	struct sockaddr_un un;
+	socklen_t len;
+
+	if (!str_has_prefix(address, "unix:"))
+		return false;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		len = sizeof(un);
+		memset(&un, 0, sizeof(un));
+		if (getsockname(s->listeners[i].fd, (struct sockaddr *)&un, &len) == 0 &&
+		    un.sun_family == AF_UNIX &&
+		    (!*path || strncmp(un.sun_path, path, sizeof(un.sun_path)) == 0))
+			return true;
+	}
+	return false;
+}
+
 bool server_fd_needs_tls(int fd)
 {
 	IpAddress ip = bound_address(fd);

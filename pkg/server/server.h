@@ -37,6 +37,8 @@ int server_new(const ServerOptions *options, Server **ret, Error *err);
 int server_listen(Server *s, const char *address, Error *err);
 /* A listening socket from systemd; taken over. TCP on loopback is plain, on other addresses TLS. */
 int server_listen_fd(Server *s, int fd, Error *err);
+/* Is there a listener on that Unix socket ("unix:PATH"), or on any ("unix:")? */
+bool server_listens_on(const Server *s, const char *address);
 /* Would that one be served with TLS? */
 bool server_fd_needs_tls(int fd);
 /* "https://192.0.2.1:6443": where others reach the first TLS listener; NULL if there is none. */
