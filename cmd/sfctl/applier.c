@@ -7,16 +7,16 @@
 #include "api/schema.h"
 #include "json/json.h"
 
-static int apply_call(Cli *cli, const Document *d, bool force, bool dry_run, json_t **ret,
+static int apply_call(Cli *cli, const Document *d, const ApplyAs *as, bool dry_run, json_t **ret,
 		      Error *err)
 {
 	_cleanup_(xfreep) char *base = resource_path(d->resource, d->namespace, d->name, NULL);
 	_cleanup_(strbuf_done) StrBuf path = STRBUF_INIT;
 
 	strbuf_adds(&path, base);
-	path_add_query(&path, "fieldManager", FIELD_MANAGER);
+	path_add_query(&path, "fieldManager", as->manager ? as->manager : FIELD_MANAGER);
 	path_add_query(&path, "fieldValidation", "Strict");
-	if (force)
+	if (as->force)
 		path_add_query(&path, "force", "true");
 	if (dry_run)
 		path_add_query(&path, "dryRun", "All");
@@ -28,9 +28,9 @@ static int apply_call(Cli *cli, const Document *d, bool force, bool dry_run, jso
 			ret, err);
 }
 
-int document_store(Cli *cli, const Document *d, bool force, json_t **ret, Error *err)
+int document_store(Cli *cli, const Document *d, const ApplyAs *as, json_t **ret, Error *err)
 {
-	return apply_call(cli, d, force, false, ret, err);
+	return apply_call(cli, d, as, false, ret, err);
 }
 
 int document_live(Cli *cli, const Document *d, json_t **ret, Error *err)
@@ -82,14 +82,14 @@ static int check_here(Cli *cli, const Document *d)
 	return code;
 }
 
-int document_try(Cli *cli, const Manifests *m, const Document *d, bool force, json_t **ret)
+int document_try(Cli *cli, const Manifests *m, const Document *d, const ApplyAs *as, json_t **ret)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	json_t *answer = NULL;
 	int rc;
 
 	*ret = NULL;
-	rc = apply_call(cli, d, force, true, &answer, &err);
+	rc = apply_call(cli, d, as, true, &answer, &err);
 	if (rc == 0) {
 		*ret = answer;
 		return EXIT_OK;
@@ -104,7 +104,10 @@ int document_try(Cli *cli, const Manifests *m, const Document *d, bool force, js
 
 void print_conflict_hint(Cli *cli)
 {
-	fputs("  Others set these fields. Leave them out of the manifest to let them be, or take\n"
-	      "  them over: --force-conflicts\n",
+	fputs("  Somebody else has set these fields to other values. Leave them out of the "
+	      "manifest to\n"
+	      "  let them be; write the values that they have to own them together; or take them "
+	      "over\n"
+	      "  with --force-conflicts.\n",
 	      cli->err);
 }

@@ -7,14 +7,25 @@
 
 #include "manifest.h"
 
+/* As whom, and how, fields are applied. */
+typedef struct ApplyAs {
+	const char *manager; /* NULL = FIELD_MANAGER */
+	bool force;          /* takes fields over from others */
+} ApplyAs;
+
+#define FIELD_MANAGER_OPTION(type, member) \
+	OPTION(0, "field-manager", STRING, type, member, "NAME", \
+	       "whose fields these are: who applies under another name owns others", \
+	       .preset = FIELD_MANAGER)
+
 /*
  * Asks the server what would become of the document. *ret is the object as it would be (caller's),
  * or NULL where the server cannot say yet because its kind or namespace is made by the same
  * manifests: then the schema that we have was asked instead. Prints errors; the exit code.
  */
-int document_try(Cli *cli, const Manifests *m, const Document *d, bool force, json_t **ret);
+int document_try(Cli *cli, const Manifests *m, const Document *d, const ApplyAs *as, json_t **ret);
 /* Stores it. *ret is the object; errors are not printed yet. client_http_code() 201 = created. */
-int document_store(Cli *cli, const Document *d, bool force, json_t **ret, Error *err);
+int document_store(Cli *cli, const Document *d, const ApplyAs *as, json_t **ret, Error *err);
 /* The stored object; *ret stays NULL if there is none. */
 int document_live(Cli *cli, const Document *d, json_t **ret, Error *err);
 /* Prints what helps against a conflict of field managers. */

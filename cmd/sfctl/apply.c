@@ -11,7 +11,8 @@ typedef struct ApplyOptions {
 	char **files;
 	const char *dry_run;
 	const char *output;
-	bool force, wait;
+	bool wait;
+	ApplyAs as;
 	int64_t timeout;
 	PruneOptions prune;
 } ApplyOptions;
@@ -22,8 +23,9 @@ static const Option options[] = {
 	OPTION(0, "dry-run", STRING, ApplyOptions, dry_run, "server",
 	       "let the server say what would happen, and store nothing", .implied = "server",
 	       .choices = "server none"),
-	OPTION(0, "force-conflicts", FLAG, ApplyOptions, force, NULL,
+	OPTION(0, "force-conflicts", FLAG, ApplyOptions, as.force, NULL,
 	       "take fields over that somebody else has set"),
+	FIELD_MANAGER_OPTION(ApplyOptions, as.manager),
 	OPTION('o', "output", STRING, ApplyOptions, output, "FORMAT",
 	       "yaml, json, name or jsonpath=TEMPLATE instead of one line each",
 	       .choices = "yaml json name jsonpath="),
@@ -95,7 +97,7 @@ static void try_all(Apply *a, const Manifests *m)
 	a->cli->hush = true;
 	for (size_t i = 0; i < m->n; i++) {
 		json_t *would = NULL;
-		int code = document_try(a->cli, m, &m->items[i], a->o->force, &would);
+		int code = document_try(a->cli, m, &m->items[i], &a->o->as, &would);
 
 		json_decref(would);
 		exit_code_merge(&a->code, code);
@@ -120,7 +122,7 @@ static void dry_run_all(Apply *a, const Manifests *m)
 		if (rc < 0)
 			code = (int)document_report(a->cli, d, rc, &err);
 		else
-			code = document_try(a->cli, m, d, a->o->force, &would);
+			code = document_try(a->cli, m, d, &a->o->as, &would);
 		if (code == EXIT_OK)
 			show(a, d, live, would ? would : (json_t *)d->tree);
 		if (code == EXIT_CONFLICT &&
@@ -142,7 +144,7 @@ static void store_all(Apply *a, const Manifests *m)
 
 		rc = document_live(a->cli, d, &live, &err);
 		if (rc == 0)
-			rc = document_store(a->cli, d, a->o->force, &stored, &err);
+			rc = document_store(a->cli, d, &a->o->as, &stored, &err);
 		if (rc == 0)
 			show(a, d, live, stored);
 		else
@@ -254,7 +256,7 @@ static int apply_manifests(Apply *a, Manifests *m, Error *err)
 		return EXIT_INVALID;
 	}
 	if (a->code == EXIT_OK && a->o->prune.prune)
-		a->code = prune_begin(a->cli, &a->o->prune, m, a->o->force, &a->set);
+		a->code = prune_begin(a->cli, &a->o->prune, m, a->o->as.force, &a->set);
 	if (!a->dry_run)
 		apply_all(a, m);
 	else if (a->code == EXIT_OK)

@@ -13,18 +13,20 @@
 typedef struct DiffOptions {
 	char **files;
 	const char *output;
-	bool force;
+	ApplyAs as;
 	PruneOptions prune;
 } DiffOptions;
 
 static const Option options[] = {
 	OPTION('f', "filename", LIST, DiffOptions, files, "FILE|DIR|-",
 	       "manifests; may be given several times", .choices = "@file"),
-	OPTION(0, "force-conflicts", FLAG, DiffOptions, force, NULL,
+	OPTION(0, "force-conflicts", FLAG, DiffOptions, as.force, NULL,
 	       "as if apply were told to take fields over"),
+	FIELD_MANAGER_OPTION(DiffOptions, as.manager),
 	OPTION('o', "output", STRING, DiffOptions, output, "json",
 	       "the changes as a list instead of text", .choices = "json"),
-	PRUNE_OPTIONS(DiffOptions, prune), OPTIONS_END
+	PRUNE_OPTIONS(DiffOptions, prune),
+	OPTIONS_END
 };
 
 typedef enum Action { ACTION_NONE, ACTION_CREATE, ACTION_UPDATE, ACTION_PRUNE, _ACTION_MAX } Action;
@@ -223,7 +225,7 @@ static void diff_one(Diff *d, const Manifests *m, const Document *doc)
 	if (rc < 0) {
 		code = (int)document_report(d->cli, doc, rc, &err);
 	} else {
-		code = document_try(d->cli, m, doc, d->o->force, &would);
+		code = document_try(d->cli, m, doc, &d->o->as, &would);
 		if (code == EXIT_CONFLICT)
 			d->conflict |= status_is_field_conflict(client_status(d->cli->client));
 		if (code == EXIT_INVALID && d->cli->client && client_status(d->cli->client))
@@ -291,7 +293,7 @@ static void print_summary(Diff *d)
 static void diff_all(Diff *d, Manifests *m)
 {
 	if (d->o->prune.prune) {
-		int code = prune_begin(d->cli, &d->o->prune, m, d->o->force, &d->set);
+		int code = prune_begin(d->cli, &d->o->prune, m, d->o->as.force, &d->set);
 
 		if (code != EXIT_OK) {
 			merge(d, code == EXIT_FAILED ? EXIT_TROUBLE : code);

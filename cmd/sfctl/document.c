@@ -12,7 +12,9 @@
 
 static YamlMark path_mark(const Document *d, const char *path)
 {
-	_cleanup_(xfreep) char *full = xasprintf("%s%s", d->prefix, path);
+	_cleanup_(xfreep) char *known =
+		strchr(path, '=') ? field_path_by_index(d->tree, path) : NULL;
+	_cleanup_(xfreep) char *full = xasprintf("%s%s", d->prefix, known ? known : path);
 	size_t len = strlen(full);
 
 	if (len && full[len - 1] == '.')

@@ -111,6 +111,53 @@ static void test_apply(void **state)
 	http_fake_stop(f);
 }
 
+#define CONFLICT_HINT \
+	"  Somebody else has set these fields to other values. Leave them out of the manifest " \
+	"to\n" \
+	"  let them be; write the values that they have to own them together; or take them over\n" \
+	"  with --force-conflicts.\n"
+
+/* A conflict is told where the field stands, also in a list that the server knows by keys. */
+static void test_apply_conflict(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH",
+			  .path = INSTANCES
+			  "/web-1?fieldManager=ci&fieldValidation=Strict&dryRun=All",
+			  .code = 409,
+			  .body = "{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":"
+				  "\"two\","
+				  "\"code\":409,\"details\":{\"causes\":[{\"reason\":"
+				  "\"FieldManagerConflict\",\"field\":"
+				  "\".spec.disks[name=\\\"a]\\\"].size\",\"message\":"
+				  "\"conflict with \\\"team\\\"\"},{\"reason\":"
+				  "\"FieldManagerConflict\",\"field\":"
+				  "\".spec.disks[name=\\\"gone\\\"].size\",\"message\":"
+				  "\"conflict with \\\"team\\\"\"}]}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL, *err = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "keyed.yaml",
+	    "apiVersion: shakenfist.io/v1alpha1\n"
+	    "kind: Instance\n"
+	    "metadata: {name: web-1}\n"
+	    "spec:\n"
+	    "  disks:\n"
+	    "  - {name: root, size: 1Gi}\n"
+	    "  - {name: \"a]\", size: 2Gi}\n");
+	line = xasprintf("apply --field-manager ci -f %s/keyed.yaml", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	err = without_folder(*state, r.err);
+	assert_string_equal(
+		err, "keyed.yaml:5:3: spec.disks[name=\"gone\"].size: conflict with \"team\"\n"
+		     "keyed.yaml:7:18: spec.disks[name=\"a]\"].size: conflict with \"team\"\n"
+		     "error: nothing was applied\n" CONFLICT_HINT);
+	assert_int_equal(r.code, EXIT_CONFLICT);
+	http_fake_stop(f);
+}
+
 static void test_apply_errors(void **state)
 {
 	HttpRule rules[] = {
@@ -165,16 +212,13 @@ static void test_apply_errors(void **state)
 	line = xasprintf("apply -f %s/bad.yaml", ((Folder *)*state)->path);
 	r = sfctl(f, line);
 	err = without_folder(*state, r.err);
-	assert_string_equal(
-		err, "bad.yaml:12:3: spec.dhpc: unknown field (did you mean \"dhcp\"?)\n"
-		     "bad.yaml:13:3: spec.x: unknown field\n"
-		     "bad.yaml:18:8: spec.pullPolicy: conflict with \"other\"\n"
-		     "bad.yaml:5:1: spec.memory: Required value\n"
-		     "bad.yaml:6:3: spec.cpus: Invalid value: 0: too few\n"
-		     "error: nothing was applied\n"
-		     "  Others set these fields. Leave them out of the manifest to let them be, or "
-		     "take\n"
-		     "  them over: --force-conflicts\n");
+	assert_string_equal(err,
+			    "bad.yaml:12:3: spec.dhpc: unknown field (did you mean \"dhcp\"?)\n"
+			    "bad.yaml:13:3: spec.x: unknown field\n"
+			    "bad.yaml:18:8: spec.pullPolicy: conflict with \"other\"\n"
+			    "bad.yaml:5:1: spec.memory: Required value\n"
+			    "bad.yaml:6:3: spec.cpus: Invalid value: 0: too few\n"
+			    "error: nothing was applied\n" CONFLICT_HINT);
 	assert_string_equal(r.out, "");
 	assert_int_equal(r.code, EXIT_INVALID); /* the first error decides */
 	assert_null(strstr(r.log, APPLY_QUERY "\n"));
@@ -251,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_apply, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_conflict, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_syntax, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_folders, folder_setup, folder_teardown),
