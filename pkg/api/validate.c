@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "json/json.h"
 
 #define LABEL_MAX       63
 #define SUBDOMAIN_MAX   253
@@ -235,27 +236,48 @@ static void check_finalizers(const json_t *list, FieldErrors *errors)
 	}
 }
 
+/* Worded as Kubernetes does, which names no number of an entry. */
+static void check_owner(const json_t *o, FieldErrors *errors)
+{
+	static const char *const needed[][2] = {
+		{"apiVersion", "version"},
+		{ "kind",      "kind"   },
+		{ "name",      "name"   },
+		{ "uid",       "uid"    }
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		_cleanup_(xfreep) char *at = xasprintf("metadata.ownerReferences.%s", needed[i][0]);
+
+		if (str_is_empty(json_string_value(json_object_get(o, needed[i][0]))))
+			field_errors_add(errors, FIELD_INVALID, at,
+					 "Invalid value: \"\": %s must not be empty", needed[i][1]);
+	}
+	if (streq_ptr(json_string_at(o, "apiVersion"), "v1") &&
+	    streq_ptr(json_string_at(o, "kind"), "Event"))
+		field_errors_add(
+			errors, FIELD_INVALID, "metadata.ownerReferences",
+			"Invalid value: /v1, Kind=Event is disallowed from being an owner");
+}
+
 static void check_owners(const json_t *list, FieldErrors *errors)
 {
-	static const char *const needed[] = { "apiVersion", "kind", "name", "uid" };
-	unsigned controllers = 0;
+	const json_t *first = NULL;
 	json_t *o;
 	size_t i;
 
 	json_array_foreach (list, i, o) {
-		for (size_t m = 0; m < ARRAY_SIZE(needed); m++) {
-			_cleanup_(xfreep) char *at =
-				xasprintf("metadata.ownerReferences[%zu].%s", i, needed[m]);
-
-			if (str_is_empty(json_string_value(json_object_get(o, needed[m]))))
-				field_errors_add(errors, FIELD_REQUIRED, at, "Required value");
-		}
-		controllers += json_is_true(json_object_get(o, "controller"));
+		check_owner(o, errors);
+		if (!json_is_true(json_object_get(o, "controller")))
+			continue;
+		if (first)
+			field_errors_add(
+				errors, FIELD_INVALID, "metadata.ownerReferences",
+				"Invalid value: Only one reference can have Controller set "
+				"to true. Found \"true\" in references for %s and %s",
+				json_string_at(first, "name"), json_string_at(o, "name"));
+		first = first ? first : o;
 	}
-	if (controllers > 1)
-		field_errors_add(
-			errors, FIELD_INVALID, "metadata.ownerReferences",
-			"Invalid value: only one reference can have controller set to true");
 }
 
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
