@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "server/internal.h"
+#include "server/strategic.h"
 
 typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;
 
@@ -47,25 +48,6 @@ static int patch_type(Request *r, bool strategic, PatchType *ret)
 				    : "application/json-patch+json, application/merge-patch+json, "
 				      "application/apply-patch+yaml");
 	return -ERR_UNSUPPORTED;
-}
-
-/* Strategic merge as merge patch: the directives ("$patch", "$setElementOrder/…") are dropped. */
-static void drop_directives(json_t *v)
-{
-	const char *key;
-	json_t *child;
-	void *next;
-	size_t i;
-
-	json_array_foreach (v, i, child)
-		drop_directives(child);
-	json_object_foreach_safe(v, next, key, child)
-	{
-		if (*key == '$')
-			json_object_del(v, key);
-		else
-			drop_directives(child);
-	}
 }
 
 static void patch_done(Request *r)
@@ -121,8 +103,15 @@ static int merge_patch(Request *r, PatchType type, const json_t *old_tree, json_
 		reply_bad_request(r, "a merge patch must be an object");
 		return -ERR_INVALID;
 	}
-	if (type == PATCH_STRATEGIC)
-		drop_directives(patch);
+	if (type == PATCH_STRATEGIC) {
+		_cleanup_(error_done) Error err = ERROR_INIT;
+		int rc = strategic_merge(r->kind ? r->kind->schema : NULL, old_tree, patch, ret,
+					 &err);
+
+		if (rc < 0)
+			reply_bad_request(r, "%s", error_message(&err));
+		return rc;
+	}
 	target = json_deep_copy(old_tree);
 	*ret = json_merge_patch(target, patch);
 	json_decref(target);

@@ -3,6 +3,7 @@
  * JSON: canonical text decodes to the same; patches. An array of two is a document and a patch.
  */
 #include "fuzz.h"
+#include "server/strategic.h"
 
 static void canonical(const json_t *v)
 {
@@ -38,6 +39,20 @@ static void patch_document(const json_t *doc, const json_t *patch)
 	FUZZ_REQUIRE(json_same(before, doc));
 }
 
+static void merge_strategically(const json_t *doc, const json_t *patch)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(json_decrefp) json_t *before = json_deep_copy(doc), *result = NULL;
+
+	if (!json_is_object(doc) || !json_is_object(patch))
+		return;
+	if (strategic_merge(NULL, doc, patch, &result, &err) < 0)
+		FUZZ_REQUIRE(!result && *error_message(&err));
+	else
+		canonical(result);
+	FUZZ_REQUIRE(json_same(before, doc));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(json_decrefp) json_t *v = fuzz_json(data, size);
@@ -49,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (json_array_size(v) == 2) {
 		merge(json_array_get(v, 0), json_array_get(v, 1));
 		patch_document(json_array_get(v, 0), json_array_get(v, 1));
+		merge_strategically(json_array_get(v, 0), json_array_get(v, 1));
 	}
 	return 0;
 }
