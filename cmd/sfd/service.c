@@ -467,6 +467,7 @@ int service_run(const Options *o)
 	Service s = { .o = o };
 	int rc = loop_new(&s.loop, &err);
 
+	fs_raise_descriptor_limit(); /* a connection of the API is one */
 	if (rc == 0)
 		rc = service_start(&s, &err);
 	if (rc == 0) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -188,4 +189,14 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, Error *
 bool fs_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
+}
+
+void fs_raise_descriptor_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
 }

@@ -27,3 +27,5 @@ int fs_unlink(const char *path, Error *err);
  * O_CLOEXEC is added. */
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode, Error *err);
 bool fs_exists(const char *path);
+/* As many open descriptors as this process may allow itself. */
+void fs_raise_descriptor_limit(void);

@@ -33,7 +33,7 @@
 #define BODY_DEADLINE        (60 * USEC_PER_SEC)
 #define IDLE_DEADLINE        (120 * USEC_PER_SEC) /* longer than the 90 s of Go's clients */
 #define REPLY_DEADLINE       (300 * USEC_PER_SEC)
-#define CONNECTIONS_MAX      4096
+#define CONNECTIONS_MAX      8192
 #define CONNECTIONS_PER_USER 256 /* of a local user who is no administrator */
 #define WATCH_QUEUE_MAX      1024
 #define BOOKMARK_INTERVAL    (60 * USEC_PER_SEC)

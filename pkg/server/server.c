@@ -25,6 +25,8 @@
 #include "server/watch.h"
 
 #define LISTEN_BACKLOG 512
+#define THREADS_MIN    2L
+#define THREADS_MAX    8L
 
 static char *group_name(gid_t gid)
 {
@@ -377,9 +379,19 @@ const char *server_endpoint(const Server *s)
 	return s->endpoint;
 }
 
+/* As many as there are processors, within reason. Each thread has its own part of the connections,
+ * and looks through those that are suspended when one of them is resumed. */
+static unsigned default_threads(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	n = MIN(n, THREADS_MAX);
+	return (unsigned)MAX(n, THREADS_MIN);
+}
+
 int server_start(Server *s, Error *err)
 {
-	unsigned threads = s->options.threads ? s->options.threads : 2;
+	unsigned threads = s->options.threads ? s->options.threads : default_threads();
 	_cleanup_(error_done) Error seed_err = ERROR_INIT;
 	int rc;
 

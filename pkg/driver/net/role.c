@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -457,23 +456,12 @@ static void on_signal(Role *r, Source *s)
 		r->options->ready(r->options->arg);
 }
 
-/* libnftables ends the process when it gets no descriptor. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 static int role_start(Role *r, const NetRoleOptions *o, Error *err)
 {
 	sigset_t signals;
 	int rc;
 
-	raise_descriptor_limit();
+	fs_raise_descriptor_limit(); /* libnftables ends the process when it gets none */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
