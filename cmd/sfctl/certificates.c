@@ -212,6 +212,6 @@ const Verb verb_certificates = {
 		   "  sfctl certificates revoke alice-x7k2p  at once; its connections are cut\n",
 	.options = options,
 	.options_size = sizeof(CertificatesOptions),
-	.completes = "",
+	.completes = "certificates",
 	.run = run,
 };

@@ -213,6 +213,11 @@ static void offer_arguments(const Completion *c)
 		offer_names(c, kind, prefix);
 	} else if (str_has_prefix(what, "kind") && !c->n_args) {
 		offer_kinds(c);
+	} else if (streq(what, "certificates") && !c->n_args) {
+		offer_choices(c, "list ca renew revoke");
+	} else if (streq(what, "certificates") &&
+		   (streq(c->kind, "renew") || streq(c->kind, "revoke"))) {
+		offer_names(c, "credentials", "");
 	} else if (streq(what, "kind name") && c->kind) {
 		offer_names(c, c->kind, "");
 	}
