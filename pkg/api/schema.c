@@ -347,6 +347,11 @@ const Schema *schema_property(const Schema *s, const char *name)
 	return s ? s->additional : NULL;
 }
 
+bool schema_is_open(const Schema *s)
+{
+	return s && s->preserve_unknown;
+}
+
 const Schema *schema_items(const Schema *s)
 {
 	return s ? s->items : NULL;

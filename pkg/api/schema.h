@@ -83,6 +83,7 @@ const Schema *schema_property(const Schema *s,
 			      const char *name); /* also additionalProperties; NULL if unknown */
 /* The same for any object's root, whose metadata is described by Kubernetes' ObjectMeta. */
 const Schema *schema_member(const Schema *s, const char *name);
+bool schema_is_open(const Schema *s); /* keeps members that it does not name */
 const Schema *schema_items(const Schema *s);
 /* What a step of a FieldSet leads to ("f:cpus", "k:{...}"). */
 const Schema *schema_at_step(const Schema *s, const char *step);

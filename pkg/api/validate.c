@@ -280,6 +280,28 @@ static void check_owners(const json_t *list, FieldErrors *errors)
 	}
 }
 
+/* What is being deleted only loses finalizers. */
+static void check_new_finalizers(const json_t *meta, const json_t *was, FieldErrors *errors)
+{
+	json_t *f, *b;
+	size_t i, j;
+
+	if (!json_is_string(json_object_get(was, "deletionTimestamp")))
+		return;
+	json_array_foreach (json_object_get(meta, "finalizers"), i, f) {
+		bool known = false;
+
+		json_array_foreach (json_object_get(was, "finalizers"), j, b)
+			known = known || json_equal(f, b);
+		if (!known && json_is_string(f))
+			field_errors_add(
+				errors, FIELD_FORBIDDEN, "metadata.finalizers",
+				"Forbidden: no new finalizers can be added if the object "
+				"is being deleted, found new finalizers []string{\"%.253s\"}",
+				json_string_value(f));
+	}
+}
+
 void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 {
 	const json_t *meta = json_object_get(tree, "metadata");
@@ -328,6 +350,9 @@ void object_validate(const Kind *k, const json_t *tree, const json_t *old, Field
 	size_t before;
 
 	validate_metadata(k, tree, errors);
+	if (old)
+		check_new_finalizers(json_object_get(tree, "metadata"),
+				     json_object_get(old, "metadata"), errors);
 	before = errors->n + errors->dropped;
 	schema_validate(k->schema, tree, errors);
 	if (old && errors->n + errors->dropped == before)

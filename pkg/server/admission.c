@@ -88,7 +88,6 @@ static int decode_form(Request *r, json_t **ret)
 		return 0;
 	}
 	if (str_is_empty(type) || media_type_is(type, "application/json") ||
-	    media_type_is(type, "text/plain") ||
 	    (r->method == METHOD_PATCH && strcasestr(type, "+json")))
 		return decode_json(r, ret);
 	if (media_type_is(type, "application/apply-patch+yaml")) {

@@ -11,23 +11,6 @@
 
 /* ---- DeleteOptions ---- */
 
-_printf_(4, 5) static int bad_options(Request *r, const char *field, const char *type,
-				      const char *fmt, ...)
-{
-	_cleanup_(xfreep) char *problem = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	problem = xvasprintf(fmt, ap);
-	va_end(ap);
-	reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
-		      json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}]}", "group", "meta.k8s.io", "kind",
-				"DeleteOptions", "causes", "reason", type, "message", problem,
-				"field", field),
-		      "DeleteOptions.meta.k8s.io \"\" is invalid: %s: %s", field, problem);
-	return -ERR_INVALID;
-}
-
 static int parse_dry_run(Request *r, const json_t *body)
 {
 	const json_t *list = json_object_get(body, "dryRun"), *item;
@@ -37,8 +20,8 @@ static int parse_dry_run(Request *r, const json_t *body)
 		return -ERR_INVALID;
 	json_array_foreach (list, i, item) {
 		if (!streq_ptr(json_string_value(item), "All"))
-			return bad_options(r, "dryRun", "FieldValueNotSupported",
-					   "Unsupported value: supported values: \"All\"");
+			return reply_bad_option(r, "dryRun", FIELD_NOT_SUPPORTED,
+						"Unsupported value: supported values: \"All\"");
 		r->dry_run = true;
 	}
 	return 0;
@@ -56,15 +39,15 @@ static int parse_propagation(Request *r, const json_t *body, const char **ret)
 	if (str_is_empty(policy))
 		policy = NULL;
 	if (policy && json_is_boolean(orphan))
-		return bad_options(r, "propagationPolicy", "FieldValueInvalid",
-				   "Invalid value: \"%.32s\": orphanDependents and "
-				   "deletionPropagation cannot be both set",
-				   policy);
+		return reply_bad_option(r, "propagationPolicy", FIELD_INVALID,
+					"Invalid value: \"%.32s\": orphanDependents and "
+					"deletionPropagation cannot be both set",
+					policy);
 	if (policy && !strv_contains((char *const *)policies, policy))
-		return bad_options(r, "propagationPolicy", "FieldValueNotSupported",
-				   "Unsupported value: \"%.32s\": supported values: "
-				   "\"Background\", \"Foreground\", \"Orphan\"",
-				   policy);
+		return reply_bad_option(r, "propagationPolicy", FIELD_NOT_SUPPORTED,
+					"Unsupported value: \"%.32s\": supported values: "
+					"\"Background\", \"Foreground\", \"Orphan\"",
+					policy);
 	if (json_is_boolean(orphan))
 		policy = json_is_true(orphan) ? "Orphan" : "Background";
 	*ret = policy;

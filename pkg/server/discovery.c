@@ -269,6 +269,37 @@ static bool wants_aggregated(Request *r)
 
 /* ---- handlers ---- */
 
+static void add_path(json_t *paths, const char *prefix, const char *group, const char *version)
+{
+	_cleanup_(xfreep) char *path = xasprintf("%s%s%s%s%s", prefix, *group ? "/" : "", group,
+						 version ? "/" : "", version ? version : "");
+
+	json_array_append_new(paths, json_string(path));
+}
+
+/* GET /: the paths there are. */
+void handle_root(Request *r)
+{
+	static const char *const others[] = { "/healthz",    "/livez",  "/metrics", "/openapi/v2",
+					      "/openapi/v3", "/readyz", "/version" };
+	_cleanup_(json_decrefp) json_t *groups = group_list(r->server);
+	json_t *paths = json_array(), *group, *version;
+	size_t i, j;
+
+	add_path(paths, "/api", "", NULL);
+	add_path(paths, "/api", "", "v1");
+	add_path(paths, "/apis", "", NULL);
+	json_array_foreach (groups, i, group) {
+		add_path(paths, "/apis", json_string_at(group, "name"), NULL);
+		json_array_foreach (json_object_get(group, "versions"), j, version)
+			add_path(paths, "/apis", json_string_at(group, "name"),
+				 json_string_at(version, "version"));
+	}
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		add_path(paths, others[i], "", NULL);
+	reply_json(r, MHD_HTTP_OK, json_pack("{s:o}", "paths", paths));
+}
+
 void handle_api_versions(Request *r)
 {
 	if (wants_aggregated(r))

@@ -169,13 +169,42 @@ static void find_kind(Request *r)
 	r->kind = server_kind(r->server, r->route.group, r->route.version, r->route.resource);
 	if (r->kind && !scope_matches(r, r->kind))
 		r->kind = kind_unref(r->kind);
-	r->accept = accept_parse(request_header(r, MHD_HTTP_HEADER_ACCEPT));
 	if (r->kind && r->kind->view_of && !r->kind->read_only && is_write(r)) {
 		r->shown = r->kind;
 		r->kind = kind_registry_find(r->server->options.kinds, r->shown->view_of);
 	}
 	if (r->kind && r->kind->deprecation_warning)
 		reply_warning(r, r->kind->deprecation_warning);
+}
+
+/* What an answer may look like; false and answered if none of it is to be had. Streams decide
+ * themselves. */
+static bool find_form(Request *r)
+{
+	const char *include = target_query(&r->target, "includeObject");
+	bool watch = r->method == METHOD_GET && target_query_bool(&r->target, "watch");
+
+	if (!r->kind || (r->route.subresource && !request_is_status(r)))
+		return true;
+	r->accept = accept_parse(request_header(r, MHD_HTTP_HEADER_ACCEPT));
+	if (r->accept == ACCEPT_NOTHING || (r->accept == ACCEPT_YAML && watch)) {
+		reply_not_acceptable(r);
+		return false;
+	}
+	if (r->accept == ACCEPT_YAML) {
+		r->accept = ACCEPT_JSON;
+		r->yaml = true;
+	}
+	if (r->accept == ACCEPT_TABLE && !str_is_empty(include) && !streq(include, "None") &&
+	    !streq(include, "Metadata") && !streq(include, "Object")) {
+		reply_bad_request(
+			r,
+			"Unable to convert to Table as requested: includeObject: Invalid "
+			"value: \"%.64s\": must be 'Metadata', 'Object', 'None', or empty",
+			include);
+		return false;
+	}
+	return true;
 }
 
 static void reply_wrong_method(Request *r, unsigned ops)
@@ -230,7 +259,8 @@ void request_dispatch(Request *r)
 	request_count_begin(r);
 	if (row) {
 		assert(row->rule == r->rule);
-		row->handler(r);
+		if (find_form(r))
+			row->handler(r);
 	} else if (ops) {
 		reply_wrong_method(r, ops);
 	} else {

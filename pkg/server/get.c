@@ -11,6 +11,29 @@
 
 /* ---- selection ---- */
 
+/* Kubernetes selects by few fields; here it is any that the schema knows. */
+static int check_field(const Request *r, const char *path, Error *err)
+{
+	const Schema *s = r->kind->schema;
+	char name[256];
+
+	if (streq(path, "metadata.name") || streq(path, "metadata.namespace"))
+		return 0;
+	for (const char *p = path; s; p += strlen(name) + 1) {
+		size_t n = strcspn(p, ".");
+
+		if (n == 0 || n >= sizeof(name))
+			break;
+		snprintf(name, sizeof(name), "%.*s", (int)n, p);
+		if (schema_is_open(s))
+			return 0;
+		s = schema_property(s, name);
+		if (s && !p[n])
+			return 0;
+	}
+	return error_set(err, ERR_INVALID, "field label not supported: %s", path);
+}
+
 int selection_parse(Request *r, Selection *ret)
 {
 	const char *labels = target_query(&r->target, "labelSelector");
@@ -21,12 +44,14 @@ int selection_parse(Request *r, Selection *ret)
 
 	rc = selector_parse_labels(labels, &sel.labels, &err);
 	if (rc < 0) {
-		reply_bad_request(r, "unable to parse labelSelector: %s", error_message(&err));
+		reply_bad_request(r, "unable to parse requirement: %s", error_message(&err));
 		return rc;
 	}
 	rc = selector_parse_fields(fields, &sel.fields, &err);
+	for (size_t i = 0; rc == 0 && i < sel.fields.n; i++)
+		rc = check_field(r, sel.fields.terms[i].key, &err);
 	if (rc < 0) {
-		reply_bad_request(r, "unable to parse fieldSelector: %s", error_message(&err));
+		reply_bad_request(r, "%s", error_message(&err));
 		selection_done(&sel);
 		return rc;
 	}
@@ -114,21 +139,6 @@ static int read_revision(Request *r, int64_t *ret)
 	return 0;
 }
 
-static int bad_list_options(Request *r, const char *type, const char *problem)
-{
-	_cleanup_(xfreep) char *message = NULL;
-	json_t *cause = json_pack("{s:s, s:s, s:s}", "reason", type, "message", problem, "field",
-				  "resourceVersionMatch");
-
-	message = xasprintf("ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: %s",
-			    problem);
-	reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
-		      json_pack("{s:s, s:s, s:[o]}", "group", "meta.k8s.io", "kind", "ListOptions",
-				"causes", cause),
-		      "%s", message);
-	return -ERR_INVALID;
-}
-
 /*
  * Which state a list is of, by the rules of
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#resourceversion-in-metadata: the
@@ -149,22 +159,22 @@ static int list_revision(Request *r, ListOptions *options)
 	if (str_is_empty(match))
 		return 0;
 	if (options->continue_token)
-		return bad_list_options(r, "FieldValueForbidden",
+		return reply_bad_option(r, "resourceVersionMatch", FIELD_FORBIDDEN,
 					"Forbidden: resourceVersionMatch is forbidden when "
 					"continue is provided");
 	if (str_is_empty(target_query(&r->target, "resourceVersion")))
-		return bad_list_options(r, "FieldValueForbidden",
+		return reply_bad_option(r, "resourceVersionMatch", FIELD_FORBIDDEN,
 					"Forbidden: resourceVersionMatch is forbidden unless "
 					"resourceVersion is provided");
 	if (streq(match, "NotOlderThan"))
 		return 0;
 	if (!streq(match, "Exact"))
-		return bad_list_options(r, "FieldValueNotSupported",
+		return reply_bad_option(r, "resourceVersionMatch", FIELD_NOT_SUPPORTED,
 					"Unsupported value: supported values: \"Exact\", "
 					"\"NotOlderThan\", \"\"");
 	if (!wanted)
-		return bad_list_options(
-			r, "FieldValueForbidden",
+		return reply_bad_option(
+			r, "resourceVersionMatch", FIELD_FORBIDDEN,
 			"Forbidden: resourceVersionMatch \"exact\" is forbidden for "
 			"resourceVersion \"0\"");
 	options->revision = wanted;
@@ -356,7 +366,7 @@ void reply_list(Request *r, ObjectList *list, bool count_remaining)
 
 	if (r->accept == ACCEPT_TABLE)
 		reply_list_table(r, list, count_remaining);
-	else if (r->accept == ACCEPT_METADATA || !list_is_text(r->kind, list))
+	else if (r->accept == ACCEPT_METADATA || r->yaml || !list_is_text(r->kind, list))
 		reply_list_rendered(r, list, count_remaining);
 	else
 		reply_list_stored(r, TAKE_PTR(owned), count_remaining);

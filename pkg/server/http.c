@@ -289,9 +289,12 @@ static struct MHD_Response *reply_response(Reply *reply)
 static enum MHD_Result request_answer(Request *r)
 {
 	Reply *reply = &r->reply;
-	struct MHD_Response *response = reply_response(reply);
+	struct MHD_Response *response;
 	enum MHD_Result rc;
 
+	if (r->yaml)
+		reply_to_yaml(r);
+	response = reply_response(reply);
 	if (!response)
 		return MHD_NO;
 	if (reply->content_type)

@@ -133,7 +133,13 @@ typedef enum Rule {
 } Rule;
 const char *rule_verb(Rule rule);
 
-typedef enum Accept { ACCEPT_JSON, ACCEPT_TABLE, ACCEPT_METADATA } Accept;
+typedef enum Accept {
+	ACCEPT_JSON,
+	ACCEPT_TABLE,
+	ACCEPT_METADATA,
+	ACCEPT_YAML,
+	ACCEPT_NOTHING, /* that we have */
+} Accept;
 
 typedef struct Reply {
 	unsigned code; /* 0 = not decided yet */
@@ -186,7 +192,8 @@ struct Request {
 	bool admitted;    /* who it is may do it: only then a handler runs */
 	Kind *kind;       /* of route.resource; of a write to a view, the kind that it shows */
 	Kind *shown;      /* then the view; else NULL */
-	Accept accept;
+	Accept accept;    /* never ACCEPT_YAML: that is JSON, written otherwise at the end */
+	bool yaml;
 	bool discovery_v2, discovery_v2beta1;
 	StrBuf body;
 	size_t discarded;
@@ -362,6 +369,7 @@ const RouteRow *route_find(const Request *r, unsigned *ret_ops);
 
 void reply_json(Request *r, unsigned code, json_t *tree); /* steals tree */
 void reply_text(Request *r, unsigned code, const char *text);
+void reply_to_yaml(Request *r); /* an answer in JSON becomes one in YAML */
 void reply_take(Request *r, unsigned code, const char *content_type, char *body, size_t len);
 void reply_object(Request *r, unsigned code, Object *o); /* in the form that was asked for */
 void reply_warning(Request *r, const char *text);
@@ -389,6 +397,7 @@ void reply_invalid_as(Request *r, const char *group, const char *kind, const cha
 		      const FieldErrors *errors);
 void reply_too_large(Request *r, const char *why);
 void reply_strict(Request *r, const FieldErrors *unknown);
+void reply_not_acceptable(Request *r);
 /* Any failure of the store or of decoding, by its code. */
 void reply_error(Request *r, int rc, const Error *err, const char *name);
 /* {"name","group","kind"[,"uid"]} */
@@ -447,6 +456,7 @@ bool pod_is_running(const json_t *instance);
 
 /* ---- handlers ---- */
 
+void handle_root(Request *r);
 void handle_version(Request *r);
 void handle_health(Request *r);
 void handle_metrics(Request *r);
@@ -538,6 +548,9 @@ int body_preconditions(Request *r, const json_t *tree, const Object *base, bool 
 
 /* Checks dryRun (and sets r->dry_run), fieldManager, fieldValidation, force; answers and < 0. */
 int request_options(Request *r, bool apply);
+/* 422 for one option, as a CreateOptions, ListOptions, ...: returns -ERR_INVALID. */
+int reply_bad_option(Request *r, const char *field, FieldErrorType type, const char *fmt, ...)
+	_printf_(4, 5);
 int request_dry_run(Request *r);
 /* fieldManager, or what the client calls itself; "" = neither. */
 const char *request_manager(Request *r, char buf[static MANAGER_NAME_MAX + 1]);

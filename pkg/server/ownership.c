@@ -17,8 +17,10 @@ static const char *options_kind(const Request *r)
 		return "UpdateOptions";
 	case METHOD_DELETE:
 		return "DeleteOptions";
-	default:
+	case METHOD_PATCH:
 		return "PatchOptions";
+	default:
+		return "ListOptions";
 	}
 }
 
@@ -85,6 +87,21 @@ int request_options(Request *r, bool apply)
 	r->dry_run = dry_run != NULL;
 	field_errors_done(&errors);
 	return rc;
+}
+
+int reply_bad_option(Request *r, const char *field, FieldErrorType type, const char *fmt, ...)
+{
+	_cleanup_(xfreep) char *problem = NULL;
+	FieldErrors errors = FIELD_ERRORS_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	problem = xvasprintf(fmt, ap);
+	va_end(ap);
+	field_errors_add(&errors, type, field, "%s", problem);
+	reply_invalid_as(r, "meta.k8s.io", options_kind(r), "", &errors);
+	field_errors_done(&errors);
+	return -ERR_INVALID;
 }
 
 int request_dry_run(Request *r)

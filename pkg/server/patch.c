@@ -86,7 +86,7 @@ static int json_patch(Request *r, const json_t *old_tree, const json_t *patch, j
 		reply_too_large(r, error_message(&err));
 	else if (rc == -ERR_INVALID)
 		reply_failure(r, MHD_HTTP_UNPROCESSABLE_CONTENT, "Invalid",
-			      status_details(r, r->route.name, NULL),
+			      json_object(), /* kubectl tells the message only without details */
 			      "the server rejected our request due to an error in our request: %s",
 			      error_message(&err));
 	else if (rc < 0)

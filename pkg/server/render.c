@@ -32,16 +32,42 @@ void json_quote(StrBuf *out, const char *s)
 	strbuf_addc(out, '"');
 }
 
+/* Of one range of an Accept header, n bytes. */
+static Accept accept_range(const char *range, size_t n)
+{
+	static const char *const json[] = { "application/json", "application/*", "*/*" };
+	_cleanup_(xfreep) char *text = xstrndup(range, n);
+	size_t type = strcspn(text, "; \t");
+
+	for (size_t i = 0; i < ARRAY_SIZE(json); i++)
+		if (type == strlen(json[i]) && strncasecmp(text, json[i], type) == 0)
+			return strcasestr(text, "as=Table")                   ? ACCEPT_TABLE
+			       : strcasestr(text, "as=PartialObjectMetadata") ? ACCEPT_METADATA
+									      : ACCEPT_JSON;
+	if (type == strlen("application/yaml") && strncasecmp(text, "application/yaml", type) == 0)
+		return ACCEPT_YAML;
+	return ACCEPT_NOTHING;
+}
+
 /* The first form named that we have; clients list them in order of preference. */
 Accept accept_parse(const char *header)
 {
-	if (!header)
+	const char *p = header ? header : "";
+
+	if (str_is_empty(p))
 		return ACCEPT_JSON;
-	if (strcasestr(header, "as=Table"))
-		return ACCEPT_TABLE;
-	if (strcasestr(header, "as=PartialObjectMetadata"))
-		return ACCEPT_METADATA;
-	return ACCEPT_JSON;
+	while (*p) {
+		size_t n;
+		Accept accept;
+
+		p += strspn(p, ", \t");
+		n = strcspn(p, ",");
+		accept = accept_range(p, n);
+		if (accept != ACCEPT_NOTHING)
+			return accept;
+		p += n;
+	}
+	return ACCEPT_NOTHING;
 }
 
 json_t *render_metadata_only(const Object *o, bool item)
@@ -111,6 +137,9 @@ void render_object(StrBuf *out, const Kind *k, Accept accept, const char *includ
 		strbuf_adds(out, text);
 		return;
 	}
+	case ACCEPT_YAML: /* see Request.yaml */
+	case ACCEPT_NOTHING:
+		break;
 	case ACCEPT_TABLE:
 		table_head(out, k, object_revision(o), NULL, 0, with_columns);
 		table_row(out, k, o, include, wall);

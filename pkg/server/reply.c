@@ -3,6 +3,7 @@
  * Replies: what a handler leaves behind for http.c to send. HTTP threads.
  */
 #include "server/internal.h"
+#include "yaml/yaml.h"
 
 #define MEDIA_JSON "application/json"
 
@@ -67,6 +68,21 @@ void reply_object(Request *r, unsigned code, Object *o)
 		      clock_wall(server_clock(r->server)));
 	len = out.len;
 	reply_take(r, code, MEDIA_JSON, strbuf_take(&out), len);
+}
+
+void reply_to_yaml(Request *r)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	size_t len = r->reply.len;
+	const char *text = r->reply.object ? object_text(r->reply.object, &len) : r->reply.body;
+
+	if (r->reply.response || !streq_ptr(r->reply.content_type, MEDIA_JSON) ||
+	    !(tree = json_loadb(text, len, 0, NULL)))
+		return;
+	yaml_emit(tree, &out);
+	len = out.len;
+	reply_take(r, r->reply.code, "application/yaml", strbuf_take(&out), len);
 }
 
 /* 299 - "text", with what would end the header or the quotes taken out. */

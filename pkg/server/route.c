@@ -9,7 +9,8 @@ static const struct {
 	const char *path[4];
 	RouteType type;
 } fixed_routes[] = {
-	{{ "version" },         ROUTE_VERSION   },
+	{{ NULL },              ROUTE_ROOT      },
+	{ { "version" },        ROUTE_VERSION   },
 	{ { "healthz" },        ROUTE_HEALTH    },
 	{ { "livez" },          ROUTE_HEALTH    },
 	{ { "readyz" },         ROUTE_HEALTH    },

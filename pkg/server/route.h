@@ -48,6 +48,7 @@ Method method_from_string(const char *s);
 
 typedef enum RouteType {
 	ROUTE_NONE,
+	ROUTE_ROOT, /* / */
 	ROUTE_VERSION,
 	ROUTE_HEALTH,
 	ROUTE_METRICS,

@@ -83,6 +83,7 @@ static bool with_power(const Request *r)
 
 /* clang-format off */
 static const RouteRow rows[] = {
+	PATH(ROOT,             PATH_GET, root),
 	PATH(VERSION,          PATH_GET, version),
 	PATH(HEALTH,           PATH_GET, health),
 	PATH(METRICS,          PATH_GET, metrics),

@@ -6,6 +6,8 @@
 #include "server/selector.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -84,6 +86,56 @@ static int parse_set(const char **p, SelectorTerm *t, Error *err)
 	return 0;
 }
 
+static bool take_operator(const char **p, SelectorOp *ret)
+{
+	static const struct {
+		const char *text;
+		SelectorOp op;
+	} operators[] = {
+		{"==",  SELECTOR_IN     }, /* before its own beginning */
+		{ "=",  SELECTOR_IN     },
+                { "!=", SELECTOR_NOT_IN },
+		{ ">",  SELECTOR_GREATER},
+                { "<",  SELECTOR_LESS   },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
+		if (!str_has_prefix(*p, operators[i].text))
+			continue;
+		*ret = operators[i].op;
+		*p = skip_space(*p + strlen(operators[i].text));
+		return true;
+	}
+	return false;
+}
+
+static bool parse_whole(const char *s, long long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(s, &end, 10);
+	return !errno && end != s && !*end;
+}
+
+/* One value, which may be empty; of > and < a number. */
+static int parse_value(const char **p, SelectorTerm *t, Error *err)
+{
+	size_t n = word_length(*p);
+	_cleanup_(xfreep) char *value = xstrndup(*p, n);
+	long long number;
+
+	if ((t->op == SELECTOR_GREATER || t->op == SELECTOR_LESS) && !parse_whole(value, &number))
+		return error_set(
+			err, ERR_INVALID,
+			"values[0][%s]: Invalid value: \"%.63s\": for 'Gt', 'Lt' operators, "
+			"the value must be an integer",
+			t->key, value);
+	t->values = strv_append(t->values, value);
+	*p = skip_space(*p + n);
+	return 0;
+}
+
 static int parse_label_term(const char **p, Selector *s, Error *err)
 {
 	bool not_there = **p == '!' && (*p)[1] != '=';
@@ -109,20 +161,10 @@ static int parse_label_term(const char **p, Selector *s, Error *err)
 		t->op = SELECTOR_NOT_IN;
 		return parse_set(p, t, err);
 	}
-	if (**p != '=' && !(**p == '!' && (*p)[1] == '='))
-		return error_set(err, ERR_INVALID, "expected =, ==, !=, in or notin at \"%.20s\"",
-				 *p);
-	t->op = **p == '=' ? SELECTOR_IN : SELECTOR_NOT_IN;
-	*p += **p == '=' && (*p)[1] != '=' ? 1 : 2;
-	*p = skip_space(*p);
-	n = word_length(*p);
-	{
-		_cleanup_(xfreep) char *value = xstrndup(*p, n);
-
-		t->values = strv_append(t->values, value);
-	}
-	*p = skip_space(*p + n);
-	return 0;
+	if (!take_operator(p, &t->op))
+		return error_set(err, ERR_INVALID,
+				 "found '%.20s', expected: in, notin, =, ==, !=, gt, lt", *p);
+	return parse_value(p, t, err);
 }
 
 int selector_parse_labels(const char *s, Selector *ret, Error *err)
@@ -205,6 +247,8 @@ int selector_parse_fields(const char *s, Selector *ret, Error *err)
 
 static bool term_match(const SelectorTerm *t, const char *value)
 {
+	long long have, want;
+
 	switch (t->op) {
 	case SELECTOR_IN:
 		return value && strv_contains(t->values, value);
@@ -214,6 +258,10 @@ static bool term_match(const SelectorTerm *t, const char *value)
 		return value;
 	case SELECTOR_ABSENT:
 		return !value;
+	case SELECTOR_GREATER:
+	case SELECTOR_LESS:
+		return value && parse_whole(value, &have) && parse_whole(t->values[0], &want) &&
+		       (t->op == SELECTOR_GREATER ? have > want : have < want);
 	}
 	return false;
 }

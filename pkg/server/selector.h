@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Selectors: label selectors (`a=b,c!=d,e in (x,y),!f`) and field selectors
+ * Selectors: label selectors (`a=b,c!=d,e in (x,y),!f,g>1`) and field selectors
  * (`metadata.name=x,status.phase!=Ready`), parsed once per request and matched per object. Pure.
  */
 #pragma once
@@ -15,6 +15,8 @@ typedef enum SelectorOp {
 	SELECTOR_NOT_IN, /* also !=: matches an absent key too */
 	SELECTOR_EXISTS,
 	SELECTOR_ABSENT,
+	SELECTOR_GREATER, /* than the one value; both are whole numbers */
+	SELECTOR_LESS,
 } SelectorOp;
 
 typedef struct SelectorTerm {

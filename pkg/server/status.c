@@ -154,6 +154,13 @@ void reply_media_type(Request *r, const char *accepted)
 		      accepted);
 }
 
+void reply_not_acceptable(Request *r)
+{
+	reply_failure(r, MHD_HTTP_NOT_ACCEPTABLE, "NotAcceptable", json_object(),
+		      "only the following media types are accepted: application/json, "
+		      "application/yaml");
+}
+
 static json_t *causes_of(const FieldErrors *errors)
 {
 	json_t *causes = json_array();

@@ -272,8 +272,7 @@ int rules_delete(const Key *key, json_t *tree, int64_t grace, const char *propag
 	if (finalizers_left(key, tree) == 0)
 		return OUTCOME_REMOVED;
 	set_timestamp(m, "deletionTimestamp", wall);
-	if (grace >= 0)
-		json_object_set_new(m, "deletionGracePeriodSeconds", json_integer(grace));
+	json_object_set_new(m, "deletionGracePeriodSeconds", json_integer(grace > 0 ? grace : 0));
 	bump_generation(m);
 	if (key->gr == GR_NAMESPACE)
 		json_object_set_new(make_object(tree, "status"), "phase",

@@ -61,7 +61,7 @@
   ["shakenfist.io/teardown"]
   true
   2
-  null
+  0
 
   $ kubectl delete vm a --wait=false
   instance.shakenfist.io "a" deleted from default namespace
@@ -71,7 +71,7 @@
   [1]
 
   $ kubectl patch vm a --type=merge -p '{"metadata":{"finalizers":["example.com/mine","shakenfist.io/teardown"]}}'
-  Error from server (BadRequest): metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizer "example.com/mine"
+  The Instance "a" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"example.com/mine"}
   [1]
 
   $ kubectl label vm a still=here

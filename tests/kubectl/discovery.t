@@ -148,8 +148,7 @@
   [1]
 
   $ kubectl get --raw /
-  Error from server (NotFound): the server could not find the requested resource
-  [1]
+  {"paths":["/api","/api/v1","/apis","/apis/apiextensions.k8s.io","/apis/apiextensions.k8s.io/v1","/apis/coordination.k8s.io","/apis/coordination.k8s.io/v1","/apis/rbac.authorization.k8s.io","/apis/rbac.authorization.k8s.io/v1","/apis/shakenfist.io","/apis/shakenfist.io/v1alpha1","/apis/authentication.k8s.io","/apis/authentication.k8s.io/v1","/apis/authorization.k8s.io","/apis/authorization.k8s.io/v1","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/readyz","/version"]}
 
   $ kubectl get --raw /nothing
   Error from server (NotFound): the server could not find the requested resource
@@ -165,13 +164,17 @@
   ok
 
   $ kubectl get --raw '/readyz?verbose'
-  ok
+  [+]ping ok
+  [+]workers ok
+  readyz check passed
 
   $ kubectl get --raw '/livez?verbose'
-  ok
+  [+]ping ok
+  [+]workers ok
+  livez check passed
 
   $ kubectl get --raw /livez/ping; echo
-  Error from server (NotFound): the server could not find the requested resource
+  ok
 
   $ kubectl get --raw /version/ | jq -r .gitTreeState
   clean

@@ -116,7 +116,7 @@
   No resources found in default namespace.
 
   $ kubectl get vm -l 'a b'
-  Error from server (BadRequest): Unable to find "shakenfist.io/v1alpha1, Resource=instances" that match label selector "a b", field selector "": unable to parse labelSelector: expected =, ==, !=, in or notin at "b"
+  Error from server (BadRequest): Unable to find "shakenfist.io/v1alpha1, Resource=instances" that match label selector "a b", field selector "": unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt
   [1]
 
   $ kubectl get vm --show-labels
@@ -145,7 +145,8 @@
   instance.shakenfist.io/web-1
 
   $ kubectl get vm --field-selector spec.nope=3
-  No resources found in default namespace.
+  Error from server (BadRequest): Unable to find "shakenfist.io/v1alpha1, Resource=instances" that match label selector "", field selector "spec.nope=3": field label not supported: spec.nope
+  [1]
 
   $ kubectl get vm --sort-by=.metadata.name -o name
   instance.shakenfist.io/db-1

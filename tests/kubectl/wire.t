@@ -34,8 +34,8 @@ k9s and dashboards: tables with whole objects.
   "meta.k8s.io/v1"
 
   $ curl -s -H 'Accept: application/json;as=Table;v=v1;g=meta.k8s.io' "$I?includeObject=Some" | jq -c '.code, .reason'
-  null
-  null
+  400
+  "BadRequest"
 
   $ curl -s -H 'Accept: application/json;as=Table;v=v1;g=meta.k8s.io' "$I/v1" | jq -c '.kind, (.rows | length), [.columnDefinitions[].name]'
   "Table"
@@ -203,19 +203,21 @@ Encodings and methods.
   200 application/json
 
   $ code -H 'Accept: application/yaml' $I/v1
-  200 application/json
+  200 application/yaml
 
   $ curl -s -H 'Accept: application/yaml' $I/v1 | head -3
-  {"apiVersion":"shakenfist.io/v1alpha1","kind":"Instance","metadata":{"creationTimestamp":"<time>","finalizers":["shakenfist.io/teardown"],"generation":1,"labels":{"app":"web","x":"1"},"name":"v1","namespace":"default","resourceVersion":"24","uid":"<uid>"},"spec":{"cpus":1,"disks":[{"bus":"virtio","name":"root","size":"1Gi"}],"firmware":"BIOS","memory":"128Mi","nodeName":"sandbox","runStrategy":"Halted","terminationGracePeriodSeconds":60}}
+  apiVersion: shakenfist.io/v1alpha1
+  kind: Instance
+  metadata:
 
   $ code -H 'Accept: application/vnd.kubernetes.protobuf' $I
-  200 application/json
+  406 application/json
 
   $ code -H 'Accept: application/vnd.kubernetes.protobuf,application/json' $I
   200 application/json
 
   $ code -H 'Accept: text/html' $I
-  200 application/json
+  406 application/json
 
   $ code -H 'Accept: application/cbor,application/json' $I
   200 application/json
@@ -256,8 +258,8 @@ Encodings and methods.
   "BadRequest"
 
   $ curl -s -X POST -H 'Content-Type: text/plain' $I -d '{}' | jq -c '.code, .reason'
-  422
-  "Invalid"
+  415
+  "UnsupportedMediaType"
 
   $ curl -s -X POST -H 'Content-Type: application/json' $I -d '' | jq -c '.code, .reason, .message'
   400
@@ -274,14 +276,14 @@ Encodings and methods.
   Warning: 299 - "unknown field \"spec.cpuz\""
 
   $ curl -s -X POST -H 'Content-Type: application/json' "$I?fieldValidation=Often" -d '{}' | jq -c '.code, .reason, .message'
-  400
-  "BadRequest"
-  "fieldValidation: Unsupported value: \"Often\": supported values: \"Ignore\", \"Strict\", \"Warn\""
+  422
+  "Invalid"
+  "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Often\": supported values: \"Ignore\", \"Strict\", \"Warn\""
 
   $ curl -s -X POST -H 'Content-Type: application/json' "$I?dryRun=Some" -d '{}' | jq -c '.code, .reason, .message'
-  400
-  "BadRequest"
-  "dryRun: Unsupported value: \"Some\": supported values: \"All\""
+  422
+  "Invalid"
+  "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"Some\": supported values: \"All\""
 
   $ curl -s -X POST -H 'Content-Type: application/yaml' $I --data-binary "$(vm yaml)" | jq -c '.kind, .metadata.name'
   "Instance"
@@ -292,16 +294,16 @@ Encodings and methods.
   "ay"
 
   $ curl -s -X PATCH -H 'Content-Type: application/apply-patch+yaml' "$I/ay" --data-binary "$(vm ay)" | jq -c '.code, .message'
-  400
+  422
   "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
 
   $ curl -s -X PATCH -H 'Content-Type: application/merge-patch+json' "$I/ay?force=true" -d '{}' | jq -c '.code, .message'
-  null
-  null
+  422
+  "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch"
 
   $ curl -s -X PATCH -H 'Content-Type: application/apply-patch+yaml' "$I/other?fieldManager=curl" --data-binary "$(vm ay)" | jq -c '.code, .message'
   400
-  "the metadata.name in the body (ay) does not match the one of the request (other)"
+  "the name of the object (ay) does not match the name on the URL (other)"
 
   $ curl -s -X POST -H 'Content-Type: application/json' "$I?fieldManager=$(printf 'x%.0s' $(seq 200))" -d '{}' | jq -c '.code, .message'
   422
@@ -321,7 +323,7 @@ Deleting.
   $ curl -s -X DELETE "$I/v5" | jq -c '.kind, .metadata.name, .metadata.deletionGracePeriodSeconds, (.metadata.deletionTimestamp | length)'
   "Instance"
   "v5"
-  null
+  0
   20
 
   $ curl -s -X DELETE "$I/v5?gracePeriodSeconds=-3" | jq -c '.code // .kind'
@@ -338,20 +340,20 @@ Deleting.
 Replacing needs the version it replaces.
 
   $ curl -s $I/v1 | jq 'del(.metadata.resourceVersion)' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
-  null
-  null
+  422
+  "Instance.shakenfist.io \"v1\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
 
   $ curl -s $I/v1 | jq '.metadata.namespace = "other"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
   400
-  "the metadata.namespace in the body (other) does not match the one of the request (default)"
+  "the namespace of the object (other) does not match the namespace on the request (default)"
 
   $ curl -s $I/v1 | jq '.metadata.name = "other"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
   400
-  "the metadata.name in the body (other) does not match the one of the request (v1)"
+  "the name of the object (other) does not match the name on the URL (v1)"
 
   $ curl -s $I/v1 | curl -s -X PUT -H 'Content-Type: application/json' $I/nope -d @- | jq -c '.code, .message'
   400
-  "the metadata.name in the body (v1) does not match the one of the request (nope)"
+  "the name of the object (v1) does not match the name on the URL (nope)"
 
   $ curl -s $I/v1 | jq '.metadata.name = "nope" | del(.metadata.uid)' | curl -s -X PUT -H 'Content-Type: application/json' $I/nope -d @- | jq -c '.code, .message'
   404

@@ -152,19 +152,19 @@ Patches.
   instance.shakenfist.io/a patched
 
   $ kubectl patch vm a --type=json -p '[{"op":"test","path":"/spec/cpus","value":9}]'
-  The instances "a" is invalid
+  The request is invalid: the server rejected our request due to an error in our request: operation 0: /spec/cpus: test failed: the value is another
   [1]
 
   $ kubectl patch vm a --type=json -p '[{"op":"remove","path":"/spec/nope"}]'
-  The instances "a" is invalid
+  The request is invalid: the server rejected our request due to an error in our request: operation 0: /spec/nope: does not exist
   [1]
 
   $ kubectl patch vm a --type=json -p '[{"op":"jump","path":"/spec/nope"}]'
-  The instances "a" is invalid
+  The request is invalid: the server rejected our request due to an error in our request: operation 0: unknown operation "jump"
   [1]
 
   $ kubectl patch vm a --type=json -p '{}'
-  The instances "a" is invalid
+  The request is invalid: the server rejected our request due to an error in our request: a JSON patch is an array of operations
   [1]
 
   $ kubectl patch vm a --type=merge -p '[]'
@@ -192,7 +192,7 @@ Patches.
   [1]
 
   $ kubectl patch vm a --type=merge -p '{"metadata":{"name":"other"}}'
-  Error from server (BadRequest): the metadata.name in the body (other) does not match the one of the request (a)
+  Error from server (BadRequest): the name of the object (other) does not match the name on the URL (a)
   [1]
 
   $ kubectl patch vm a --type=merge -p '{"metadata":{"resourceVersion":"1"}}'
@@ -200,7 +200,7 @@ Patches.
   [1]
 
   $ kubectl patch vm a --type=merge -p '{"kind":"Image"}'
-  Error from server (BadRequest): the kind in the body (Image) does not match the one of the request (Instance)
+  Error from server (BadRequest): the kind of the object (Image) does not match the kind on the request (Instance)
   [1]
 
   $ kubectl patch vm nope --type=merge -p '{}'
@@ -336,7 +336,7 @@ Replace and edit.
   [1]
 
   $ kubectl get vm a -o json | jq '.apiVersion = "v1"' >odd.json; kubectl replace --raw /apis/shakenfist.io/v1alpha1/namespaces/default/instances/a -f odd.json
-  Error from server (BadRequest): the apiVersion in the body (v1) does not match the one of the request (shakenfist.io/v1alpha1)
+  Error from server (BadRequest): the apiVersion of the object (v1) does not match the apiVersion on the request (shakenfist.io/v1alpha1)
   [1]
 
   $ kubectl create --raw /apis/shakenfist.io/v1alpha1/namespaces/default/instances -f - <<<'{"metadata":{"name":"raw"},"spec":{"disks":[{"name":"root"}]}}' | jq -c '.kind, .metadata.name'

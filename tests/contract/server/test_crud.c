@@ -77,6 +77,7 @@ static void test_create_refusals(void **state)
 		   "{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"1\"}}");
 	call_fails(f, 400, "BadRequest", "POST", SECRETS, NULL, "{\"metadata\":[]}");
 	call_fails(f, 415, "UnsupportedMediaType", "POST", SECRETS, "application/cbor", "k8s");
+	call_fails(f, 415, "UnsupportedMediaType", "POST", SECRETS, "text/plain", "{}");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{\"name\":\"A/b\"}}");
 	call_fails(f, 422, "Invalid", "POST", SECRETS, NULL, "{\"metadata\":{}}");
 	/* What we would fill in ourselves is refused all the same when it is of the wrong type. */
@@ -207,11 +208,15 @@ static void test_status_is_apart(void **state)
 		     "\"name\":\"root\",\"size\":\"1Gi\"}]},\"status\":{\"printableStatus\":"
 		     "\"Running\"}}");
 	_cleanup_(json_decrefp) json_t *status = NULL, *patched = NULL, *main_write = NULL;
+	_cleanup_(xfreep) char *body = NULL;
 
 	assert_null(json_at(made, "status.printableStatus"));
-	status = call(f, 200, "PUT", INSTANCES "/s/status", NULL,
-		      "{\"metadata\":{\"labels\":{\"no\":\"no\"}},\"spec\":{\"cpus\":99},"
-		      "\"status\":{\"printableStatus\":\"Running\"}}");
+	body = xasprintf("{\"metadata\":{\"resourceVersion\":\"%s\",\"labels\":{\"no\":\"no\"}},"
+			 "\"spec\":{\"cpus\":99},\"status\":{\"printableStatus\":\"Running\"}}",
+			 json_string_at(made, "metadata.resourceVersion"));
+	call_fails(f, 422, "Invalid", "PUT", INSTANCES "/s/status", NULL,
+		   "{\"status\":{\"printableStatus\":\"Running\"}}");
+	status = call(f, 200, "PUT", INSTANCES "/s/status", NULL, body);
 	expect_text(status, "status.printableStatus", "Running");
 	assert_int_equal(json_integer_at(status, "spec.cpus", 0), 1);
 	assert_null(json_at(status, "metadata.labels.no"));
@@ -324,8 +329,8 @@ static void test_list_pages_and_selectors(void **state)
 static void test_no_such_route(void **state)
 {
 	static const char *const targets[] = {
-		"/",
 		"/nothing",
+		"/livez/none",
 		"/api/v2/secrets",
 		"/apis/none/v1/things",
 		API_GROUP "/namespaces/default/things",

@@ -19,7 +19,7 @@ static Object *make_object(void)
 		"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"s\","
 		"\"namespace\":\"n\",\"uid\":\"00000000-0000-4000-8000-000000000000\","
 		"\"generation\":1,\"creationTimestamp\":\"2026-01-01T00:00:00Z\","
-		"\"labels\":{\"app\":\"web\",\"a.b/c\":\"\",\"tier\":\"front\"}},"
+		"\"labels\":{\"app\":\"web\",\"a.b/c\":\"\",\"tier\":\"front\",\"n\":\"3\"}},"
 		"\"status\":{\"phase\":\"Ready\",\"n\":3,\"ok\":true}}";
 	json_t *tree = json_loads(text, 0, NULL);
 	Key key = key_make(GR_SECRET, "n", "s");
@@ -57,6 +57,13 @@ static void test_labels(void **state _unused_)
 		{ "none notin (x)",                       1 },
 		{ "a.b/c=",			       1 },
 		{ "a.b/c in ()",                          1 },
+		{ "n>2",				  1 },
+		{ "n > 3",				0 },
+		{ "n<4",				  1 },
+		{ "app>1",				0 },
+		{ "none<1",			       0 },
+		{ "n>x",				  -1},
+		{ "n>",				   -1},
 		{ "app=web,tier=front",                   1 },
 		{ "app=web,tier=back",                    0 },
 		{ "app in (web),tier notin (back),!none", 1 },
@@ -68,7 +75,6 @@ static void test_labels(void **state _unused_)
 		{ "app in web",                           -1},
 		{ "app in (web",                          -1},
 		{ "=x",				   -1},
-		{ "app>1",				-1},
 		{ "!",				    -1},
 	};
 	_cleanup_(object_unrefp) Object *o = make_object();

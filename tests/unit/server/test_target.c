@@ -96,11 +96,12 @@ static void test_routes(void **state _unused_)
 {
 	/* clang-format off */
 	static const RouteCase cases[] = {
-		{ "/", ROUTE_NONE, "", NULL, NULL, NULL, NULL, NULL },
+		{ "/", ROUTE_ROOT, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/version", ROUTE_VERSION, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/version/", ROUTE_VERSION, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/version/x", ROUTE_NONE, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/livez", ROUTE_HEALTH, "", NULL, NULL, NULL, NULL, NULL },
+		{ "/livez/ping", ROUTE_HEALTH, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/metrics", ROUTE_METRICS, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/api", ROUTE_API, "", NULL, NULL, NULL, NULL, NULL },
 		{ "/apis", ROUTE_GROUPS, "", NULL, NULL, NULL, NULL, NULL },
