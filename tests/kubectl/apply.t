@@ -211,7 +211,19 @@ Server side.
   instance.shakenfist.io/s patched
 
   $ sed 's/spec:/spec:\n  terminationGracePeriodSeconds: 9/' s.yaml | kubectl apply --server-side -f -
-  instance.shakenfist.io/s serverside-applied
+  error: Apply failed with 1 conflict: conflict with "kubectl-patch" using shakenfist.io/v1alpha1: .spec.terminationGracePeriodSeconds
+  Please review the fields above--they currently have other managers. Here
+  are the ways you can resolve this warning:
+  * If you intend to manage all of these fields, please re-run the apply
+    command with the `--force-conflicts` flag.
+  * If you do not intend to manage all of the fields, please edit your
+    manifest to remove references to the fields that should keep their
+    current managers.
+  * You may co-own fields by updating your manifest to match the existing
+    value; in this case, you'll become the manager if the other manager(s)
+    stop managing the field (remove it from their configuration).
+  See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts
+  [1]
 
   $ sed '/memory:/d' s.yaml | kubectl apply --server-side --field-manager=kubectl -f - -o jsonpath='{.spec.memory}{"\n"}'
   128Mi
@@ -240,8 +252,8 @@ Server side.
   [1]
 
   $ sed 's/cpus: 1/cpus: 5/' s.yaml | kubectl diff --server-side -f - | grep -E '^[-+] '
-  -  generation: 8
-  +  generation: 9
+  -  generation: 6
+  +  generation: 7
   -  cpus: 1
   +  cpus: 5
 

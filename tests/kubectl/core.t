@@ -259,7 +259,6 @@ Deleting.
 
   $ kubectl delete ns one --timeout=3s
   namespace "one" deleted
-  E1121 08:37:12.385045     397 reflector.go:204] "Failed to watch" err="context deadline exceeded" reflector="k8s.io/client-go/tools/watch/informerwatcher.go:162" type="*unstructured.Unstructured"
   error: timed out waiting for the condition on namespaces/one
   [1]
 

@@ -40,8 +40,10 @@
   secrets                                  v1                             true         Secret
   customresourcedefinitions   crd,crds     apiextensions.k8s.io/v1        false        CustomResourceDefinition
   selfsubjectreviews                       authentication.k8s.io/v1       false        SelfSubjectReview
+  localsubjectaccessreviews                authorization.k8s.io/v1        true         LocalSubjectAccessReview
   selfsubjectaccessreviews                 authorization.k8s.io/v1        false        SelfSubjectAccessReview
   selfsubjectrulesreviews                  authorization.k8s.io/v1        false        SelfSubjectRulesReview
+  subjectaccessreviews                     authorization.k8s.io/v1        false        SubjectAccessReview
   leases                                   coordination.k8s.io/v1         true         Lease
   clusterrolebindings                      rbac.authorization.k8s.io/v1   false        ClusterRoleBinding
   clusterroles                             rbac.authorization.k8s.io/v1   false        ClusterRole
@@ -59,6 +61,7 @@
   selfsubjectreviews.authentication.k8s.io
   selfsubjectaccessreviews.authorization.k8s.io
   selfsubjectrulesreviews.authorization.k8s.io
+  subjectaccessreviews.authorization.k8s.io
   clusterrolebindings.rbac.authorization.k8s.io
   clusterroles.rbac.authorization.k8s.io
   credentials.shakenfist.io
@@ -97,6 +100,7 @@
   Image
   Instance
   Lease
+  LocalSubjectAccessReview
   Namespace
   Network
   Node
@@ -108,6 +112,7 @@
   SelfSubjectAccessReview
   SelfSubjectReview
   SelfSubjectRulesReview
+  SubjectAccessReview
 
   $ kubectl get --raw /api
   {"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}
@@ -165,11 +170,13 @@
 
   $ kubectl get --raw '/readyz?verbose'
   [+]ping ok
+  [+]store ok
   [+]workers ok
   readyz check passed
 
   $ kubectl get --raw '/livez?verbose'
   [+]ping ok
+  [+]store ok
   [+]workers ok
   livez check passed
 
@@ -180,9 +187,10 @@
   clean
 
   $ kubectl get --raw /metrics | grep -c '^# TYPE '
-  21
+  56
 
   $ kubectl get --raw /openapi/v3 | jq -r '.paths | keys[]'
+  api/v1
   apis/apiextensions.k8s.io/v1
   apis/coordination.k8s.io/v1
   apis/rbac.authorization.k8s.io/v1
@@ -190,15 +198,26 @@
 
   $ kubectl get --raw /openapi/v3/apis/shakenfist.io/v1alpha1 | jq -r '.openapi, (.components.schemas | keys[])'
   3.0.0
+  io.k8s.apimachinery.pkg.api.resource.Quantity
+  io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta
+  io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  io.k8s.apimachinery.pkg.util.intstr.IntOrString
   io.shakenfist.v1alpha1.Credential
+  io.shakenfist.v1alpha1.CredentialList
   io.shakenfist.v1alpha1.Image
+  io.shakenfist.v1alpha1.ImageList
   io.shakenfist.v1alpha1.Instance
+  io.shakenfist.v1alpha1.InstanceList
   io.shakenfist.v1alpha1.Network
+  io.shakenfist.v1alpha1.NetworkList
   io.shakenfist.v1alpha1.Node
+  io.shakenfist.v1alpha1.NodeList
 
   $ kubectl get --raw /openapi/v2 | jq -r .swagger
-  parse error: Invalid numeric literal at line 3, column 0
-  [4]
+  2.0
 
   $ kubectl explain instances
   GROUP:      shakenfist.io
@@ -209,6 +228,15 @@
       An Instance is a virtual machine, with its disks and its interfaces.
 
   FIELDS:
+    apiVersion	<string>
+      Group and version of this kind, such as example.com/v1.
+
+    kind	<string>
+      Name of this kind, in CamelCase.
+
+    metadata	<ObjectMeta>
+      Standard metadata: name, namespace, labels, annotations, owners, finalizers.
+
     spec	<Object> -required-
       What the virtual machine should be.
 
@@ -249,11 +277,19 @@
     enum: virtio, scsi, sata, usb
     image	<string>
     name	<string> -required-
-    size	<Object>
+    size	<Quantity>
 
   $ kubectl explain instance.spec.memory --output=plaintext-openapiv2
-  error: couldn't find resource for "shakenfist.io/v1alpha1, Kind=Instance"
-  [1]
+  KIND:     Instance
+  VERSION:  shakenfist.io/v1alpha1
+
+  FIELD:    memory <string>
+
+  DESCRIPTION:
+       Memory, such as 512Mi.
+
+       A number with a suffix: 512Mi, 1.5Gi and 10G are bytes (Ki, Mi, Gi, Ti are
+       powers of 1024; k, M, G, T of 1000).
 
   $ kubectl explain instance.spec.nope
   GROUP:      shakenfist.io
@@ -283,12 +319,24 @@
       Off: guests must be told their addresses, as the seed does.
 
   $ kubectl explain namespace.metadata.labels
-  error: couldn't find resource for "/v1, Resource=namespaces"
-  [1]
+  KIND:       Namespace
+  VERSION:    v1
+
+  FIELD: labels <map[string]string>
+
+
+  DESCRIPTION:
+      Words to select objects by.
 
   $ kubectl explain secret.data
-  error: couldn't find resource for "/v1, Resource=secrets"
-  [1]
+  KIND:       Secret
+  VERSION:    v1
+
+  FIELD: data <map[string]string>
+
+
+  DESCRIPTION:
+      Values, base64. Together at most 1 MiB.
 
   $ kubectl explain crd.spec.versions.schema
   GROUP:      apiextensions.k8s.io
@@ -310,8 +358,14 @@
       oldSelf".
 
   $ kubectl explain event.involvedObject.name
-  error: couldn't find resource for "/v1, Resource=events"
-  [1]
+  KIND:       Event
+  VERSION:    v1
+
+  FIELD: name <string>
+
+
+  DESCRIPTION:
+      Of the object.
 
   $ kubectl get inst,img,net,no
   No resources found

@@ -314,7 +314,11 @@
   web-1                          2      128Mi    <age>
 
   $ kubectl get vm web-1 -o yaml --show-managed-fields | grep -A4 managedFields
-  [1]
+    managedFields:
+    - apiVersion: shakenfist.io/v1alpha1
+      fieldsType: FieldsV1
+      fieldsV1:
+        f:metadata:
 
   $ kubectl get --raw /apis/shakenfist.io/v1alpha1/namespaces/default/instances/web-1 | jq -r .metadata.name
   web-1

@@ -36,20 +36,16 @@
   instance.shakenfist.io/a configured (dry run)
 
   $ kubectl apply -f a.yaml --dry-run=server
-  error: shakenfist.io/v1alpha1, Kind=Instance doesn't support dry-run
-  [1]
+  instance.shakenfist.io/a configured (server dry run)
 
   $ kubectl diff -f a.yaml | grep -E '^[-+] '
-  error: shakenfist.io/v1alpha1, Kind=Instance doesn't support dry-run
-  [1]
+  -  generation: 2
+  +  generation: 3
+  -  cpus: 2
+  +  cpus: 1
 
   $ sed 's/cpus: 1/cpuz: 2/' a.yaml | kubectl apply -f -
-  Error from server (BadRequest): error when applying patch:
-  {"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{\"annotations\":{},\"labels\":{\"app\":\"web\"},\"name\":\"a\",\"namespace\":\"default\"},\"spec\":{\"cpuz\":2,\"disks\":[{\"name\":\"root\",\"size\":\"1Gi\"}],\"memory\":\"128Mi\",\"runStrategy\":\"Halted\"}}\n"}},"spec":{"cpus":null,"cpuz":2,"disks":[{"name":"root","size":"1Gi"}]}}
-  to:
-  Resource: "shakenfist.io/v1alpha1, Resource=instances", GroupVersionKind: "shakenfist.io/v1alpha1, Kind=Instance"
-  Name: "a", Namespace: "default"
-  for: "STDIN": Instance in version "v1alpha1" cannot be handled as a Instance: strict decoding error: unknown field "spec.cpuz", did you mean "cpus"?
+  error: error validating "STDIN": error validating data: ValidationError(Instance.spec): unknown field "cpuz" in io.shakenfist.v1alpha1.Instance.spec; if you choose to ignore these errors, turn validation off with --validate=false
   [1]
 
   $ sed 's/cpus: 1/cpuz: 2/' a.yaml | kubectl apply -f - --validate=false
@@ -73,8 +69,7 @@
   [1]
 
   $ vm c | kubectl create -f - --dry-run=server
-  error: error when creating "STDIN": shakenfist.io/v1alpha1, Kind=Instance doesn't support dry-run
-  [1]
+  instance.shakenfist.io/c created (server dry run)
 
   $ kubectl get vm
   NAME   STATUS   READY   IP    CPUS   MEMORY   AGE
@@ -121,15 +116,93 @@
     Creation Timestamp:  <time>
 
   $ kubectl explain vm
-  error: couldn't find resource for "shakenfist.io/v1alpha1, Kind=Instance"
-  [1]
+  KIND:     Instance
+  VERSION:  shakenfist.io/v1alpha1
+
+  DESCRIPTION:
+       An Instance is a virtual machine, with its disks and its interfaces.
+
+  FIELDS:
+     apiVersion	<string>
+       Group and version of this kind, such as example.com/v1.
+
+     kind	<string>
+       Name of this kind, in CamelCase.
+
+     metadata	<Object>
+       Standard metadata: name, namespace, labels, annotations, owners,
+       finalizers.
+
+     spec	<Object> -required-
+       What the virtual machine should be.
+
+     status	<Object>
+       What the virtual machine is.
 
   $ kubectl explain vm.spec.disks
-  error: couldn't find resource for "shakenfist.io/v1alpha1, Kind=Instance"
-  [1]
+  KIND:     Instance
+  VERSION:  shakenfist.io/v1alpha1
+
+  RESOURCE: disks <[]Object>
+
+  DESCRIPTION:
+       The disks, the first one to boot from.
+
+  FIELDS:
+     bus	<string>
+       How the disk is attached.
+
+     image	<string>
+       The Image to copy on write, as "name" or "namespace/name". A blank disk
+       without it.
+
+     name	<string> -required-
+       Unique among the disks; the serial number that the guest sees.
+
+     size	<string>
+       Size, such as 10Gi; the image's own unless given. A disk can grow.
 
   $ kubectl explain vm --recursive | head -40
-  error: couldn't find resource for "shakenfist.io/v1alpha1, Kind=Instance"
+  KIND:     Instance
+  VERSION:  shakenfist.io/v1alpha1
+
+  DESCRIPTION:
+       An Instance is a virtual machine, with its disks and its interfaces.
+
+  FIELDS:
+     apiVersion	<string>
+     kind	<string>
+     metadata	<Object>
+        annotations	<map[string]string>
+        creationTimestamp	<string>
+        deletionGracePeriodSeconds	<integer>
+        deletionTimestamp	<string>
+        finalizers	<[]string>
+        generateName	<string>
+        generation	<integer>
+        labels	<map[string]string>
+        managedFields	<[]Object>
+           apiVersion	<string>
+           fieldsType	<string>
+           fieldsV1	<map[string]>
+           manager	<string>
+           operation	<string>
+           subresource	<string>
+           time	<string>
+        name	<string>
+        namespace	<string>
+        ownerReferences	<[]Object>
+           apiVersion	<string>
+           blockOwnerDeletion	<boolean>
+           controller	<boolean>
+           kind	<string>
+           name	<string>
+           uid	<string>
+        resourceVersion	<string>
+        selfLink	<string>
+        uid	<string>
+     spec	<Object>
+        cloudInit	<Object>
 
   $ kubectl patch vm a --type=merge -p '{"spec":{"cpus":3}}'
   instance.shakenfist.io/a patched

@@ -269,7 +269,7 @@ Encodings and methods.
   $ curl -s -X POST -H 'Content-Type: application/json' $I -d '{"metadata":{"name":"q"},"spec":{"cpus":1,"cpus":2,"disks":[{"name":"r","size":"1Gi"}]}}' | jq -c '.code, .reason, .message'
   400
   "BadRequest"
-  "error decoding JSON: JSON, line 1, column 48: duplicate object key near '\"cpus\"'"
+  "Instance in version \"v1alpha1\" cannot be handled as a Instance: strict decoding error: duplicate field \"spec.cpus\""
 
   $ curl -s -X POST -H 'Content-Type: application/json' "$I?fieldValidation=Warn" -D - -d '{"metadata":{"name":"q"},"spec":{"cpuz":1,"disks":[{"name":"r","size":"1Gi"}]}}' -o /dev/null | grep -iE '^(HTTP|warning)' | tr -d '\r'
   HTTP/1.1 201 Created
@@ -307,7 +307,7 @@ Encodings and methods.
 
   $ curl -s -X POST -H 'Content-Type: application/json' "$I?fieldManager=$(printf 'x%.0s' $(seq 200))" -d '{}' | jq -c '.code, .message'
   422
-  "Instance.shakenfist.io \"\" is invalid: [metadata.name: Required value: name or generateName is required, spec: Required value]"
+  "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes"
 
 Deleting.
 
@@ -345,7 +345,7 @@ Replacing needs the version it replaces.
 
   $ curl -s $I/v1 | jq '.metadata.namespace = "other"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
   400
-  "the namespace of the object (other) does not match the namespace on the request (default)"
+  "the namespace of the provided object (other) does not match the namespace sent on the request (default)"
 
   $ curl -s $I/v1 | jq '.metadata.name = "other"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
   400

@@ -164,7 +164,7 @@ Patches.
   [1]
 
   $ kubectl patch vm a --type=json -p '{}'
-  The request is invalid: the server rejected our request due to an error in our request: a JSON patch is an array of operations
+  Error from server (BadRequest): a JSON patch must be an array of operations
   [1]
 
   $ kubectl patch vm a --type=merge -p '[]'
@@ -200,7 +200,7 @@ Patches.
   [1]
 
   $ kubectl patch vm a --type=merge -p '{"kind":"Image"}'
-  Error from server (BadRequest): the kind of the object (Image) does not match the kind on the request (Instance)
+  Error from server (BadRequest): the kind in the data (Image) does not match the expected kind (Instance)
   [1]
 
   $ kubectl patch vm nope --type=merge -p '{}'
@@ -336,7 +336,7 @@ Replace and edit.
   [1]
 
   $ kubectl get vm a -o json | jq '.apiVersion = "v1"' >odd.json; kubectl replace --raw /apis/shakenfist.io/v1alpha1/namespaces/default/instances/a -f odd.json
-  Error from server (BadRequest): the apiVersion of the object (v1) does not match the apiVersion on the request (shakenfist.io/v1alpha1)
+  Error from server (BadRequest): the API version in the data (v1) does not match the expected API version (shakenfist.io/v1alpha1)
   [1]
 
   $ kubectl create --raw /apis/shakenfist.io/v1alpha1/namespaces/default/instances -f - <<<'{"metadata":{"name":"raw"},"spec":{"disks":[{"name":"root"}]}}' | jq -c '.kind, .metadata.name'

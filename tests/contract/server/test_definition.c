@@ -241,7 +241,7 @@ static void test_changed_schema(void **state)
 	text_done(f, 201, "POST", V1, NULL,
 		  "{'metadata':{'name':'a'},'spec':{'rows':0,'colour':'red'}}");
 	text_done(
-		f, 200, "PUT", CROPS, NULL,
+		f, 200, "PATCH", CROPS, MERGE,
 		CROP(VERSION("v1", "true", ROWS ",'soil':{'type':'string','default':'loam'}", "")));
 	/* What is stored stays readable; new defaults show, what is no longer known does not. */
 	crop = call(f, 200, "GET", V1 "/a", NULL, NULL);
@@ -478,7 +478,7 @@ static void test_published_schema_follows(void **state)
 	assert_non_null(
 		json_at(schema_of(document, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 			"properties.annotations"));
-	text_done(f, 200, "PUT", CROPS, NULL, CROP(VERSION("v1", "true", ROWS COLOUR, "")));
+	text_done(f, 200, "PATCH", CROPS, MERGE, CROP(VERSION("v1", "true", ROWS COLOUR, "")));
 	second = listed_url(f, "apis/farm.example/v1");
 	assert_string_not_equal(first, second);
 	a = get(f, "/openapi/v2",

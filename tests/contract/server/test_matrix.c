@@ -486,6 +486,7 @@ static void test_paths(void **state)
 {
 	static const char *const paths[_ROUTE_MAX][4] = {
 		[ROUTE_NONE] = {"/nothing",                      "/metrics/x", "/healthz/x", "/apisx" },
+		[ROUTE_ROOT] = { "/" },
 		[ROUTE_VERSION] = { "/version"                      },
 		[ROUTE_HEALTH] = { "/healthz",         "/livez",                                  "/readyz" },
 		[ROUTE_METRICS] = { "/metrics"                     },
