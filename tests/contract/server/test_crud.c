@@ -458,18 +458,22 @@ static void test_teardown_stays(void **state)
 	static const struct {
 		const char *method, *type, *body;
 	} writes[] = {
-		{"PUT", NULL, INSTANCE_BODY("kept",              "") },
-		{ "PATCH",    "application/merge-patch+json", "{\"metadata\":{\"finalizers\":null}}"},
-		{ "PATCH",    "application/json-patch+json",
-                 "[{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]"  },
+		{"PUT",    NULL,                           NULL                                  },
+		{ "PATCH", "application/merge-patch+json", "{\"metadata\":{\"finalizers\":null}}"},
+		{ "PATCH", "application/json-patch+json",
+                 "[{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]"                       },
 	};
 	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *made =
+		call(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("kept", ""));
+	_cleanup_(xfreep) char *body = NULL;
 
-	call_done(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("kept", ""));
+	json_object_del(json_object_get(made, "metadata"), "finalizers");
+	body = json_text(made);
 	for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
 		_cleanup_(json_decrefp) json_t *o =
 			call(f, 200, writes[i].method, INSTANCES "/kept", writes[i].type,
-			     writes[i].body);
+			     writes[i].body ? writes[i].body : body);
 		_cleanup_(xfreep) char *text = json_text(json_at(o, "metadata.finalizers"));
 
 		assert_string_equal(text, "[\"shakenfist.io/teardown\"]");

