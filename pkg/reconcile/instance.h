@@ -75,8 +75,8 @@ int instance_observe(InstanceWork *w, Error *err);
 void instance_config_hash(InstanceWork *w, char buf[static 65]);
 /* Valid until w changes; needs a prepared w. */
 void instance_domain_config(InstanceWork *w, DomainConfig *ret);
-/* What differs from what runs, as status.pendingChanges. *ret_live: all of it could be done live.
- */
+/* What differs from what runs, as status.pendingChanges. *ret_live: something does in the domain,
+ * and all of that could be done live. */
 json_t *instance_pending_changes(InstanceWork *w, bool *ret_live);
 
 int instance_do(InstanceWork *w, InstanceStep step, Error *err);

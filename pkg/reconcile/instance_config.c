@@ -140,6 +140,28 @@ static void pending_add(json_t *list, const char *path, json_t *from, json_t *to
 					      "to", to, "needs", live ? "nothing" : "restart"));
 }
 
+/* Disks grow while the guest is off: until then they are as the status last saw them. */
+static void pending_disks(const InstanceWork *w, json_t *list)
+{
+	const json_t *disks = json_object_get(w->status, "disks"), *disk;
+	char from[QUANTITY_TEXT_MAX], to[QUANTITY_TEXT_MAX];
+	size_t j;
+
+	for (size_t i = 0; i < w->spec->n_disks; i++) {
+		_cleanup_(xfreep) char *path =
+			xasprintf("spec.disks[%s].size", w->spec->disks[i].name);
+		uint64_t want = w->spec->disks[i].size, have;
+
+		json_array_foreach (disks, j, disk) {
+			have = (uint64_t)json_integer_at(disk, "size", 0);
+			if (have && want > have &&
+			    streq_ptr(json_string_at(disk, "name"), w->spec->disks[i].name))
+				pending_add(list, path, json_string(quantity_format(have, from)),
+					    json_string(quantity_format(want, to)), false);
+		}
+	}
+}
+
 json_t *instance_pending_changes(InstanceWork *w, bool *ret_live)
 {
 	const DomainInfo *d = &w->domain;
@@ -148,11 +170,13 @@ json_t *instance_pending_changes(InstanceWork *w, bool *ret_live)
 	char explained[65];
 	bool live;
 
-	*ret_live = true;
+	*ret_live = false;
 	if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
 		return list;
+	pending_disks(w, list);
 	if (!*d->live_hash || !*w->config_hash || streq(d->live_hash, w->config_hash))
 		return list;
+	*ret_live = true;
 	if (d->live_cpus && d->live_cpus != (unsigned)w->spec->cpus) {
 		live = change_cost_of_size(d->live_cpus, (uint64_t)w->spec->cpus,
 					   (uint64_t)w->spec->max_cpus) == COST_LIVE;

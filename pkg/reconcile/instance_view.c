@@ -283,7 +283,7 @@ int instance_observe(InstanceWork *w, Error *err)
 	v->config_changed = w->domain.state != DOMAIN_ABSENT && *w->config_hash &&
 			    !streq(w->domain.config_hash, w->config_hash);
 	pending = instance_pending_changes(w, &live);
-	v->live_changed = pending && json_array_size(pending) && live;
+	v->live_changed = live;
 	/* Asked only when something would be started: the answer may come from another process. */
 	v->host_stopping = domain_is_off(&w->domain) && !v->deleting && instance_wants_running(v) &&
 			   w->r->env.host_is_stopping &&

@@ -457,6 +457,30 @@ static void a_change_that_needs_a_restart_is_pending(void **state)
 	assert_int_equal(fake_hypervisor_config(w->hypervisor, DOMAIN_WEB, true)->cpus, 4);
 }
 
+static void a_disk_grows_at_the_restart_and_says_so(void **state)
+{
+	World *w = *state;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	json_t *pending;
+
+	world_create_hello(w);
+	world_settle(w);
+	world_patch(w, "instance", "web",
+		    "{'spec': {'disks': [{'name': 'root', 'image': 'debian', 'size': '40Gi'}]}}");
+	world_settle(w);
+	assert_status(w, "Running");
+	tree = world_get(w, "instance", "web");
+	assert_int_equal(json_array_size(json_at(tree, "status.pendingChanges")), 1);
+	pending = json_array_get(json_at(tree, "status.pendingChanges"), 0);
+	assert_string_equal(json_string_at(pending, "path"), "spec.disks[root].size");
+	assert_string_equal(json_string_at(pending, "to"), "40Gi");
+	assert_string_equal(json_string_at(pending, "needs"), "restart");
+	power(w, "r1", "restart");
+	json_decref(tree);
+	tree = world_get(w, "instance", "web");
+	assert_null(json_at(tree, "status.pendingChanges"));
+}
+
 static void a_namespace_takes_its_content_along(void **state)
 {
 	World *w = *state;
@@ -617,6 +641,7 @@ int main(void)
 		story(a_taken_address_is_told),
 		story(addresses_are_stable_and_rest),
 		story(a_change_that_needs_a_restart_is_pending),
+		story(a_disk_grows_at_the_restart_and_says_so),
 		story(a_namespace_takes_its_content_along),
 		story(a_spec_that_cannot_be_read_leaves_the_guest_alone),
 		story(more_memory_than_the_node_has_is_told),

@@ -252,7 +252,7 @@ static void circles_end(void **state)
 static void orphans_stay_without_the_reference(void **state)
 {
 	World *w = *state;
-	char name[16];
+	char name[32];
 
 	create_plain(w, "a");
 	for (int i = 0; i < 150; i++) {
@@ -270,7 +270,7 @@ static void orphans_stay_without_the_reference(void **state)
 static void many_go_with_one(void **state)
 {
 	World *w = *state;
-	char name[16];
+	char name[32];
 
 	create_plain(w, "a");
 	for (int i = 0; i < 1000; i++) {

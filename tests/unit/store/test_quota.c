@@ -275,7 +275,7 @@ static void test_quotas_come_and_go(void **state)
 	Fixture *f = *state;
 
 	for (int i = 0; i < 3; i++) {
-		char name[8], next[8];
+		char name[24], next[24];
 
 		snprintf(name, sizeof(name), "a%d", i);
 		snprintf(next, sizeof(next), "b%d", i);

@@ -156,6 +156,47 @@ static void test_history_survives_a_restart(void **state)
 
 /* ---- schema ---- */
 
+/* A list that was begun before a restart goes on after it, in the state that it began with; and a
+ * quota counts what is there. */
+static void test_lists_and_quotas_survive_a_restart(void **state)
+{
+	Dir *d = *state;
+	_cleanup_(object_list_freep) ObjectList *first = NULL, *rest = NULL;
+	ListOptions o = { .gr = GR_CONFIGMAP, .namespace = "default", .limit = 2 };
+	Key quota = key_make(GR_QUOTA, "default", "few");
+	_cleanup_(object_unrefp) Object *stored = NULL;
+	_cleanup_(json_decrefp) json_t *used = NULL;
+	Store *s = open_store(d, NULL);
+
+	for (int i = 0; i < 4; i++)
+		create_config(s, (const char *const[]){ "a", "b", "c", "d" }[i], "1");
+	assert_int_equal(store_list(s, &o, &first, NULL), 0);
+	set_config(s, "c", "2");
+	delete_config(s, "d");
+	create_config(s, "e", "1");
+	assert_int_equal(
+		create_tree(s, &quota,
+			    json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:{s:s}}}", "apiVersion", "v1",
+				      "kind", "ResourceQuota", "metadata", "name", "few",
+				      "namespace", "default", "spec", "hard", "configmaps", "5"),
+			    NULL),
+		0);
+	store_free(s);
+	s = open_store(d, NULL);
+	o.continue_token = first->continue_token;
+	assert_int_equal(store_list(s, &o, &rest, NULL), 0);
+	assert_int_equal(rest->revision, first->revision);
+	assert_int_equal(rest->n, 2);
+	assert_string_equal(object_key(rest->items[1])->name, "d");
+	assert_non_null(strstr(object_text(rest->items[0], NULL), "\"k\":\"1\""));
+	assert_int_equal(create_config(s, "f", "1"), 0);
+	assert_int_equal(create_config(s, "g", "1"), -ERR_FORBIDDEN);
+	stored = get(s, &quota);
+	assert_int_equal(store_quota_used(s, stored, &used, NULL), 0);
+	assert_string_equal(json_string_value(json_object_get(used, "configmaps")), "5");
+	store_free(s);
+}
+
 static void test_newer_schema_is_refused_untouched(void **state)
 {
 	Dir *d = *state;
@@ -424,6 +465,7 @@ int main(void)
 		TEST(test_files_are_private),
 		TEST(test_survives_a_restart),
 		TEST(test_history_survives_a_restart),
+		TEST(test_lists_and_quotas_survive_a_restart),
 		TEST(test_newer_schema_is_refused_untouched),
 		TEST(test_foreign_and_damaged_files),
 		TEST(test_migration),
