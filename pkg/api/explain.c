@@ -57,6 +57,7 @@ static void facts(const Schema *s, unsigned indent, StrBuf *out)
 {
 	_cleanup_(xfreep) char *dflt =
 		s->dflt ? json_dumps(s->dflt, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+	char number[64];
 	json_t *v;
 	size_t i;
 
@@ -70,9 +71,11 @@ static void facts(const Schema *s, unsigned indent, StrBuf *out)
 	if (dflt)
 		strbuf_addf(out, "%*sDefault: %s\n", (int)indent, "", dflt);
 	if (s->has_minimum)
-		strbuf_addf(out, "%*sAt least: %.15g\n", (int)indent, "", s->minimum);
+		strbuf_addf(out, "%*sAt least: %s\n", (int)indent, "",
+			    schema_number_text(s->minimum, number));
 	if (s->has_maximum)
-		strbuf_addf(out, "%*sAt most: %.15g\n", (int)indent, "", s->maximum);
+		strbuf_addf(out, "%*sAt most: %s\n", (int)indent, "",
+			    schema_number_text(s->maximum, number));
 	if (s->format)
 		strbuf_addf(out, "%*sFormat: %s\n", (int)indent, "", s->format);
 	if (s->pattern)

@@ -3,6 +3,7 @@
  * Compiling a schema from OpenAPI JSON, and looking things up in it. See schema.h for what is
  * supported.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -135,15 +136,27 @@ void schema_set_builtin(Schema *s)
 	schema_set_builtin(s->additional);
 }
 
+long double schema_number(const json_t *v)
+{
+	return json_is_integer(v) ? (long double)json_integer_value(v)
+				  : (long double)json_real_value(v);
+}
+
+const char *schema_number_text(long double n, char buf[static 64])
+{
+	snprintf(buf, 64, n == floorl(n) && fabsl(n) < 1e19L ? "%.0Lf" : "%.15Lg", n);
+	return buf;
+}
+
 static void compile_numbers(Schema *s, const json_t *o)
 {
 	const json_t *min = json_object_get(o, "minimum"), *max = json_object_get(o, "maximum");
 
 	s->multiple_of = json_number_value(json_object_get(o, "multipleOf"));
 	s->has_minimum = json_is_number(min);
-	s->minimum = json_number_value(min);
+	s->minimum = schema_number(min);
 	s->has_maximum = json_is_number(max);
-	s->maximum = json_number_value(max);
+	s->maximum = schema_number(max);
 	s->exclusive_minimum = json_is_true(json_object_get(o, "exclusiveMinimum"));
 	s->exclusive_maximum = json_is_true(json_object_get(o, "exclusiveMaximum"));
 	s->length = bounds_member(o, "minLength", "maxLength");

@@ -3,6 +3,7 @@
  * What is done with a compiled schema and a tree before it is validated: prune and default; and
  * the list of errors that both fill. Pure.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,8 @@
 #include "api/validate.h"
 #include "base/memory.h"
 #include "json/json.h"
+
+#define EXACT_MAX 9007199254740992.0 /* 2^53: up to here a double is an integer or is not */
 
 /* ---- the error list ---- */
 
@@ -133,6 +136,8 @@ static const char *nearest_metadata(const Schema *where _unused_, const char *na
 	return nearest(name, metadata_fields, ARRAY_SIZE(metadata_fields) - 1);
 }
 
+static void prune(const Schema *s, json_t *tree, StrBuf *path, FieldErrors *unknown);
+
 static void prune_metadata(json_t *meta, StrBuf *path, FieldErrors *unknown)
 {
 	size_t len = path_push_name(path, "metadata");
@@ -142,6 +147,12 @@ static void prune_metadata(json_t *meta, StrBuf *path, FieldErrors *unknown)
 
 	json_object_foreach_safe(meta, next, name, v)
 	{
+		if (streq(name, "ownerReferences")) {
+			size_t at = path_push_name(path, name);
+
+			prune(schema_of_metadata(name), v, path, unknown);
+			path_pop(path, at);
+		}
 		if (metadata_is_known(name))
 			continue;
 		unknown_field(unknown, path, name, nearest_metadata, NULL);
@@ -155,8 +166,6 @@ bool schema_root_member(const Schema *s, const char *name)
 	return (s->root || s->embedded) &&
 	       (streq(name, "apiVersion") || streq(name, "kind") || streq(name, "metadata"));
 }
-
-static void prune(const Schema *s, json_t *tree, StrBuf *path, FieldErrors *unknown);
 
 static void prune_object(const Schema *s, json_t *tree, StrBuf *path, FieldErrors *unknown)
 {
@@ -242,26 +251,52 @@ static void fill_one(const SchemaProperty *p, json_t *tree, size_t *room)
 	*room -= MIN(n, *room);
 }
 
+/* A null where null is no value is "not given". */
+static bool is_nothing(const Schema *s, const json_t *v)
+{
+	return json_is_null(v) && !s->nullable && (s->type != TYPE_ANY || s->int_or_string);
+}
+
+/* 2.0 is how some languages write an integer. */
+static bool is_whole(const Schema *s, const json_t *v)
+{
+	double n = json_real_value(v);
+
+	return s->type == TYPE_INTEGER && json_is_real(v) && n == floor(n) && fabs(n) <= EXACT_MAX;
+}
+
+/* Drops or rewrites a member in place, and fills in what is below it. */
+static void settle(const Schema *s, json_t *map, const char *name, json_t *v, size_t *room)
+{
+	if (is_nothing(s, v))
+		json_object_del(map, name);
+	else if (is_whole(s, v))
+		json_object_set_new(map, name, json_integer((json_int_t)json_real_value(v)));
+	else
+		fill(s, v, room);
+}
+
 static void default_object(const Schema *s, json_t *tree, size_t *room)
 {
 	const char *name;
 	json_t *v;
+	void *next;
 
 	for (size_t i = 0; i < s->n_properties; i++) {
 		const SchemaProperty *p = &s->properties[i];
 
 		v = json_object_get(tree, p->name);
-		/* A null where null is no value is "not given". */
-		if (p->schema->dflt && (!v || (json_is_null(v) && !p->schema->nullable)))
+		if (p->schema->dflt && (!v || is_nothing(p->schema, v)))
 			fill_one(p, tree, room);
 		v = json_object_get(tree, p->name);
 		if (v)
-			fill(p->schema, v, room);
+			settle(p->schema, tree, p->name, v, room);
 	}
 	if (s->additional)
-		json_object_foreach (tree, name, v) {
+		json_object_foreach_safe(tree, next, name, v)
+		{
 			if (schema_property(s, name) == s->additional)
-				fill(s->additional, v, room);
+				settle(s->additional, tree, name, v, room);
 		}
 }
 
@@ -273,8 +308,13 @@ static void fill(const Schema *s, json_t *tree, size_t *room)
 	if (json_is_object(tree)) {
 		default_object(s, tree, room);
 	} else if (json_is_array(tree) && s->items) {
-		json_array_foreach (tree, i, v)
-			fill(s->items, v, room);
+		json_array_foreach (tree, i, v) {
+			if (is_whole(s->items, v))
+				json_array_set_new(tree, i,
+						   json_integer((json_int_t)json_real_value(v)));
+			else
+				fill(s->items, v, room);
+		}
 	}
 }
 

@@ -44,14 +44,22 @@ static void compile_metadata(void)
 	json_decref(openapi);
 }
 
-const Schema *schema_member(const Schema *s, const char *name)
+static const Schema *metadata(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (!s || !s->root || !streq(name, "metadata"))
-		return schema_property(s, name);
 	pthread_once(&once, compile_metadata);
 	return metadata_schema;
+}
+
+const Schema *schema_member(const Schema *s, const char *name)
+{
+	return s && s->root && streq(name, "metadata") ? metadata() : schema_property(s, name);
+}
+
+const Schema *schema_of_metadata(const char *name)
+{
+	return schema_property(metadata(), name);
 }
 
 const Schema *schema_at_step(const Schema *s, const char *step)

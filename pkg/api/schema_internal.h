@@ -50,7 +50,8 @@ struct Schema {
 	json_t *dflt, *enumeration;
 	char *pattern; /* and compiled */
 	Pattern *compiled;
-	double minimum, maximum, multiple_of; /* 0 = of nothing */
+	long double minimum, maximum; /* holds every integer and every double exactly */
+	double multiple_of;           /* 0 = of nothing */
 	bool has_minimum, has_maximum, exclusive_minimum, exclusive_maximum;
 	SchemaBounds length, items_count, properties_count;
 	ListType list_type;
@@ -68,6 +69,11 @@ size_t schema_count_values(const json_t *v);
 /* apiVersion, kind and metadata of a whole object. */
 bool schema_root_member(const Schema *s, const char *name);
 const char *schema_type_to_string(SchemaType t);
+/* The value of a number, as exact as it was given. */
+long double schema_number(const json_t *v);
+const char *schema_number_text(long double n, char buf[static 64]);
+/* The schema of a member of every object's metadata. */
+const Schema *schema_of_metadata(const char *name);
 /* Of a compiled-in kind: null is as good as nothing, as in Kubernetes' own types. */
 void schema_set_builtin(Schema *s);
 /* 0 or what is wrong as a sentence in *ret_why (literal or buf). */

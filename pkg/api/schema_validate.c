@@ -106,19 +106,21 @@ static void validate_enum(const Schema *s, const json_t *v, Check *c)
 
 static void validate_number(const Schema *s, const json_t *v, Check *c)
 {
-	double n = json_number_value(v);
+	long double n = schema_number(v);
 	const char *path = strbuf_str(&c->path);
-	char text[200];
+	char text[200], bound[64];
 
 	if (s->has_minimum && (s->exclusive_minimum ? n <= s->minimum : n < s->minimum))
 		field_errors_add(c->errors, FIELD_INVALID, path,
-				 "Invalid value: %s: should be greater than %s%.*g", show(v, text),
-				 s->exclusive_minimum ? "" : "or equal to ", DBL_DIG, s->minimum);
+				 "Invalid value: %s: should be greater than %s%s", show(v, text),
+				 s->exclusive_minimum ? "" : "or equal to ",
+				 schema_number_text(s->minimum, bound));
 	if (s->has_maximum && (s->exclusive_maximum ? n >= s->maximum : n > s->maximum))
 		field_errors_add(c->errors, FIELD_INVALID, path,
-				 "Invalid value: %s: should be less than %s%.*g", show(v, text),
-				 s->exclusive_maximum ? "" : "or equal to ", DBL_DIG, s->maximum);
-	if (s->multiple_of > 0 && fabs(remainder(n, s->multiple_of)) > s->multiple_of * 1e-9)
+				 "Invalid value: %s: should be less than %s%s", show(v, text),
+				 s->exclusive_maximum ? "" : "or equal to ",
+				 schema_number_text(s->maximum, bound));
+	if (s->multiple_of > 0 && fabsl(remainderl(n, s->multiple_of)) > s->multiple_of * 1e-9)
 		field_errors_add(c->errors, FIELD_INVALID, path,
 				 "Invalid value: %s: should be a multiple of %.*g", show(v, text),
 				 DBL_DIG, s->multiple_of);
@@ -241,6 +243,14 @@ static void validate_count(const SchemaBounds *b, size_t n, const char *what, Ch
 				 (long long)b->min, what);
 }
 
+static void wrong_type(const Schema *s, const json_t *v, Check *c)
+{
+	char text[200];
+
+	field_errors_add(c->errors, FIELD_TYPE_INVALID, strbuf_str(&c->path),
+			 "Invalid value: %s: must be %s", show(v, text), type_hint(s, v));
+}
+
 static void validate_array(const Schema *s, const json_t *v, Check *c)
 {
 	json_t *item;
@@ -253,7 +263,10 @@ static void validate_array(const Schema *s, const json_t *v, Check *c)
 	validate_unique(s, v, c);
 	json_array_foreach (v, i, item) {
 		len = path_push_index(&c->path, i);
-		if (s->items)
+		/* What is not given cannot stand in a list. */
+		if (s->items && json_is_null(item) && !s->items->nullable)
+			wrong_type(s->items, item, c);
+		else if (s->items)
 			validate(s->items, item, c);
 		path_pop(&c->path, len);
 	}
@@ -382,8 +395,7 @@ static void validate(const Schema *s, const json_t *v, Check *c)
 	if (json_is_null(v) && (s->nullable || s->lenient_null))
 		return;
 	if (!type_matches(s, v)) {
-		field_errors_add(c->errors, FIELD_TYPE_INVALID, strbuf_str(&c->path),
-				 "Invalid value: %s: must be %s", show(v, text), type_hint(s, v));
+		wrong_type(s, v, c);
 		return;
 	}
 	if (s->enumeration)

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "api/managed.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "json/json.h"
@@ -322,6 +323,11 @@ void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 	check_map(json_object_get(meta, "annotations"), "metadata.annotations", false, errors);
 	check_finalizers(json_object_get(meta, "finalizers"), errors);
 	check_owners(json_object_get(meta, "ownerReferences"), errors);
+	if (json_array_size(json_object_get(meta, "managedFields")) > MANAGED_ENTRIES_MAX)
+		field_errors_add(errors, FIELD_TOO_MANY, "metadata.managedFields",
+				 "Too many: %zu: must have at most %d items",
+				 json_array_size(json_object_get(meta, "managedFields")),
+				 MANAGED_ENTRIES_MAX);
 }
 
 /* ---- all of it ---- */

@@ -64,6 +64,17 @@ static void patch_done(Request *r)
 	}
 }
 
+static bool is_operations(const json_t *patch)
+{
+	json_t *op;
+	size_t i;
+
+	json_array_foreach (patch, i, op)
+		if (!json_is_object(op))
+			return false;
+	return json_is_array(patch);
+}
+
 /* A body that is no patch is 400; one that cannot be applied to this object is 422. */
 static int json_patch(Request *r, const json_t *old_tree, const json_t *patch, json_t **ret)
 {
@@ -71,7 +82,7 @@ static int json_patch(Request *r, const json_t *old_tree, const json_t *patch, j
 	_cleanup_(xfreep) char *why = NULL;
 	int rc;
 
-	if (!json_is_array(patch)) {
+	if (!is_operations(patch)) {
 		reply_bad_request(r, "a JSON patch must be an array of operations");
 		return -ERR_INVALID;
 	}
