@@ -21,8 +21,8 @@ typedef struct ConsoleOps {
 		      int *ret_fd, Error *err);
 	/*
 	 * The log as far as it is kept, for reading from the start; -ERR_NOT_FOUND before the first
-	 * start. The file may be replaced when it reaches its size limit: follow it by
-	 * ConsoleOps.log again when st_nlink is 0 or it shrank.
+	 * start. The file is moved away when it reaches its size limit, and another one has
+	 * its name: follow it by ConsoleOps.log again when its name changed or it shrank.
 	 */
 	int (*log)(Console *self, Context *ctx, const char *node, const char *instance_uid,
 		   int *ret_fd, Error *err);

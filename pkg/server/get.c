@@ -55,6 +55,8 @@ int selection_parse(Request *r, Selection *ret)
 		selection_done(&sel);
 		return rc;
 	}
+	if (r->kind && kind_source(r->kind) == GR_EVENT)
+		pod_events(&sel.fields);
 	sel.name = selector_exact(&sel.fields, "metadata.name");
 	*ret = sel;
 	return 0;

@@ -254,7 +254,7 @@ struct Server {
 	Conn *conns;
 	size_t n_conns;
 	uint64_t next_conn_id;
-	size_t in_flight; /* commits whose answer is not yet handed back */
+	size_t in_flight; /* commits whose answer is not yet handed back, logs being opened */
 	size_t n_busy;    /* connections with a request that has no complete answer yet */
 	bool stopping, running, caretaker_stop;
 	struct Session *sessions;
@@ -294,6 +294,10 @@ void kinds_free(Kind **kinds, size_t n);
 /* Watches of a kind end when its definition goes or changes: their clients look anew. */
 int kinds_watch(Server *s, Error *err);
 bool server_has_group(Server *s, const char *group, const char *version);
+
+/* The server does not stop between the two; false = it stops already. */
+bool server_enter(Server *s);
+void server_leave(Server *s);
 
 /* ---- caretaker.c: deadlines, peers that left, timers of streams ---- */
 
@@ -453,6 +457,8 @@ void view_event_take(json_t *body);
 /* A Pod from an Instance (pod.c); the tree is the caller's. */
 json_t *pod_from_instance(Server *s, const json_t *instance);
 bool pod_is_running(const json_t *instance);
+/* Who asks for the Events of a Pod is asking for those of its Instance. */
+void pod_events(Selector *fields);
 
 /* ---- handlers ---- */
 
@@ -620,3 +626,5 @@ void session_upgrade(Request *r, const char *protocol);
 /* The connection ended before or without an upgrade. */
 void session_abandon(Session *s);
 void sessions_stop(Server *s);
+/* A thread of that kind, detached: 0 or an errno. */
+int session_thread(void *(*run)(void *arg), void *arg);

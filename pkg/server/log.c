@@ -3,7 +3,9 @@
  * The log of a guest's console, as `sfctl logs` and `kubectl logs` ask for it.
  *
  * The port call that opens it runs on a session's thread. A followed log is a suspended connection
- * that looks at the file again a few times a second for as long as somebody follows. A console says
+ * that looks at the file again a few times a second for as long as somebody follows; a file that
+ * grew too large is moved away and followed by a new one, which a short-lived thread opens, because
+ * no HTTP thread waits for a port. A console says
  * no times: of what was there when the log was opened it is only known that it is no younger than
  * the file's last change, and that is the time it is told with; what comes later comes now. HTTP
  * threads.
@@ -17,9 +19,14 @@
 #define FOLLOW_INTERVAL (250 * USEC_PER_MSEC)
 #define TAIL_SCAN_MAX   (16 * 1024 * 1024)
 #define READ_BLOCK      4096
+#define REOPEN_INTERVAL USEC_PER_SEC
+#define REOPEN_TIMEOUT  (10 * USEC_PER_SEC)
+#define FILE_NAME_MAX   256
 
 typedef struct LogStream {
+	atomic_uint refs; /* the request's, and that of the thread that opens the next file */
 	Server *server;
+	char *node, *uid;
 	Conn *conn;
 	struct MHD_Connection *mhd;
 	int fd;
@@ -29,16 +36,26 @@ typedef struct LogStream {
 	bool in_line;   /* timestamps: the line that is being sent has its own already */
 	StrBuf stamped; /* timestamps: lines on their way */
 	size_t stamped_at;
-	uint64_t left; /* bytes still to be sent; UINT64_MAX = no limit */
+	uint64_t left;            /* bytes still to be sent; UINT64_MAX = no limit */
+	char name[FILE_NAME_MAX]; /* under which the file was opened */
+	usec_t reopen_at;         /* not earlier */
 	pthread_mutex_t lock;
-	bool suspended, closed; /* under lock */
+	/* Under lock. */
+	bool suspended, closed, reopening;
+	int next;  /* the next file, or -1 */
+	bool gone; /* there is none: the instance was deleted */
 } LogStream;
 
-static void log_stream_free(void *arg)
+static void log_stream_unref(void *arg)
 {
 	LogStream *l = arg;
 
+	if (atomic_fetch_sub(&l->refs, 1) != 1)
+		return;
 	fd_close(l->fd);
+	fd_close(l->next);
+	free(l->node);
+	free(l->uid);
 	strbuf_done(&l->stamped);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -58,12 +75,99 @@ static void log_poke(void *arg, Poke why)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* True if the file was replaced or cut: the follower has to ask again. */
-static bool log_is_over(const LogStream *l)
+/* ---- the next file ---- */
+
+/* By what name the file is known now; it changes when it is moved or removed. */
+static void file_name(int fd, char name[static FILE_NAME_MAX])
 {
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, name, FILE_NAME_MAX - 1);
+	name[MAX(n, (ssize_t)0)] = '\0';
+}
+
+static bool log_was_replaced(const LogStream *l)
+{
+	char name[FILE_NAME_MAX];
 	struct stat st;
 
-	return fstat(l->fd, &st) < 0 || st.st_nlink == 0 || st.st_size < l->at;
+	file_name(l->fd, name);
+	return !streq(name, l->name) || fstat(l->fd, &st) < 0 || st.st_size < l->at;
+}
+
+static void *open_next(void *arg)
+{
+	LogStream *l = arg;
+	Server *server = l->server;
+	Console *console = server->options.console;
+	Clock *clock = server_clock(server);
+	Context ctx = { .clock = clock, .deadline = clock_now(clock) + REOPEN_TIMEOUT };
+	int fd = -1, rc;
+
+	pthread_setname_np(pthread_self(), "http-log");
+	rc = console->ops->log(console, &ctx, l->node, l->uid, &fd, NULL);
+	pthread_mutex_lock(&l->lock);
+	l->reopening = false;
+	l->gone = rc == -ERR_NOT_FOUND;
+	l->next = rc == 0 ? fd : -1;
+	pthread_mutex_unlock(&l->lock);
+	log_stream_unref(l);
+	server_leave(server);
+	return NULL;
+}
+
+/* The answer is looked for at the next beat; what did not work is tried again. */
+static void start_opening(LogStream *l)
+{
+	usec_t now = clock_now(server_clock(l->server));
+
+	if (now < l->reopen_at || !server_enter(l->server))
+		return;
+	l->reopen_at = now + REOPEN_INTERVAL;
+	atomic_fetch_add(&l->refs, 1);
+	pthread_mutex_lock(&l->lock);
+	l->reopening = true;
+	pthread_mutex_unlock(&l->lock);
+	if (session_thread(open_next, l) == 0)
+		return;
+	pthread_mutex_lock(&l->lock);
+	l->reopening = false;
+	pthread_mutex_unlock(&l->lock);
+	log_stream_unref(l);
+	server_leave(l->server);
+}
+
+typedef enum Next { NEXT_WAIT, NEXT_READ, NEXT_END } Next;
+
+/* At the end of the file, which others may go on with. */
+static Next log_next(LogStream *l)
+{
+	bool gone, reopening;
+	struct stat st;
+	int next;
+
+	if (!log_was_replaced(l))
+		return NEXT_WAIT;
+	pthread_mutex_lock(&l->lock);
+	next = TAKE_FD(l->next);
+	gone = l->gone;
+	reopening = l->reopening;
+	pthread_mutex_unlock(&l->lock);
+	if (next >= 0) {
+		fd_close(l->fd);
+		l->fd = next;
+		l->at = l->old_end = 0;
+		file_name(l->fd, l->name);
+		return NEXT_READ;
+	}
+	/* Removed, and no other in its place: nobody will print again. */
+	if (gone && (fstat(l->fd, &st) < 0 || st.st_nlink == 0))
+		return NEXT_END;
+	if (!reopening)
+		start_opening(l);
+	return NEXT_WAIT;
 }
 
 static ssize_t log_wait(LogStream *l)
@@ -139,12 +243,17 @@ static ssize_t read_plain(LogStream *l, char *buf, size_t max)
 static ssize_t log_read(void *cls, uint64_t pos _unused_, char *buf, size_t max)
 {
 	LogStream *l = cls;
+	Next next = NEXT_WAIT;
 	ssize_t n;
 
 	if (l->left == 0)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	max = (size_t)MIN((uint64_t)max, l->left);
-	n = l->timestamps ? read_stamped(l, buf, max) : read_plain(l, buf, max);
+	do {
+		n = l->timestamps ? read_stamped(l, buf, max) : read_plain(l, buf, max);
+		if (n == 0 && l->follow)
+			next = log_next(l);
+	} while (n == 0 && next == NEXT_READ);
 	if (n > 0) {
 		if (l->left != UINT64_MAX)
 			l->left -= (uint64_t)n;
@@ -152,7 +261,7 @@ static ssize_t log_read(void *cls, uint64_t pos _unused_, char *buf, size_t max)
 	}
 	if (n < 0 && errno != EINTR && errno != EAGAIN)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (!l->follow || log_is_over(l))
+	if (!l->follow || next == NEXT_END)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	return log_wait(l);
 }
@@ -266,12 +375,18 @@ static void reply_no_log(Request *r, const Session *s)
 				   "started yet");
 }
 
-static LogStream *log_stream_new(Request *r, int fd, const LogOptions *o)
+static LogStream *log_stream_new(Request *r, Session *s, const LogOptions *o)
 {
+	int fd = TAKE_FD(s->fd);
 	LogStream *l = xnew0(LogStream, 1);
 	struct stat st = { 0 };
 
 	(void)fstat(fd, &st);
+	atomic_init(&l->refs, 1);
+	l->node = TAKE_PTR(s->node);
+	l->uid = TAKE_PTR(s->uid);
+	l->next = -1;
+	file_name(fd, l->name);
 	l->server = r->server;
 	l->conn = r->conn;
 	l->mhd = r->mhd;
@@ -302,10 +417,10 @@ static void log_opened(Request *r)
 		session_release(r);
 		return;
 	}
-	l = log_stream_new(r, TAKE_FD(s->fd), &o);
+	l = log_stream_new(r, s, &o);
 	session_release(r);
 	r->stream = l;
-	r->stream_free = log_stream_free;
+	r->stream_free = log_stream_unref;
 	conn_attach(r->conn, log_poke, l);
 	r->reply.code = MHD_HTTP_OK;
 	r->reply.content_type = "text/plain; charset=utf-8";

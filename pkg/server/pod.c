@@ -328,3 +328,44 @@ json_t *pod_from_instance(Server *s, const json_t *instance)
 			 metadata_of(instance), "spec", spec, "status",
 			 status_of(s, instance, json_string_at(spec, "nodeName")));
 }
+
+/* ---- events ---- */
+
+static SelectorTerm *term_of(Selector *s, const char *about, const char *member)
+{
+	_cleanup_(xfreep) char *key = xasprintf("%s.%s", about, member);
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->terms[i].op == SELECTOR_IN && streq(s->terms[i].key, key))
+			return &s->terms[i];
+	return NULL;
+}
+
+static void term_replace(SelectorTerm *t, const char *value)
+{
+	strv_free(t->values);
+	t->values = strv_append(NULL, value);
+}
+
+/* A Pod's uid and version are made from those of its Instance: the name says enough. */
+void pod_events(Selector *fields)
+{
+	static const char *const abouts[] = { "involvedObject", "regarding" };
+	static const char *const made[] = { "uid", "apiVersion", "resourceVersion" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(abouts); i++) {
+		SelectorTerm *kind = term_of(fields, abouts[i], "kind");
+
+		if (!kind || !strv_contains(kind->values, "Pod"))
+			continue;
+		term_replace(kind, "Instance");
+		for (size_t m = 0; m < ARRAY_SIZE(made); m++) {
+			SelectorTerm *t = term_of(fields, abouts[i], made[m]);
+
+			if (t) { /* what no object has: it takes them all */
+				t->op = SELECTOR_NOT_IN;
+				term_replace(t, "-");
+			}
+		}
+	}
+}

@@ -421,8 +421,27 @@ int server_start(Server *s, Error *err)
 	return 0;
 }
 
-/* Waits until no commit is in flight; a commit always ends, so there is no bound but the store's.
- */
+bool server_enter(Server *s)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&s->lock);
+	stopping = s->stopping;
+	if (!stopping)
+		s->in_flight++;
+	pthread_mutex_unlock(&s->lock);
+	return !stopping;
+}
+
+void server_leave(Server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->in_flight--;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits until nothing is in flight; a commit always ends, so there is no bound but the store's. */
 static void wait_in_flight(Server *s)
 {
 	pthread_mutex_lock(&s->lock);

@@ -220,7 +220,7 @@ static void *session_run(void *arg)
 	return NULL;
 }
 
-static int session_thread(Session *s)
+int session_thread(void *(*run)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -229,7 +229,7 @@ static int session_thread(Session *s)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, SESSION_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, session_run, s);
+	rc = pthread_create(&thread, &attr, run, arg);
 	pthread_attr_destroy(&attr);
 	return rc;
 }
@@ -251,7 +251,7 @@ void session_start(Session *s)
 		atomic_fetch_add(&server->counters.sessions, 1);
 	}
 	pthread_mutex_unlock(&server->lock);
-	if (!full && session_thread(s) == 0) {
+	if (!full && session_thread(session_run, s) == 0) {
 		r->session = s;
 		r->commit.done = s->done;
 		request_suspend(r);

@@ -40,16 +40,12 @@ static void commit_done(void *arg, int rc, const TxnResult *result, const Error 
 
 	commit_take(&r->commit, rc, result, err);
 	request_resume(r);
-	pthread_mutex_lock(&s->lock);
-	s->in_flight--;
-	pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
+	server_leave(s);
 }
 
 void request_commit(Request *r, Txn *t, void (*done)(Request *r))
 {
 	Server *s = r->server;
-	bool stopping;
 
 	if (r->dry_run) {
 		_cleanup_(error_done) Error err = ERROR_INIT;
@@ -62,12 +58,7 @@ void request_commit(Request *r, Txn *t, void (*done)(Request *r))
 		done(r);
 		return;
 	}
-	pthread_mutex_lock(&s->lock);
-	stopping = s->stopping;
-	if (!stopping)
-		s->in_flight++;
-	pthread_mutex_unlock(&s->lock);
-	if (stopping) {
+	if (!server_enter(s)) {
 		txn_free(t);
 		reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL,
 			      "the server is stopping; nothing was changed");

@@ -30,6 +30,7 @@ setup() { export HOME=/run/sandbox; }
 	run kubectl describe pod vm
 	has "$output" 'Controlled By: +Instance/vm'
 	has "$output" 'State: +Running'
+	has "$output" 'Normal +Started'
 	same "node" "$(field instance vm .spec.nodeName)" "$(kubectl get pod vm -o 'jsonpath={.spec.nodeName}')"
 }
 

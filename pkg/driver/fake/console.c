@@ -207,9 +207,20 @@ void fake_console_rotate(Console *c, const char *instance_uid)
 {
 	FakeConsole *f = fake_of(c);
 	_cleanup_(xfreep) char *path = xasprintf("%s/%s", f->dir, instance_uid);
+	_cleanup_(xfreep) char *old = xasprintf("%s.0", path);
 
 	pthread_mutex_lock(&f->lock);
-	unlink(path);
+	(void)rename(path, old);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fake_console_remove(Console *c, const char *instance_uid)
+{
+	FakeConsole *f = fake_of(c);
+	_cleanup_(xfreep) char *path = xasprintf("%s/%s", f->dir, instance_uid);
+
+	pthread_mutex_lock(&f->lock);
+	(void)unlink(path);
 	pthread_mutex_unlock(&f->lock);
 }
 

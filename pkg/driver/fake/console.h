@@ -19,8 +19,10 @@ size_t fake_console_typed(Console *c, const char *domain, char *buf, size_t size
 size_t fake_console_attached(Console *c, const char *domain);
 /* The guest ends: everybody attached reads end of file. */
 void fake_console_end(Console *c, const char *domain);
-/* The log reached its size limit: the next print begins a new file. */
+/* The log reached its size limit: it is moved away, the next print begins a new file. */
 void fake_console_rotate(Console *c, const char *instance_uid);
+/* The instance is deleted, and its log with it. */
+void fake_console_remove(Console *c, const char *instance_uid);
 /* From now on every call fails with this code; ERR_NONE = works again. */
 void fake_console_set_failure(Console *c, ErrorCode code);
 

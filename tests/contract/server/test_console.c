@@ -63,8 +63,18 @@ static void test_log_follow(void **state)
 	line = http_read_line(c, 5000, NULL);
 	assert_string_equal(line, "second");
 	free(line);
-	/* The log is replaced: the follower is told to come again. */
+	/* The log is moved away, which the follower does not notice: it goes on with the next one.
+	 */
+	fake_console_print(f->console, "default.vm", uid, "third\n");
 	fake_console_rotate(f->console, uid);
+	fake_console_print(f->console, "default.vm", uid, "fourth\n");
+	for (size_t i = 0; i < 2; i++) {
+		line = http_read_line(c, 5000, NULL);
+		assert_string_equal(line, i ? "fourth" : "third");
+		free(line);
+	}
+	/* The instance is gone: there is nothing to wait for. */
+	fake_console_remove(f->console, uid);
 	assert_null(http_read_line(c, 5000, NULL));
 	http_close(c);
 }

@@ -192,6 +192,35 @@ static void test_watch(void **state)
 	http_close(c);
 }
 
+static size_t count_events(Fixture *f, const char *selector)
+{
+	_cleanup_(xfreep) char *target =
+		xasprintf("/api/v1/namespaces/default/events?fieldSelector=%s", selector);
+	_cleanup_(json_decrefp) json_t *list = call(f, 200, "GET", target, NULL, NULL);
+
+	return json_array_size(json_object_get(list, "items"));
+}
+
+/* kubectl describe pod asks by the pod's kind and uid. */
+static void test_events(void **state)
+{
+	Fixture *f = *state;
+
+	call_done(f, 201, "POST", "/api/v1/namespaces/default/events", NULL,
+		  "{\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":\"Instance\","
+		  "\"namespace\":\"default\",\"name\":\"vm\",\"uid\":\"u-1\"},\"reason\":"
+		  "\"Started\"}");
+	assert_int_equal(count_events(f, "involvedObject.kind%3DPod,involvedObject.name%3Dvm,"
+					 "involvedObject.uid%3Dmade-from-it,"
+					 "involvedObject.apiVersion%3Dv1"),
+			 1);
+	assert_int_equal(count_events(f, "involvedObject.kind%3DPod,involvedObject.name%3Dother"),
+			 0);
+	assert_int_equal(count_events(f, "involvedObject.kind%3DNode,involvedObject.name%3Dvm"), 0);
+	assert_int_equal(count_events(f, "involvedObject.kind%3DInstance,involvedObject.uid%3Dx"),
+			 0);
+}
+
 static void test_writes_are_refused(void **state)
 {
 	static const char *const methods[] = { "PUT", "PATCH", "DELETE" };
@@ -520,6 +549,7 @@ int main(void)
 		TEST(test_list),
 		TEST(test_table),
 		TEST(test_watch),
+		TEST(test_events),
 		TEST(test_writes_are_refused),
 		TEST(test_log),
 		TEST(test_log_timestamps_follow),
