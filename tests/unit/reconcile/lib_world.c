@@ -44,6 +44,8 @@ static void make_controllers(World *w)
 			     .seeds = w->seeds_port,
 			     .node_name = "node-1",
 			     .architecture = "x86_64",
+			     .authority = w->authority,
+			     .endpoint = w->endpoint,
 			     .host_is_stopping = host_stopping,
 			     .host_arg = w };
 

@@ -33,6 +33,8 @@ typedef struct World {
 	DiskStore *disks_port;
 	SeedWriter *seeds_port;
 	bool host_stopping;
+	Authority *authority; /* of a TLS listener; from the next restart on. Borrowed */
+	const char *endpoint;
 } World;
 
 /* Everything made but the controllers not running yet. */
