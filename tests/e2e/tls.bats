@@ -126,6 +126,40 @@ name_of() { sfctl certificates -o json | jq -r --arg u "$1" '.items[] | select(.
 	same "exit code" 3 "$status"
 }
 
+@test "console, logs and port-forward of a guest over TLS; revoking ends them" {
+	image_server_start
+	network front 10.71.0.0/24
+	image guest
+	instance web front
+	guest_up web
+	export KUBECONFIG=$conf/admin
+	unset SFD_SERVER
+	has "$(sfctl logs web | tr -d '\r')" '^SF-FACT ready'
+	timeout 60 python3 "$TOP/tests/e2e/terminal.py" sfctl console web -- \
+		'Ctrl-] ends it' $'\r' '/ #' $'echo mark-$((40+2))\r' 'mark-42' $'\x1d' 'The guest goes on'
+	printf 'GET /facts HTTP/1.0\r\n\r\n' | timeout 20 sfctl port-forward web --stdio=80 | grep -q 'SF-FACT serving'
+	run timeout 20 sfctl port-forward web --stdio=81 </dev/null
+	same "exit code where nobody listens" 7 "$status"
+	sfctl port-forward web 18080:80 >/run/sandbox/forward.log 2>&1 3>&- 4>&- &
+	forward=$!
+	wait_for 20 curl -fsS http://127.0.0.1:18080/facts
+	for _ in 1 2 3; do
+		curl -fsS --max-time 20 http://127.0.0.1:18080/facts | grep -q 'SF-FACT serving'
+	done
+	# More than any buffer on the way: what is posted is run, and told again.
+	head -c 300000 /dev/zero | tr '\0' x | sed 's/^/echo /' >/run/sandbox/big
+	same "bytes there and back" 300001 "$(curl -sS --max-time 60 --data-binary @/run/sandbox/big \
+		http://127.0.0.1:18080/cgi-bin/run | sed '$d' | wc -c)"
+	kill $forward
+	config watcher --user watcher --group system:masters
+	sfctl --kubeconfig $conf/watcher logs web -f >/run/sandbox/followed 2>&1 3>&- 4>&- &
+	follower=$!
+	wait_for 20 grep -q 'SF-FACT ready' /run/sandbox/followed
+	sfctl certificates revoke "$(name_of watcher)"
+	wait_for 10 not kill -0 $follower
+	sfctl delete instance web --timeout=120s
+}
+
 @test "what is asked wrongly is refused, and leaves nothing" {
 	before=$(sfctl certificates -o name | wc -l)
 	run sfctl kubeconfig --user system:admin
