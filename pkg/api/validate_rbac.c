@@ -183,7 +183,8 @@ static void check_subject(const json_t *subject, const char *at, bool namespaced
 		if (!namespaced && !*text_of(subject, "namespace"))
 			required(errors, at, "namespace", "");
 	} else if (streq(kind, "User") || streq(kind, "Group")) {
-		if (!streq(group, RBAC_GROUP))
+		/* None is the one by kind: the server writes it. */
+		if (*group && !streq(group, RBAC_GROUP))
 			unsupported(errors, at, "apiGroup", group, "\"" RBAC_GROUP "\"");
 	} else {
 		unsupported(errors, at, "kind", kind, "\"ServiceAccount\", \"User\", \"Group\"");
