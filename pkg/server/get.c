@@ -56,7 +56,7 @@ int selection_parse(Request *r, Selection *ret)
 		return rc;
 	}
 	if (r->kind && kind_source(r->kind) == GR_EVENT)
-		pod_events(&sel.fields);
+		pod_events(r, &sel.fields);
 	sel.name = selector_exact(&sel.fields, "metadata.name");
 	*ret = sel;
 	return 0;

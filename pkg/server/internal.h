@@ -458,7 +458,7 @@ void view_event_take(json_t *body);
 json_t *pod_from_instance(Server *s, const json_t *instance);
 bool pod_is_running(const json_t *instance);
 /* Who asks for the Events of a Pod is asking for those of its Instance. */
-void pod_events(Selector *fields);
+void pod_events(Request *r, Selector *fields);
 
 /* ---- handlers ---- */
 

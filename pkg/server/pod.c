@@ -347,25 +347,55 @@ static void term_replace(SelectorTerm *t, const char *value)
 	t->values = strv_append(NULL, value);
 }
 
-/* A Pod's uid and version are made from those of its Instance: the name says enough. */
-void pod_events(Selector *fields)
+static const char *term_value(const SelectorTerm *t)
+{
+	return t && t->values && *t->values ? *t->values : "";
+}
+
+/* The uid of the Instance that is shown as a Pod of that name and uid; caller frees, NULL = none.
+ */
+static char *uid_behind(Server *s, const char *namespace, const char *name, const char *uid)
+{
+	_cleanup_(object_unrefp) Object *o = NULL;
+	char made[UUID_MAX];
+	Key key;
+
+	if (!*namespace || !*name || strlen(namespace) >= KEY_NAMESPACE_MAX ||
+	    strlen(name) >= KEY_NAME_MAX)
+		return NULL;
+	key = key_make(GR_INSTANCE, namespace, name);
+	if (store_get(s->options.store, &key, &o, NULL) < 0)
+		return NULL;
+	pod_uid(object_head(o)->uid, made);
+	return streq(made, uid) ? xstrdup(object_head(o)->uid) : NULL;
+}
+
+void pod_events(Request *r, Selector *fields)
 {
 	static const char *const abouts[] = { "involvedObject", "regarding" };
-	static const char *const made[] = { "uid", "apiVersion", "resourceVersion" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(abouts); i++) {
 		SelectorTerm *kind = term_of(fields, abouts[i], "kind");
+		SelectorTerm *uid = term_of(fields, abouts[i], "uid");
+		SelectorTerm *version = term_of(fields, abouts[i], "apiVersion");
+		const char *name = term_value(term_of(fields, abouts[i], "name"));
+		const char *namespace = r->route.namespace;
+		_cleanup_(xfreep) char *behind = NULL;
 
-		if (!kind || !strv_contains(kind->values, "Pod"))
+		if (!namespace)
+		namespace = term_value(term_of(fields, abouts[i], "namespace"));
+		/* kubectl describe names no kind, but the uid. */
+		if (uid)
+			behind = uid_behind(r->server, namespace, name, term_value(uid));
+		if (uid ? !behind : !streq(term_value(kind), "Pod"))
 			continue;
-		term_replace(kind, "Instance");
-		for (size_t m = 0; m < ARRAY_SIZE(made); m++) {
-			SelectorTerm *t = term_of(fields, abouts[i], made[m]);
-
-			if (t) { /* what no object has: it takes them all */
-				t->op = SELECTOR_NOT_IN;
-				term_replace(t, "-");
-			}
+		if (uid)
+			term_replace(uid, behind);
+		if (kind)
+			term_replace(kind, "Instance");
+		if (version) { /* of what no object has, it takes them all */
+			version->op = SELECTOR_NOT_IN;
+			term_replace(version, "-");
 		}
 	}
 }

@@ -201,24 +201,34 @@ static size_t count_events(Fixture *f, const char *selector)
 	return json_array_size(json_object_get(list, "items"));
 }
 
-/* kubectl describe pod asks by the pod's kind and uid. */
+/* Who asks for a Pod's gets its Instance's; kubectl describe names no kind, but the uid. */
 static void test_events(void **state)
 {
 	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	_cleanup_(json_decrefp) json_t *pod = call(f, 200, "GET", PODS "/vm", NULL, NULL);
+	_cleanup_(xfreep) char *event =
+		xasprintf("{\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":"
+			  "\"Instance\",\"namespace\":"
+			  "\"default\",\"name\":\"vm\",\"uid\":\"%s\"},\"reason\":\"Started\"}",
+			  uid);
+	_cleanup_(xfreep) char *by_uid =
+		xasprintf("involvedObject.name%%3Dvm,involvedObject.uid%%3D%s",
+			  json_string_at(pod, "metadata.uid"));
+	_cleanup_(xfreep) char *of_other =
+		xasprintf("involvedObject.name%%3Dother,involvedObject.uid%%3D%s",
+			  json_string_at(pod, "metadata.uid"));
 
-	call_done(f, 201, "POST", "/api/v1/namespaces/default/events", NULL,
-		  "{\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":\"Instance\","
-		  "\"namespace\":\"default\",\"name\":\"vm\",\"uid\":\"u-1\"},\"reason\":"
-		  "\"Started\"}");
+	call_done(f, 201, "POST", "/api/v1/namespaces/default/events", NULL, event);
+	assert_int_equal(count_events(f, by_uid), 1);
+	assert_int_equal(count_events(f, of_other), 0);
 	assert_int_equal(count_events(f, "involvedObject.kind%3DPod,involvedObject.name%3Dvm,"
-					 "involvedObject.uid%3Dmade-from-it,"
 					 "involvedObject.apiVersion%3Dv1"),
 			 1);
 	assert_int_equal(count_events(f, "involvedObject.kind%3DPod,involvedObject.name%3Dother"),
 			 0);
 	assert_int_equal(count_events(f, "involvedObject.kind%3DNode,involvedObject.name%3Dvm"), 0);
-	assert_int_equal(count_events(f, "involvedObject.kind%3DInstance,involvedObject.uid%3Dx"),
-			 0);
+	assert_int_equal(count_events(f, "involvedObject.name%3Dvm,involvedObject.uid%3Dx"), 0);
 }
 
 static void test_writes_are_refused(void **state)
