@@ -228,6 +228,8 @@ static void prune_all(Apply *a, const Manifests *m)
 	rc = a->code == EXIT_OK && !a->dry_run ? applyset_narrow(&a->set, m, &err) : 0;
 	if (rc < 0)
 		a->code = (int)cli_report(a->cli, rc, &err);
+	if (a->dry_run)
+		exit_code_merge(&a->code, prune_allowed(&a->set, &a->o->prune));
 	if (prune_was_held_back(&a->set))
 		exit_code_merge(&a->code, EXIT_FAILED);
 }
@@ -257,6 +259,8 @@ static int apply_manifests(Apply *a, Manifests *m, Error *err)
 	}
 	if (a->code == EXIT_OK && a->o->prune.prune)
 		a->code = prune_begin(a->cli, &a->o->prune, m, a->o->as.force, &a->set);
+	if (a->code == EXIT_OK && !a->dry_run)
+		a->code = prune_allowed(&a->set, &a->o->prune);
 	if (!a->dry_run)
 		apply_all(a, m);
 	else if (a->code == EXIT_OK)

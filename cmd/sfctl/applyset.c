@@ -139,6 +139,9 @@ static int check_parent(const ApplySet *s, Error *err)
 	_cleanup_(xfreep) char *name = applyset_name(s);
 	size_t tool = tooling ? strcspn(tooling, "/") : 0;
 
+	/* A kind that is made for it may wait for its first members. */
+	if (!id && !tooling && !is_plain_parent(s->resource))
+		return 0;
 	if (str_is_empty(id))
 		return error_set(err, ERR_CONFLICT,
 				 "%s exists and is no ApplySet: it has no label %s; choose "

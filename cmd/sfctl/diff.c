@@ -306,6 +306,8 @@ static void diff_all(Diff *d, Manifests *m)
 	d->cli->hush = false;
 	for (size_t i = 0; i < d->set.n && d->code != EXIT_UNREACHABLE; i++)
 		diff_member(d, &d->set.members[i]);
+	if (prune_allowed(&d->set, &d->o->prune) != EXIT_OK)
+		merge(d, EXIT_TROUBLE);
 }
 
 static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)

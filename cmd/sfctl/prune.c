@@ -115,18 +115,20 @@ static int spare_networks(ApplySet *s, Error *err)
 
 /* ---- the plan ---- */
 
-static int check_cap(const ApplySet *s, const PruneOptions *o, Error *err)
+int prune_allowed(const ApplySet *s, const PruneOptions *o)
 {
+	_cleanup_(error_done) Error err = ERROR_INIT;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
 		n += s->members[i].fate == FATE_PRUNED;
 	if (n <= PRUNE_ALWAYS_ALLOWED || n * 100 <= s->n * (uint64_t)o->max_percent)
-		return 0;
-	return error_set(err, ERR_EXHAUSTED,
-			 "%zu of %zu members would be pruned, more than --prune-max-percent=%lld "
-			 "allows: are these the manifests of this ApplySet?",
-			 n, s->n, (long long)o->max_percent);
+		return EXIT_OK;
+	error_set(&err, ERR_EXHAUSTED,
+		  "%zu of %zu members would be pruned, more than --prune-max-percent=%lld allows: "
+		  "are these the manifests of this ApplySet?",
+		  n, s->n, (long long)o->max_percent);
+	return (int)cli_report(s->cli, -ERR_EXHAUSTED, &err);
 }
 
 static int compare_members(const void *a, const void *b)
@@ -155,8 +157,6 @@ static int plan(ApplySet *s, const PruneOptions *o, Error *err)
 	for (size_t i = 0; i < s->n; i++)
 		decide(&s->members[i], o);
 	rc = spare_networks(s, err);
-	if (rc == 0)
-		rc = check_cap(s, o, err);
 	if (rc == 0)
 		sort_members(s);
 	return rc;

@@ -43,6 +43,8 @@ int prune_options_check(Cli *cli, const PruneOptions *o);
  * be given to applyset_done() in any case. Prints errors; the exit code.
  */
 int prune_begin(Cli *cli, const PruneOptions *o, Manifests *m, bool take_over, ApplySet *ret);
+/* EXIT_OK, or said that more would go than the cap allows. */
+int prune_allowed(const ApplySet *s, const PruneOptions *o);
 /* "kept (data: needs --prune-data)"; NULL for what is applied or pruned. Caller frees. */
 char *prune_kept_because(const Member *member);
 /* True for a fate that leaves something undone that the manifests ask for. */

@@ -83,6 +83,9 @@ static const struct {
 	{ "configmaps",                       QUOTA_COUNT,      "configmaps"             },
 	{ "secrets",			  QUOTA_COUNT,      "secrets"                },
 	{ "resourcequotas",                   QUOTA_COUNT,      "resourcequotas"         },
+	{ "ephemeral-storage",                QUOTA_COUNT,      ""                       }, /* nothing of ours has any */
+	{ "requests.ephemeral-storage",       QUOTA_COUNT,      ""                       },
+	{ "limits.ephemeral-storage",         QUOTA_COUNT,      ""                       },
 	{ "services",			 QUOTA_COUNT,      "services"               },
 	{ "services.loadbalancers",           QUOTA_COUNT,      "services"               },
 	{ "services.nodeports",               QUOTA_COUNT,      "services"               },

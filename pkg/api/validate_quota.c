@@ -34,7 +34,7 @@ void validate_quota(const json_t *tree, const json_t *old _unused_, FieldErrors 
 		else if (quota_bound(v, &bound) < 0)
 			field_errors_add(errors, FIELD_INVALID, path,
 					 "Invalid value: must be greater than or equal to 0");
-		else if (unit == QUOTA_COUNT && !quota_is_whole(v))
+		else if (unit == QUOTA_COUNT && *kind && !quota_is_whole(v))
 			field_errors_add(errors, FIELD_INVALID, path,
 					 "Invalid value: must be an integer");
 	}

@@ -360,15 +360,45 @@ static int refuse(Job *job, const Usage *u, const Quota *q, const StrBuf *reques
 			 strbuf_str(limited));
 }
 
+/* What of a namespace's use a job can change at all: most writes are statuses and events. */
+typedef struct Touched {
+	bool counts, charges;
+} Touched;
+
+static Touched job_touch(const Job *job, const char *namespace)
+{
+	Touched t = { 0 };
+
+	for (size_t i = 0; i < job->n_changes; i++) {
+		const Change *c = &job->changes[i];
+		const char *before, *after;
+
+		if (gr_is_internal(c->key.gr) || c->outcome == OUTCOME_SAME ||
+		    !streq(c->key.namespace, namespace))
+			continue;
+		before = c->base ? object_head(c->base)->charge : "";
+		after = c->outcome == OUTCOME_REMOVED ? "" : object_head(c->next)->charge;
+		t.counts |= !c->base || c->outcome == OUTCOME_REMOVED;
+		t.charges |= !streq(before, after);
+	}
+	return t;
+}
+
+static uint64_t measure_if(Store *s, const Usage *u, const Bound *b, Touched t)
+{
+	return (b->unit == QUOTA_COUNT ? t.counts : t.charges) ? measure(s, u, b) : 0;
+}
+
 /* `before` holds what each bound measured without the job. */
-static int quota_check(Store *s, Job *job, const Usage *u, const Quota *q, const uint64_t *before)
+static int quota_check(Store *s, Job *job, const Usage *u, const Quota *q, const uint64_t *before,
+		       Touched touched)
 {
 	_cleanup_(strbuf_done) StrBuf requested = STRBUF_INIT, used = STRBUF_INIT,
 				      limited = STRBUF_INIT;
 
 	for (size_t i = 0; i < q->n; i++) {
 		const Bound *b = &q->bounds[i];
-		uint64_t after = measure(s, u, b);
+		uint64_t after = measure_if(s, u, b, touched);
 
 		if (after <= before[i] || after <= b->value)
 			continue;
@@ -381,23 +411,24 @@ static int quota_check(Store *s, Job *job, const Usage *u, const Quota *q, const
 
 static int namespace_admit(Store *s, Job *job, const char *namespace)
 {
-	Usage *u = usage_get(s, namespace);
+	Touched touched = job_touch(job, namespace);
 	_cleanup_(xfreep) uint64_t *before = NULL;
 	size_t n = 0, at = 0;
+	Usage *u = usage_get(s, namespace);
 	int rc = 0;
 
-	if (!u)
+	if (!u || (!touched.counts && !touched.charges))
 		return 0;
 	for (size_t i = 0; i < u->n_quotas; i++)
 		n += u->quotas[i].n;
 	before = xnew0(uint64_t, n + 1);
 	for (size_t i = 0; i < u->n_quotas; i++)
 		for (size_t j = 0; j < u->quotas[i].n; j++)
-			before[at++] = measure(s, u, &u->quotas[i].bounds[j]);
+			before[at++] = measure_if(s, u, &u->quotas[i].bounds[j], touched);
 	job_count(u, job, 1);
 	at = 0;
 	for (size_t i = 0; rc == 0 && i < u->n_quotas; i++) {
-		rc = quota_check(s, job, u, &u->quotas[i], before + at);
+		rc = quota_check(s, job, u, &u->quotas[i], before + at, touched);
 		at += u->quotas[i].n;
 	}
 	if (rc < 0)

@@ -117,6 +117,10 @@ prune() { sfctl apply -f "$SET" --prune --applyset "$1" "${@:2}"; }
 	run prune many
 	same "exit code" 1 "$status"
 	has "$output" '^error: 5 of 6 members would be pruned, more than --prune-max-percent=50 allows'
+	run sfctl diff -f "$SET" --prune --applyset many
+	same "exit code of diff" 9 "$status"
+	has "$output" '^--- live/configmap/many-6$'
+	has "$output" '^error: 5 of 6 members'
 	same "what was not applied" 1 "$(field configmap many-1 .data.v)"
 	mkdir "$SET/empty"
 	run sfctl apply -f "$SET/empty" --prune --applyset many
