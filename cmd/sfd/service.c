@@ -114,6 +114,7 @@ static int64_t known_revision(const char *path)
 
 static int open_store(Service *s, Error *err)
 {
+	_cleanup_(error_done) Error unpublished = ERROR_INIT;
 	_cleanup_(xfreep) char *dir = path_in(s->o->state_dir, "store");
 	StoreOptions options = { .kinds = s->kinds };
 	Backend *backend = NULL;
@@ -137,6 +138,9 @@ static int open_store(Service *s, Error *err)
 	rc = store_open(backend, &options, &s->store, err);
 	if (rc == 0 && s->o->accept_store)
 		rc = store_accept(s->store, err);
+	/* Without them nobody but who looks for definitions misses anything. */
+	if (rc == 0 && store_publish_kinds(s->store, &unpublished) < 0)
+		log_warning("%s", error_message(&unpublished));
 	if (rc == 0 && store_is_restored(s->store))
 		log_warning("the store is older than what was once acknowledged: nothing is "
 			    "collected until sfd is started "

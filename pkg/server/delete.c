@@ -105,6 +105,8 @@ static const char *delete_veto(Request *r, const Object *o)
 {
 	if (r->kind->gr == GR_NAMESPACE && streq(object_key(o)->name, r->server->default_namespace))
 		return "this namespace may not be deleted";
+	if (r->kind->gr == GR_CRD && server_describes_builtin(r->server, object_key(o)->name))
+		return "this kind is part of the server and changes with it";
 	return NULL;
 }
 

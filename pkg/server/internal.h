@@ -293,6 +293,8 @@ Kind **server_kinds(Server *s, size_t *ret_n);
 void kinds_free(Kind **kinds, size_t n);
 /* Watches of a kind end when its definition goes or changes: their clients look anew. */
 int kinds_watch(Server *s, Error *err);
+/* True if a definition of that name describes a compiled-in kind. */
+bool server_describes_builtin(Server *s, const char *crd_name);
 bool server_has_group(Server *s, const char *group, const char *version);
 
 /* The server does not stop between the two; false = it stops already. */

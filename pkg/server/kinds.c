@@ -85,6 +85,24 @@ Kind **server_kinds(Server *s, size_t *ret_n)
 	return copy;
 }
 
+bool server_describes_builtin(Server *s, const char *crd_name)
+{
+	const char *dot = strchr(crd_name, '.');
+	bool found = false;
+
+	pthread_mutex_lock(&s->kinds_lock);
+	kinds_refresh_locked(s);
+	for (size_t i = 0; dot && i < s->n_kinds && !found; i++) {
+		const Kind *k = s->kinds[i];
+
+		found = k->builtin && streq(k->group, dot + 1) &&
+			strlen(k->plural) == (size_t)(dot - crd_name) &&
+			str_has_prefix(crd_name, k->plural);
+	}
+	pthread_mutex_unlock(&s->kinds_lock);
+	return found;
+}
+
 bool server_has_group(Server *s, const char *group, const char *version)
 {
 	bool found = false;

@@ -156,7 +156,7 @@ static int check_number(Store *s, const Change *c, Error *err)
 			 c->key.name, DEFINITIONS_MAX);
 }
 
-int kinds_check(Store *s, Change *c, Error *err)
+int kinds_check(Store *s, Change *c, bool ours, Error *err)
 {
 	_cleanup_(kind_unrefp) Kind *known = NULL, *k = NULL;
 	_cleanup_(xfreep) char *name = NULL;
@@ -179,6 +179,8 @@ int kinds_check(Store *s, Change *c, Error *err)
 	if (!s->kinds)
 		return 0;
 	known = kind_registry_find(s->kinds, k->gr);
+	if (known && known->builtin && ours)
+		return 0;
 	if (known && known->builtin)
 		return error_set(err, ERR_FORBIDDEN,
 				 "customresourcedefinitions \"%s\" is forbidden: the kind is built "
@@ -238,4 +240,47 @@ void kinds_load(Store *s)
 			log_warning("stored definition %s is not in force: %s",
 				    object_key(t->slots[i].object)->name, error_message(&err));
 	}
+}
+
+/* ---- kinds of ours ---- */
+
+/* Kubernetes defines its own kinds without definitions. */
+static bool is_published(const Kind *k)
+{
+	return k->builtin && streq(k->group, "shakenfist.io");
+}
+
+static void publish(Store *s, Txn *t, const Kind *k)
+{
+	_cleanup_(json_decrefp) json_t *tree = json_deep_copy(k->crd);
+	_cleanup_(object_unrefp) Object *old = NULL;
+	Key key = kinds_definition_key(k);
+
+	definition_default(tree);
+	json_set_at(tree, "metadata.labels",
+		    json_pack("{s:s}", "app.kubernetes.io/managed-by", "sfd"));
+	if (store_get(s, &key, &old, NULL) == 0)
+		txn_update(t, old, tree);
+	else
+		txn_create(t, &key, tree, false);
+}
+
+int store_publish_kinds(Store *s, Error *err)
+{
+	Context ctx = { .clock = s->clock, .deadline = USEC_INFINITY };
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	Kind **kinds;
+	size_t n;
+	int rc;
+
+	txn_publish(t);
+	kinds = kind_registry_list(s->kinds, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (is_published(kinds[i]))
+			publish(s, t, kinds[i]);
+		kind_unref(kinds[i]);
+	}
+	free(kinds);
+	rc = store_commit(s, &ctx, t, NULL, err);
+	return rc < 0 ? error_wrap_rc(err, rc, "publish the kinds") : 0;
 }

@@ -49,6 +49,13 @@ int store_accept(Store *s, Error *err);
 /* False while the backend is being opened again after a failed commit: writes are refused. */
 bool store_is_available(Store *s);
 
+/*
+ * Stores a description of each kind of ours as a CustomResourceDefinition, so that clients find
+ * them where they look for kinds; only what differs is written. They are read only: nothing follows
+ * from them.
+ */
+int store_publish_kinds(Store *s, Error *err);
+
 /* ---- reading ---- */
 
 int store_get(Store *s, const Key *key, Object **ret, Error *err); /* -ERR_NOT_FOUND */

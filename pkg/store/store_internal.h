@@ -74,7 +74,8 @@ struct Job {
 	size_t n_requires, cap_requires;
 	Guard *guards;
 	size_t n_guards, cap_guards;
-	bool removed; /* by the last object operation that can */
+	bool removed;   /* by the last object operation that can */
+	bool publishes; /* of the store's own: may write descriptions of compiled-in kinds */
 	/* Of the definition that is removed: there may be no object, not even in the same batch. */
 	const GroupResource *must_be_empty;
 
@@ -182,8 +183,10 @@ void watches_deliver(Store *s);
 bool watches_need(const Store *s, int64_t rev);
 
 /* kinds.c */
-int kinds_check(Store *s, Change *c, Error *err); /* of a definition about to be stored */
-void kinds_apply(Store *s, const Change *c);      /* after its commit */
+/* Of a definition about to be stored. ours: it may describe a compiled-in kind. */
+int kinds_check(Store *s, Change *c, bool ours, Error *err);
+void txn_publish(Txn *t);                    /* makes its Job one that publishes */
+void kinds_apply(Store *s, const Change *c); /* after its commit */
 void kinds_load(Store *s);
 /* What a definition of that name defines; NULL if the name is of no such form. */
 const GroupResource *kinds_resource(const char *crd_name);

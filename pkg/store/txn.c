@@ -35,6 +35,7 @@ typedef struct Op {
 struct Txn {
 	Op *ops;
 	size_t n, cap;
+	bool publishes;
 	char *manager;
 };
 
@@ -61,6 +62,11 @@ Txn *txn_free(Txn *t)
 	free(t->ops);
 	free(t);
 	return NULL;
+}
+
+void txn_publish(Txn *t)
+{
+	t->publishes = true;
 }
 
 bool txn_is_empty(const Txn *t)
@@ -470,7 +476,7 @@ static int job_encode(Store *s, Job *job, Error *err)
 			continue;
 		}
 		if (c->key.gr == GR_CRD && c->outcome != OUTCOME_REMOVED) {
-			rc = kinds_check(s, c, err);
+			rc = kinds_check(s, c, job->publishes, err);
 			if (rc < 0)
 				return rc;
 		}
@@ -487,6 +493,7 @@ Job *job_new(Store *s, const Txn *t)
 	Job *job = xnew0(Job, 1);
 
 	clock_cond_init(&job->cond);
+	job->publishes = t->publishes;
 	for (size_t i = 0; job->rc == 0 && i < t->n; i++)
 		job->rc = job_add(s, job, &t->ops[i], &job->err);
 	if (job->rc == 0 && (job->n_changes > TXN_OPS_MAX ||

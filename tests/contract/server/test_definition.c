@@ -427,10 +427,32 @@ static void test_refusals(void **state)
 			"v1", "true", ROWS, "") "]}}",
 		"spec.conversion.strategy: Unsupported value: \"Webhook\"");
 	refused(f,
-		"{'metadata':{'name':'instances.shakenfist.io'},'spec':{'group':'shakenfist.io',"
-		"'scope':'Namespaced','names':{'plural':'instances','kind':'Mine'},'versions':"
+		"{'metadata':{'name':'things.shakenfist.io'},'spec':{'group':'shakenfist.io',"
+		"'scope':'Namespaced','names':{'plural':'things','kind':'Mine'},'versions':"
 		"[" VERSION("v1", "true", ROWS, "") "]}}",
 		"spec.group: Forbidden");
+}
+
+/* Ours are described like everybody's, and nobody changes them. */
+static void test_kinds_of_ours(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *ours = NULL;
+	int64_t revision;
+
+	assert_int_equal(store_publish_kinds(f->store, NULL), 0);
+	ours = call(f, 200, "GET", CRDS "/instances.shakenfist.io", NULL, NULL);
+	expect_text(ours, "spec.names.kind", "Instance");
+	assert_string_equal(condition(ours, "Established", "status"), "True");
+	revision = store_revision(f->store);
+	assert_int_equal(store_publish_kinds(f->store, NULL), 0);
+	assert_int_equal(store_revision(f->store), revision);
+	call_fails(f, 403, "Forbidden", "DELETE", CRDS "/instances.shakenfist.io", NULL, NULL);
+	call_fails(f, 403, "Forbidden", "PATCH", CRDS "/instances.shakenfist.io", MERGE,
+		   "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}");
+	call_done(f, 200, "DELETE", CRDS, NULL, NULL);
+	call_done(f, 200, "GET", CRDS "/instances.shakenfist.io", NULL, NULL);
+	call_done(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("still", ""));
 }
 
 static void test_what_stays(void **state)
@@ -548,6 +570,7 @@ int main(void)
 		TEST(test_kind_without_scale),
 		TEST(test_deleted_with_its_objects),
 		TEST(test_refusals),
+		TEST(test_kinds_of_ours),
 		TEST(test_what_stays),
 		TEST(test_published_schema_follows),
 	};
