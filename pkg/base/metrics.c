@@ -63,16 +63,33 @@ void histogram_observe(Histogram *h, usec_t duration)
 
 /* ---- the text ---- */
 
+/* In spans: there is hardly ever something to escape, and a scrape has thousands of labels. */
 static void add_escaped(StrBuf *out, const char *s, bool quotes)
 {
-	for (; *s; s++) {
-		if (*s == '\n')
-			strbuf_adds(out, "\\n");
-		else if (*s == '\\' || (*s == '"' && quotes))
-			strbuf_addf(out, "\\%c", *s);
-		else
-			strbuf_addc(out, *s);
+	const char *special = quotes ? "\n\\\"" : "\n\\";
+
+	for (;;) {
+		size_t n = strcspn(s, special);
+
+		strbuf_add(out, s, n);
+		s += n;
+		if (!*s)
+			return;
+		strbuf_addc(out, '\\');
+		strbuf_addc(out, *s == '\n' ? 'n' : *s);
+		s++;
 	}
+}
+
+static void add_count(StrBuf *out, uint64_t n)
+{
+	char digits[24], *p = digits + sizeof(digits);
+
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	strbuf_add(out, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 void metric_family(MetricWriter *w, const char *name, MetricType type, const char *help)
@@ -99,7 +116,9 @@ static void add_labels(StrBuf *out, const MetricLabel *labels, size_t n, const c
 		return;
 	strbuf_addc(out, '{');
 	for (size_t i = 0; i < n; i++) {
-		strbuf_addf(out, "%s%s=\"", i ? "," : "", labels[i].name);
+		strbuf_adds(out, i ? "," : "");
+		strbuf_adds(out, labels[i].name);
+		strbuf_adds(out, "=\"");
 		add_escaped(out, labels[i].value ? labels[i].value : "", true);
 		strbuf_addc(out, '"');
 	}
@@ -113,19 +132,24 @@ void metric_value(MetricWriter *w, const char *name, const MetricLabel *labels, 
 {
 	strbuf_adds(w->out, name);
 	add_labels(w->out, labels, n, NULL);
+	strbuf_addc(w->out, ' ');
 	/* Whole numbers in full: a byte count is no power of ten. */
-	if (floor(value) == value && fabs(value) < 1e15)
-		strbuf_addf(w->out, " %.0f\n", value);
+	if (value >= 0 && value < 1e15 && floor(value) == value)
+		add_count(w->out, (uint64_t)value);
 	else
-		strbuf_addf(w->out, " %.12g\n", value);
+		strbuf_addf(w->out, "%.12g", value);
+	strbuf_addc(w->out, '\n');
 }
 
 static void add_bucket(MetricWriter *w, const char *name, const MetricLabel *labels, size_t n,
 		       const char *le, uint64_t count)
 {
-	strbuf_addf(w->out, "%s_bucket", name);
+	strbuf_adds(w->out, name);
+	strbuf_adds(w->out, "_bucket");
 	add_labels(w->out, labels, n, le);
-	strbuf_addf(w->out, " %llu\n", (unsigned long long)count);
+	strbuf_addc(w->out, ' ');
+	add_count(w->out, count);
+	strbuf_addc(w->out, '\n');
 }
 
 void metric_histogram(MetricWriter *w, const char *name, const MetricLabel *labels, size_t n,

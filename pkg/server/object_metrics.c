@@ -155,17 +155,18 @@ static void write_instance_info(const Rows *rows, MetricWriter *w)
 {
 	static const char *const columns[] = { "Status", "Node", "Image" };
 	static const char *const labels[] = { "status", "node", "image" };
+	size_t at[ARRAY_SIZE(columns)];
 
+	for (size_t j = 0; j < ARRAY_SIZE(columns); j++)
+		at[j] = column_of(rows->kind, columns[j]);
 	metric_family(w, "sf_instance_info", METRIC_GAUGE, "What an Instance is; always 1.");
 	for (size_t i = 0; i < rows->list->n; i++) {
 		MetricLabel l[2 + ARRAY_SIZE(columns)] = { namespace_of(rows, i),
 							   name_of(rows, i) };
 
 		for (size_t j = 0; j < ARRAY_SIZE(columns); j++)
-			l[2 + j] = (MetricLabel){
-				labels[j], json_string_value(cell_of(
-						   rows, i, column_of(rows->kind, columns[j])))
-			};
+			l[2 + j] = (MetricLabel){ labels[j],
+						  json_string_value(cell_of(rows, i, at[j])) };
 		metric_value(w, "sf_instance_info", l, ARRAY_SIZE(l), 1);
 	}
 }
