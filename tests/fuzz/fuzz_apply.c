@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(json_decrefp) json_t *input = fuzz_json(data, size), *first = NULL, *once = NULL,
 				       *twice = NULL, *polite = NULL, *live = NULL, *applied = NULL;
-	FieldWriter w = { .manager = "fuzz", .now = NOW };
+	FieldWriter w = { .manager = "kubectl", .now = NOW };
 	Schema *schema;
 	Kind kind;
 
