@@ -273,6 +273,179 @@ static void test_long_lists_merge_quickly(void **state)
 	assert_true(clock_now(clock_system()) - begin < 20 * USEC_PER_SEC);
 }
 
+/* ---- what managedFields look like ---- */
+
+static json_t *entry_of(const Fixture *f, const char *manager)
+{
+	json_t *e;
+	size_t i;
+
+	json_array_foreach (json_at(f->live, "metadata.managedFields"), i, e)
+		if (streq_ptr(json_string_at(e, "manager"), manager))
+			return e;
+	return NULL;
+}
+
+static void expect_fields(const Fixture *f, const char *manager, const char *want)
+{
+	json_t *e = entry_of(f, manager);
+	_cleanup_(xfreep) char *got = e ? json_canonical(json_object_get(e, "fieldsV1")) : NULL;
+
+	if (!streq_ptr(got, want))
+		fail_msg("%s owns %s, expected %s", manager, got ? got : "nothing",
+			 want ? want : "nothing");
+}
+
+/* Eleven updaters are one too many: the two oldest become one. */
+static void test_old_updaters_are_merged(void **state)
+{
+	static const char *const times[] = { "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z" };
+	Fixture *f = *state;
+
+	for (int i = 0; i < MANAGED_UPDATERS_MAX + 1; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("u%d", i);
+		_cleanup_(xfreep) char *patch =
+			xasprintf("{\"metadata\":{\"labels\":{\"l%d\":\"x\"}}}", i);
+
+		f->now = i < 2 ? times[i] : LATER;
+		update_as(f, name, patch);
+	}
+	assert_int_equal(n_managers(f), MANAGED_UPDATERS_MAX);
+	assert_null(entry_of(f, "u0"));
+	expect_fields(f, "ancient-changes",
+		      "{\"f:metadata\":{\"f:labels\":{\".\":{},\"f:l0\":{},\"f:l1\":{}}}}");
+	assert_string_equal(json_string_at(entry_of(f, "ancient-changes"), "time"), times[1]);
+	/* Appliers are not counted. */
+	apply_as(f, "team", false, "{\"spec\":{\"a\":1}}");
+	assert_int_equal(n_managers(f), MANAGED_UPDATERS_MAX + 1);
+}
+
+static void test_times(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *before = NULL;
+
+	update_as(f, "u", "{\"spec\":{\"a\":1,\"b\":\"x\"}}");
+	apply_as(f, "m", false, "{\"spec\":{\"deep\":{\"x\":1}}}");
+	f->now = LATER;
+	/* Taking a field away from somebody does not make his entry newer. */
+	update_as(f, "v", "{\"spec\":{\"a\":2}}");
+	assert_string_equal(json_string_at(entry_of(f, "u"), "time"), NOW);
+	assert_string_equal(json_string_at(entry_of(f, "v"), "time"), LATER);
+	before = json_deep_copy(f->live);
+	update_as(f, "v", "{\"spec\":{\"a\":2}}");
+	apply_as(f, "m", false, "{\"spec\":{\"deep\":{\"x\":1}}}");
+	assert_true(json_same(before, f->live));
+	/* Only times differ: the live ones stay. */
+	json_decref(before);
+	before = json_deep_copy(f->live);
+	json_object_set_new(entry_of(f, "v"), "time", json_string(NOW));
+	managed_settle(before, f->live);
+	assert_true(json_same(before, f->live));
+}
+
+/* Appliers first, then by time, then by name. */
+static void test_order_of_entries(void **state)
+{
+	static const char *const want[] = { "b", "c", "z", "a" };
+	Fixture *f = *state;
+
+	update_as(f, "z", "{\"spec\":{\"a\":1}}");
+	f->now = LATER;
+	update_as(f, "a", "{\"spec\":{\"b\":\"x\"}}");
+	apply_as(f, "c", false, "{\"spec\":{\"deep\":{\"x\":1}}}");
+	apply_as(f, "b", false, "{\"spec\":{\"deep\":{\"y\":1}}}");
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_string_equal(
+			json_string_at(
+				json_array_get(json_at(f->live, "metadata.managedFields"), i),
+				"manager"),
+			want[i]);
+}
+
+/* finalizers are a set, owners are known by uid and whole, an empty map is a field of its own. */
+static void test_metadata_and_shapes(void **state)
+{
+	Fixture *f = *state;
+
+	apply_as(f, "m", false,
+		 "{\"metadata\":{\"name\":\"x\",\"finalizers\":[\"a/"
+		 "b\"],\"ownerReferences\":[{\"uid\":"
+		 "\"1\",\"name\":\"o\"}],\"annotations\":{}},\"spec\":{\"deep\":{},\"flat\":[],"
+		 "\"tags\":[],\"a\":null}}");
+	expect_fields(
+		f, "m",
+		"{\"f:metadata\":{\"f:annotations\":{},\"f:finalizers\":{\"v:\\\"a/b\\\"\":{}},"
+		"\"f:ownerReferences\":{\"k:{\\\"uid\\\":\\\"1\\\"}\":{}}},\"f:spec\":{"
+		"\"f:a\":{},\"f:deep\":{},\"f:flat\":{}}}");
+	assert_int_equal(apply_as(f, "n", false,
+				  "{\"metadata\":{\"finalizers\":[\"c/d\"],\"ownerReferences\":[{"
+				  "\"uid\":\"2\",\"name\":\"p\"}]}}"),
+			 0);
+	assert_int_equal(json_array_size(json_at(f->live, "metadata.finalizers")), 2);
+	assert_int_equal(
+		apply_as(f, "n", false,
+			 "{\"metadata\":{\"ownerReferences\":[{\"uid\":\"1\",\"name\":\"p\"}"
+			 "]}}"),
+		1);
+	assert_string_equal(f->conflict, "\"m\": .metadata.ownerReferences[uid=\"1\"]");
+}
+
+/* Applied items in their own order; what only the live list has, stays among its neighbours. */
+static void test_order_of_lists(void **state)
+{
+	static const struct {
+		const char *live, *applied, *want;
+	} rows[] = {
+		{"\"a\",\"b\",\"c\"",        "\"c\",\"a\"",       "\"b\",\"c\",\"a\""      },
+		{ "\"a\",\"b\"",             "\"c\"",             "\"a\",\"b\",\"c\""      },
+		{ "\"x\",\"a\",\"y\",\"b\"", "\"a\",\"b\"",       "\"x\",\"a\",\"y\",\"b\""},
+		{ "\"a\",\"b\"",             "\"n\",\"a\",\"b\"", "\"n\",\"a\",\"b\""      },
+		{ "",			"\"b\",\"a\"",       "\"b\",\"a\""            },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		Fixture *f = *state;
+		_cleanup_(xfreep) char *live =
+			xasprintf("{\"spec\":{\"tags\":[%s]}}", rows[i].live);
+		_cleanup_(xfreep) char *applied =
+			xasprintf("{\"spec\":{\"tags\":[%s]}}", rows[i].applied);
+		_cleanup_(xfreep) char *want = xasprintf("{\"tags\":[%s]}", rows[i].want);
+
+		set_live(f, NULL);
+		update_as(f, "u", live);
+		assert_int_equal(apply_as(f, "m", false, applied), 0);
+		expect_spec(f, want);
+	}
+}
+
+/* What a client writes there is put into our form: keys in order, unknown kinds of steps dropped.
+ */
+static void test_written_fields_are_normal(void **state)
+{
+	Fixture *f = *state;
+
+	update_as(f, "u", "{\"spec\":{\"a\":1}}");
+	update_as(
+		f, "u",
+		"{\"metadata\":{\"managedFields\":[{\"manager\":\"w\",\"operation\":\"Apply\","
+		"\"apiVersion\":\"test/v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{"
+		"\"f:tags\":{\"v:1.0\":{}},\"f:disks\":{\"k:{\\\"z\\\": 1, \\\"name\\\":"
+		"\\\"q\\\"}\":{\"f:size\":{\"x:what\":{}}}},\"f:flat\":{\"i:0\":{}}}}}]}}");
+	/* flat is atomic: owned as a whole by whoever owned an item. */
+	expect_fields(f, "w",
+		      "{\"f:spec\":{\"f:disks\":{\"k:{\\\"name\\\":\\\"q\\\",\\\"z\\\":1}\":{"
+		      "\"f:size\":{}}},\"f:flat\":{},\"f:tags\":{\"v:1\":{}}}}");
+	assert_null(entry_of(f, "u")); /* he was not in what he wrote */
+	/* Wrong in any part: not believed at all. */
+	update_as(
+		f, "u",
+		"{\"metadata\":{\"managedFields\":[{\"manager\":\"w\",\"operation\":\"Merge\"}]}}");
+	assert_non_null(entry_of(f, "w"));
+	update_as(f, "u", "{\"metadata\":{\"managedFields\":[]}}");
+	assert_int_equal(n_managers(f), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +457,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_labels_are_owned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_managed_fields, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_lists_merge_quickly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_updaters_are_merged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order_of_entries, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_metadata_and_shapes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order_of_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_written_fields_are_normal, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
