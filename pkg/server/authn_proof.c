@@ -39,7 +39,8 @@ static bool accept_identity(Request *r, Identity *who)
 	if (who->credential && !credential_is_known(r->server->credentials, who->credential))
 		return unauthorized(r, "the credential was revoked");
 	r->who = identity_ref(who);
-	atomic_fetch_add(&r->server->counters.logins, 1);
+	if (who->credential)
+		atomic_fetch_add(&r->server->counters.logins, 1);
 	return true;
 }
 

@@ -152,6 +152,21 @@ static void http_metrics(Server *s, MetricWriter *w)
 		     1, (double)atomic_load(&c->logins_failed));
 }
 
+static void certificate_metrics(Server *s, MetricWriter *w)
+{
+	static const char name[] = "sf_certificate_expiration_timestamp_seconds";
+	Authority *a = s->options.authority;
+
+	if (!a)
+		return;
+	metric_family(w, name, METRIC_GAUGE,
+		      "When the CA and the TLS listener's certificate end, in seconds since 1970.");
+	metric_value(w, name, &(MetricLabel){ "certificate", "ca" }, 1,
+		     (double)(authority_ca_not_after(a) / USEC_PER_SEC));
+	metric_value(w, name, &(MetricLabel){ "certificate", "server" }, 1,
+		     (double)(authority_server_not_after(a) / USEC_PER_SEC));
+}
+
 /* ---- controllers ---- */
 
 typedef struct ControllerRows {
@@ -312,6 +327,7 @@ void handle_metrics(Request *r)
 
 	request_metrics_write(s->request_metrics, &w);
 	http_metrics(s, &w);
+	certificate_metrics(s, &w);
 	store_metrics(s->options.store, &w);
 	if (s->options.manager)
 		manager_metrics(s->options.manager, &w);

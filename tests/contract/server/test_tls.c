@@ -394,7 +394,7 @@ static void two_with_one_hash_are_two(void **state)
 	char hash[BEARER_HASH_MAX];
 
 	for (int i = 0; i < 3; i++) {
-		char name[8];
+		char name[16];
 		json_t *tree;
 
 		snprintf(name, sizeof(name), "ci%d", i);
@@ -503,9 +503,10 @@ static void what_is_no_tls_is_hung_up_on(void **state)
 	World *w = *state;
 	HttpClient *c = http_connect_tcp((unsigned short)atoi(w->port));
 
-	http_sendf(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	http_sendf(c, "\x01\x02\x03 no protocol that we know");
 	assert_true(http_is_closed(c, 5000));
 	http_close(c);
+	must(w, "curl -s http://localhost:$PORT/livez | grep -q 'HTTP request to an HTTPS server'");
 	must(w, "curl -sf --cacert ca.crt https://localhost:$PORT/livez");
 }
 
@@ -526,6 +527,39 @@ static void old_protocols_and_renegotiation_are_off(void **state)
 	     "printf 'R\\nGET /livez HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' | timeout 10 "
 	     "openssl s_client -connect localhost:$PORT -tls1_2 -quiet -CAfile ca.crt >out 2>&1; "
 	     "! grep -q '^ok' out");
+}
+
+/* In the numbers that an alert is made of. */
+static void ends_and_attempts_are_counted(void **state)
+{
+	World *w = *state;
+	_cleanup_(xfreep) char *line = NULL, *header = give_token(w, "ci", "ci", 3600);
+	_cleanup_(pki_secret_freep) char *token = bearer_new();
+	json_t *tree = credential("boss", "boss", 3600);
+	char hash[BEARER_HASH_MAX];
+
+	json_set_at(tree, "spec.groups", json_pack("[s]", "system:masters"));
+	json_set_at(tree, "spec.tokenHash", json_string(bearer_hash(token, hash)));
+	store_credential(w, tree);
+	is_user(w, header, "ci", "ops");
+	is_refused(w, "-H 'Authorization: Bearer x'");
+	line = xasprintf("curl -sf --cacert ca.crt -H 'Authorization: Bearer %s' "
+			 "https://localhost:$PORT/metrics >metrics",
+			 token);
+	must(w, line);
+	must(w, "grep -q '^sf_authentication_attempts_total{result=\"failure\"} 1$' metrics");
+	must(w, "grep -q '^sf_authentication_attempts_total{result=\"success\"} 2$' metrics");
+	for (int ca = 0; ca < 2; ca++) {
+		_cleanup_(xfreep) char *grep = xasprintf(
+			"grep -q '^sf_certificate_expiration_timestamp_seconds{certificate=\"%s\"} "
+			"%llu$' metrics",
+			ca ? "ca" : "server",
+			(unsigned long long)((ca ? authority_ca_not_after(w->ca)
+						 : authority_server_not_after(w->ca)) /
+					     USEC_PER_SEC));
+
+		must(w, grep);
+	}
 }
 
 static void the_certificate_is_renewed_while_it_runs(void **state)
@@ -566,6 +600,7 @@ int main(void)
 		TEST(half_handshakes_stop_nobody),
 		TEST(what_is_no_tls_is_hung_up_on),
 		TEST(old_protocols_and_renegotiation_are_off),
+		TEST(ends_and_attempts_are_counted),
 		TEST(the_certificate_is_renewed_while_it_runs),
 	};
 
