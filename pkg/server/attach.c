@@ -396,5 +396,5 @@ void handle_pod_exec(Request *r)
 void handle_pod_portforward(Request *r)
 {
 	reply_failure(r, MHD_HTTP_NOT_IMPLEMENTED, "NotImplemented", NULL,
-		      "pods/portforward is not offered: use sfctl portforward %s", r->route.name);
+		      "pods/portforward is not offered: use sfctl port-forward %s", r->route.name);
 }

@@ -129,7 +129,7 @@ as() { # as USER ARGUMENT...: over TLS
 	has "$output" 'kubectl attach -it vm'
 	run kubectl port-forward pod/vm 18081:80
 	[ "$status" -ne 0 ]
-	has "$output" 'sfctl portforward'
+	has "$output" 'sfctl port-forward vm'
 	run kubectl delete pod vm
 	[ "$status" -ne 0 ]
 	has "$output" 'write to instances.shakenfist.io instead'
