@@ -6,7 +6,7 @@
  * Threads: a Request belongs to the HTTP thread of its connection; while the connection is
  * suspended it belongs to whoever will resume it (the store's writer, or a session's thread). A
  * Conn's place in the list, its deadline and its wake are under Server.lock. Order of locks:
- * Server.lock, then a stream's own lock, then libmicrohttpd's.
+ * Server.lock, then kinds_lock or a stream's own lock, then libmicrohttpd's.
  */
 #pragma once
 
