@@ -5,6 +5,7 @@
  */
 #include "events.h"
 #include "progress.h"
+#include "quotas.h"
 #include "related.h"
 #include "sfctl.h"
 #include "yaml/yaml.h"
@@ -273,7 +274,12 @@ static int describe_one(Cli *cli, const DescribeOptions *o, const Target *t, boo
 			fputs("\n\n", cli->out);
 		strip_managed_fields(object);
 		print_head(cli, t->resource, object);
-		print_parts(cli, t->resource, object);
+		if (streq(t->resource->kind, "ResourceQuota") && !*t->resource->group)
+			quota_print(cli, object);
+		else
+			print_parts(cli, t->resource, object);
+		if (streq(t->resource->kind, "Namespace") && !*t->resource->group)
+			quotas_print(cli, t->name);
 		print_pending(cli, object);
 		print_conditions(cli, object);
 		related_print(cli, t->resource, object);

@@ -134,6 +134,16 @@ bool quota_is_whole(const json_t *hard)
 	       up == down;
 }
 
+void quota_normalize(json_t *tree)
+{
+	json_t *hard = json_at(tree, "spec.hard"), *v;
+	const char *name;
+	void *next;
+
+	json_object_foreach_safe(hard, next, name, v) if (json_is_integer(v)) json_object_set_new(
+		hard, name, json_sprintf("%lld", (long long)json_integer_value(v)));
+}
+
 static void add_amount(StrBuf *b, const json_t *v)
 {
 	if (json_is_string(v))

@@ -39,5 +39,7 @@ json_t *quota_amount(QuotaUnit unit, uint64_t value);
 /* The bound as a whole number: rounded down, because what is counted are whole units. */
 int quota_bound(const json_t *hard, uint64_t *ret);
 bool quota_is_whole(const json_t *hard);
+/* Bounds that were given as numbers become the text that Kubernetes stores. */
+void quota_normalize(json_t *tree);
 /* "requests.cpu: 1/4, requests.memory: 1Gi/8Gi": kubectl's columns; limits apart from the rest. */
 json_t *quota_cell(const json_t *tree, bool limits);

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "api/definition.h"
+#include "api/quota.h"
 #include "base/base64.h"
 #include "server/internal.h"
 #include "server/protobuf.h"
@@ -346,6 +347,8 @@ void admission_normalize(Request *r, json_t *tree)
 {
 	if (is_kind(r, "", "Secret"))
 		encode_string_data(tree);
+	else if (is_kind(r, "", "ResourceQuota"))
+		quota_normalize(tree);
 }
 
 void admission_default(Request *r, json_t *tree)

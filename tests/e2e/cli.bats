@@ -262,8 +262,10 @@ editor() { # editor SCRIPT: what EDITOR runs on the file
 		  instanse: web
 	END
 	has "$output" '<stdin>:5:3: spec.instanse: unknown field, did you mean "instance"\?'
-	code 8 sfctl delete crd backups.example.com
-	has "$output" 'delete'
+	# A definition takes its objects along.
+	code 0 sfctl delete crd backups.example.com
+	code 0 sfctl apply -f "$BATS_TEST_TMPDIR"
+	has "$output" '^backup.example.com/nightly created$'
 	code 0 sfctl delete -f "$BATS_TEST_TMPDIR"
 	code 3 sfctl get bk
 	has "$output" "there is no kind 'bk'"

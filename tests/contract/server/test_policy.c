@@ -42,6 +42,24 @@ static void test_over_quota_is_forbidden(void **state)
 	call_fails(f, 403, "Forbidden", "POST", SECRETS, NULL, "{\"metadata\":{\"name\":\"s\"}}");
 }
 
+static void test_numbers_are_stored_as_text(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *quota = NULL, *again = NULL;
+	static const char apply[] = "{\"apiVersion\":\"v1\",\"kind\":\"ResourceQuota\","
+				    "\"metadata\":{\"name\":\"n\"},\"spec\":{\"hard\":{\"pods\":4,"
+				    "\"memory\":\"4Gi\"}}}";
+
+	quota = call(f, 201, "PATCH", QUOTAS "/n?fieldManager=m", "application/apply-patch+yaml",
+		     apply);
+	assert_string_equal(json_string_value(json_object_get(json_at(quota, "spec.hard"), "pods")),
+			    "4");
+	again = call(f, 200, "PATCH", QUOTAS "/n?fieldManager=m", "application/apply-patch+yaml",
+		     apply);
+	expect_text(again, "metadata.resourceVersion",
+		    json_string_at(quota, "metadata.resourceVersion"));
+}
+
 static void test_quotas_are_validated(void **state)
 {
 	static const struct {
@@ -112,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_over_quota_is_forbidden),
+		TEST(test_numbers_are_stored_as_text),
 		TEST(test_quotas_are_validated),
 		TEST(test_a_change_says_what_it_costs),
 	};
