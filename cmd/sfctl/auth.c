@@ -3,8 +3,8 @@
  * sfctl auth: who the server takes us for, and what we may do. The server answers from the decision
  * that every request passes, so nothing is guessed here.
  */
+#include "rules.h"
 #include "sfctl.h"
-#include "table.h"
 #include "json/json.h"
 
 #define REVIEWS "/apis/authorization.k8s.io/v1/"
@@ -94,58 +94,11 @@ static int can_i(Cli *cli, const AuthOptions *o, char *const *args, Error *err)
 	return allowed ? EXIT_OK : EXIT_FAILED;
 }
 
-static char *joined(const json_t *list)
-{
-	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
-	json_t *v;
-	size_t i;
-
-	json_array_foreach (list, i, v)
-		strbuf_addf(&out, "%s%s", i ? " " : "", json_string_value(v));
-	return xstrdup(strbuf_str(&out));
-}
-
-/* "instances.shakenfist.io/log": as kubectl names it. */
-static char *resource_text(const char *resource, const char *group)
-{
-	size_t n = strcspn(resource, "/");
-
-	if (!*group)
-		return xstrdup(resource);
-	return xasprintf("%.*s.%s%s", (int)n, resource, group, resource + n);
-}
-
-static void add_rule(Table *t, const json_t *rule)
-{
-	_cleanup_(xfreep) char *verbs = joined(json_object_get(rule, "verbs"));
-	_cleanup_(xfreep) char *names = joined(json_object_get(rule, "resourceNames"));
-	json_t *group, *resource, *url;
-	size_t i, k;
-
-	json_array_foreach (json_object_get(rule, "apiGroups"), i, group)
-		json_array_foreach (json_object_get(rule, "resources"), k, resource) {
-			_cleanup_(xfreep) char *text = resource_text(json_string_value(resource),
-								     json_string_value(group));
-
-			table_cell(t, text);
-			table_cell(t, names);
-			table_cell(t, verbs);
-			table_end_row(t);
-		}
-	json_array_foreach (json_object_get(rule, "nonResourceURLs"), i, url) {
-		table_cell(t, json_string_value(url));
-		table_cell(t, "");
-		table_cell(t, verbs);
-		table_end_row(t);
-	}
-}
-
 static int list_rules(Cli *cli, Error *err)
 {
 	static const char *const members[] = { "status.resourceRules", "status.nonResourceRules" };
-	static const char *const columns[] = { "Resource or path", "Names", "Verbs" };
 	_cleanup_(json_decrefp) json_t *answer = NULL;
-	_cleanup_(table_freep) Table *t = table_new();
+	_cleanup_(table_freep) Table *t = rules_table();
 	json_t *rule;
 	size_t i;
 	int rc = review(cli, REVIEWS "selfsubjectrulesreviews",
@@ -153,11 +106,9 @@ static int list_rules(Cli *cli, Error *err)
 
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < ARRAY_SIZE(columns); i++)
-		table_column(t, columns[i]);
 	for (size_t m = 0; m < ARRAY_SIZE(members); m++)
 		json_array_foreach (json_at(answer, members[m]), i, rule)
-			add_rule(t, rule);
+			rules_table_add(t, rule);
 	table_print(t, cli->out, true, false, "");
 	return EXIT_OK;
 }
@@ -181,7 +132,7 @@ static int whoami(Cli *cli, const AuthOptions *o, Error *err)
 		return rc;
 	if (format != OUTPUT_TABLE && format != OUTPUT_WIDE)
 		return output_tree(cli, format, template, answer, err);
-	groups = joined(json_at(answer, "status.userInfo.groups"));
+	groups = strings_joined(json_at(answer, "status.userInfo.groups"));
 	t = table_new();
 	table_column(t, "User");
 	table_column(t, "Groups");

@@ -7,6 +7,7 @@
 #include "progress.h"
 #include "quotas.h"
 #include "related.h"
+#include "rules.h"
 #include "sfctl.h"
 #include "yaml/yaml.h"
 #include "json/json.h"
@@ -168,6 +169,8 @@ static void print_parts(Cli *cli, const Resource *r, const json_t *object)
 		print_secret(cli, object);
 	else
 		print_part(cli, "Data:", json_object_get(object, "data"));
+	if (streq(r->group, "rbac.authorization.k8s.io"))
+		describe_rules(cli, rest);
 	print_part(cli, "Other:", rest);
 	print_part(cli, "Status:", status);
 	json_decref(status);
