@@ -22,7 +22,7 @@ static void test_can_i(void **state _unused_)
 	} cases[] = {
 		{"auth can-i create vm",
                  "{\"spec\":{\"resourceAttributes\":{\"verb\":\"create\",\"resource\":"
-                 "\"instances\","
+		  "\"instances\","
 		  "\"group\":\"shakenfist.io\",\"version\":\"v1alpha1\",\"namespace\":\"default\"}}"
 		  "}",													 "{\"status\":{\"allowed\":true,\"reason\":\"RBAC: allowed by x\"}}",       EXIT_OK,
                  "yes\n",																												""},
