@@ -121,6 +121,17 @@ static char *path_of(const char *name)
 	return strbuf_take(&b);
 }
 
+/* As "list -o name" prints them, too. */
+static const char *bare_name(const char *name)
+{
+	static const char *const prefixes[] = { "credential.shakenfist.io/", "credential/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_has_prefix(name, prefixes[i]))
+			return name + strlen(prefixes[i]);
+	return name;
+}
+
 static int revoke_one(Cli *cli, const char *name, Error *err)
 {
 	_cleanup_(xfreep) char *path = path_of(name), *safe = text_escape(name);
@@ -138,7 +149,7 @@ static int revoke_all(Cli *cli, char *const *names, Error *err)
 	int code = EXIT_OK;
 
 	strv_foreach (name, names) {
-		int rc = revoke_one(cli, *name, err);
+		int rc = revoke_one(cli, bare_name(*name), err);
 
 		if (rc < 0)
 			exit_code_merge(&code, (int)cli_report(cli, rc, err));
@@ -198,7 +209,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	if (streq(what, "revoke") && n > 1)
 		return revoke_all(cli, parsed->args + 1, err);
 	if (streq(what, "renew") && n == 2)
-		return renew(cli, o, parsed->args[1], err);
+		return renew(cli, o, bare_name(parsed->args[1]), err);
 	return (int)cli_usage(cli, "certificates: say list, ca, renew NAME or revoke NAME...");
 }
 

@@ -282,17 +282,43 @@ static int make_controllers(Service *s, Error *err)
 	return reconcilers_new(&env, s->o->controllers, &s->reconcilers, err);
 }
 
+/* "192.0.2.7" of "tls:192.0.2.7:6443"; NULL for what is no TLS listener or means all addresses. */
+static char *tls_address(const char *listen)
+{
+	const char *from = listen + strlen("tls:"), *to = strrchr(listen, ':');
+	char *address;
+
+	if (!str_has_prefix(listen, "tls:") || to < from)
+		return NULL;
+	if (*from == '[' && to - from > 2)
+		address = xstrndup(from + 1, (size_t)(to - from) - 2);
+	else
+		address = xstrndup(from, (size_t)(to - from));
+	if (streq(address, "0.0.0.0") || streq(address, "::")) {
+		free(address);
+		return NULL;
+	}
+	return address;
+}
+
 /* A CA and its certificates are only made where something is to be reached with them. */
 static int open_authority(Service *s, const int *fds, size_t n, Error *err)
 {
 	_cleanup_(xfreep) char *dir = path_in(s->o->state_dir, "pki");
-	AuthorityOptions options = { .dir = dir, .name = s->node_name, .names = s->o->tls_san };
+	_cleanup_(strv_freep) char **names = strv_copy(s->o->tls_san);
+	AuthorityOptions options = { .dir = dir, .name = s->node_name };
 	bool wanted = false;
 
-	strv_foreach (address, s->o->listen)
-		wanted = wanted || str_has_prefix(*address, "tls:");
+	strv_foreach (listen, s->o->listen) {
+		_cleanup_(xfreep) char *address = tls_address(*listen);
+
+		wanted = wanted || str_has_prefix(*listen, "tls:");
+		if (address)
+			names = strv_append(names, address);
+	}
 	for (size_t i = 0; i < n; i++)
 		wanted = wanted || server_fd_needs_tls(fds[i]);
+	options.names = names;
 	return wanted ? authority_open(&options, &s->authority, err) : 0;
 }
 

@@ -77,6 +77,7 @@ static char **names_add_local(char **names)
 	return names;
 }
 
+/* `local`, if given, is what the certificate in use lacks: the names that it has are kept. */
 static char **wanted_names(const Authority *a, const IpAddress *local)
 {
 	char host[HOST_NAME_MAX + 1] = "", *dot;
@@ -97,7 +98,12 @@ static char **wanted_names(const Authority *a, const IpAddress *local)
 	strv_foreach (n, a->extra_names)
 		names = names_add(names, *n);
 	names = names_add_local(names);
-	return local ? names_add_ip(names, local) : names;
+	if (!local)
+		return names;
+	names = names_add_ip(names, local);
+	strv_foreach (n, a->serving->names)
+		names = names_add(names, *n);
+	return names;
 }
 
 static int set_name(gnutls_x509_crt_t crt, const char *name)
@@ -335,11 +341,14 @@ int serving_open(Authority *a, Error *err)
 
 /* ---- renewal ---- */
 
+/* All of 127.0.0.0/8 answers, but 127.0.0.1 is the one that is meant. */
 static bool holds_address(const Serving *s, const IpAddress *local)
 {
 	char text[IP_TEXT_MAX];
 
-	return !local || is_link_local(local) || strv_contains(s->names, ip_format(local, text));
+	return !local || is_link_local(local) ||
+	       (local->family == AF_INET && local->bytes[0] == 127) ||
+	       strv_contains(s->names, ip_format(local, text));
 }
 
 static int refresh_locked(Authority *a, const IpAddress *local, Error *err)
@@ -355,7 +364,7 @@ static int refresh_locked(Authority *a, const IpAddress *local, Error *err)
 	a->pause_until = now + RENEW_PAUSE;
 	rc = authority_read(a->dir, KEY, &key, err);
 	if (rc == 0)
-		rc = serving_make(a, key, local, err);
+		rc = serving_make(a, key, holds_address(a->serving, local) ? NULL : local, err);
 	return rc < 0 ? error_wrap_rc(err, rc, "renew the server's certificate") : 1;
 }
 

@@ -427,6 +427,13 @@ static void a_new_address_is_taken_in(void **state)
 	assert_int_equal(authority_refresh(w->ca, &ip, &err), 0);
 	fake_clock_advance(w->clock, USEC_PER_MIN);
 	assert_int_equal(authority_refresh(w->ca, &ip, &err), 1);
+	c = serving(w);
+	assert_true(strv_contains(c.names, "198.51.100.9"));
+	assert_true(strv_contains(c.names, "198.51.100.10"));
+	pki_certificate_done(&c);
+	fake_clock_advance(w->clock, USEC_PER_MIN);
+	assert_int_equal(ip_parse("127.0.0.77", &ip, NULL), 0);
+	assert_int_equal(authority_refresh(w->ca, &ip, &err), 0);
 }
 
 static void a_renewal_that_fails_keeps_the_old_one(void **state)
