@@ -80,6 +80,7 @@ static const struct {
 	{ "requests.storage",                 QUOTA_STORAGE,    NULL                     },
 	{ "requests.shakenfist.io/addresses", QUOTA_ADDRESSES,  NULL                     },
 	{ "pods",			     QUOTA_COUNT,      "instances.shakenfist.io"},
+	{ "count/pods",                       QUOTA_COUNT,      "instances.shakenfist.io"},
 	{ "configmaps",                       QUOTA_COUNT,      "configmaps"             },
 	{ "secrets",			  QUOTA_COUNT,      "secrets"                },
 	{ "resourcequotas",                   QUOTA_COUNT,      "resourcequotas"         },

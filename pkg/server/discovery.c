@@ -20,7 +20,11 @@ static json_t *kind_verbs(const Kind *k)
 {
 	static const char *const verbs[] = { API_GROUP_ALL_VERBS, NULL };
 	static const char *const reading[] = { "get", "list", "watch", NULL };
+	static const char *const one_by_one[] = { "create", "delete", "get",   "list",
+						  "patch",  "update", "watch", NULL };
 
+	if (k->gr == GR_NAMESPACE)
+		return strings(one_by_one);
 	return strings(k->read_only ? reading : verbs);
 }
 
