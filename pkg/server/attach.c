@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kubectl attach: a guest's console over WebSocket, as Kubernetes' remotecommand protocols have it.
+ * kubectl attach: a guest's console over WebSocket, as Kubernetes' remotecommand protocols have it;
+ * and a port of the guest's, as its clients in Python and JavaScript forward it (kubectl tunnels
+ * SPDY, which is not offered).
  *
  * A message begins with its channel: 0 what is typed, 1 what the guest prints, 3 how it ended (a
  * Status), 4 the size of the terminal, which a serial line has none of; 255 closes a channel. In
- * the base64 protocols the channel is a digit and the rest is base64. The console opens on a
+ * the base64 protocols the channel is a digit and the rest is base64. Of a port, channel 0 goes
+ * both ways, and each channel begins with the port's number. What is attached to opens on a
  * session's thread, which then goes between the two until one of them ends. Both directions are
  * bounded: who does not read is not read from.
  */
@@ -45,7 +48,8 @@ static const Protocol protocols[] = {
 
 typedef struct Attach {
 	Protocol protocol;
-	bool input, output; /* what was asked for */
+	bool input, output;   /* what was asked for */
+	unsigned out_channel; /* of what the guest says */
 	int sock, guest;
 	WsReader reader;
 	StrBuf out, typed; /* to the client, to the guest */
@@ -169,7 +173,7 @@ static void read_guest(Attach *a)
 	ssize_t n = recv(a->guest, buf, sizeof(buf), MSG_DONTWAIT);
 
 	if (n > 0 && a->output)
-		send_channel(a, CHANNEL_STDOUT, buf, (size_t)n);
+		send_channel(a, a->out_channel, buf, (size_t)n);
 	if (failed(n))
 		say_ended(a);
 }
@@ -241,6 +245,19 @@ static bool attach_step(Attach *a)
 	return !a->over || a->out.len > a->out_at;
 }
 
+/* Tells the client that it is connected before the guest has anything to say. */
+static void send_greeting(Attach *a, uint16_t port)
+{
+	char number[2] = { (char)(port & 0xff), (char)(port >> 8) };
+
+	if (port) {
+		send_channel(a, CHANNEL_STDIN, number, sizeof(number));
+		send_channel(a, CHANNEL_STDIN + 1, number, sizeof(number));
+	} else if (a->output) {
+		send_channel(a, a->out_channel, "", 0);
+	}
+}
+
 static void attach_relay(Session *s)
 {
 	Attach *a = s->state;
@@ -250,9 +267,7 @@ static void attach_relay(Session *s)
 	a->clock = server_clock(s->server);
 	a->heard = clock_now(a->clock);
 	ws_reader_feed(&a->reader, s->extra, s->n_extra);
-	/* Tells the client that it is connected before the guest has anything to say. */
-	if (a->output)
-		send_channel(a, CHANNEL_STDOUT, "", 0);
+	send_greeting(a, s->port);
 	take_messages(a);
 	while (attach_step(a))
 		;
@@ -302,6 +317,7 @@ static bool check_options(Request *r, Attach *a)
 				  r->route.name);
 		return false;
 	}
+	a->out_channel = CHANNEL_STDOUT;
 	a->input = target_query_bool(&r->target, "stdin");
 	/* A serial line has no second output: whoever asks only for stderr gets it all. */
 	a->output =
@@ -309,6 +325,19 @@ static bool check_options(Request *r, Attach *a)
 	if (!a->input && !a->output)
 		reply_bad_request(r, "you must specify at least 1 of stdin, stdout, stderr");
 	return a->input || a->output;
+}
+
+static bool choose_protocol(Request *r, Attach *a)
+{
+	const char *wanted = request_header(r, "Sec-WebSocket-Protocol");
+	int chosen = str_is_empty(wanted) ? 0 : ws_choose_protocol(wanted, protocol_names);
+
+	if (chosen < 0)
+		reply_bad_request(r, "websocket: none of these protocols is offered: %.200s",
+				  wanted);
+	else
+		a->protocol = protocols[chosen];
+	return chosen >= 0;
 }
 
 static void attach_opened(Request *r)
@@ -333,26 +362,24 @@ static void attach_opened(Request *r)
 					protocol_names[ws_choose_protocol(wanted, protocol_names)]);
 }
 
+static void attach_start(Session *s, Attach *a)
+{
+	s->relay = attach_relay;
+	s->state = a;
+	session_start(s);
+}
+
 void handle_attach(Request *r)
 {
-	const char *wanted = request_header(r, "Sec-WebSocket-Protocol");
 	_cleanup_(xfreep) char *accept = NULL;
 	_cleanup_(xfreep) Attach *a = xnew0(Attach, 1);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	Session *s;
-	int chosen;
 
 	/* A GET that opens a terminal is more than reading. */
 	if (!request_may(r, "create") || !check_options(r, a) || !console_instance(r, &tree) ||
-	    !check_handshake(r, &accept))
+	    !check_handshake(r, &accept) || !choose_protocol(r, a))
 		return;
-	chosen = str_is_empty(wanted) ? 0 : ws_choose_protocol(wanted, protocol_names);
-	if (chosen < 0) {
-		reply_bad_request(r, "websocket: none of these protocols is offered: %.200s",
-				  wanted);
-		return;
-	}
-	a->protocol = protocols[chosen];
 	if (!r->server->options.console) {
 		reply_unavailable(r, "this server has no console");
 		return;
@@ -360,9 +387,7 @@ void handle_attach(Request *r)
 	s = session_new(r, console_open, attach_opened);
 	s->node = console_node(r, tree);
 	s->target = xasprintf("%s.%s", r->route.namespace, r->route.name);
-	s->relay = attach_relay;
-	s->state = TAKE_PTR(a);
-	session_start(s);
+	attach_start(s, TAKE_PTR(a));
 }
 
 /*
@@ -393,8 +418,32 @@ void handle_pod_exec(Request *r)
 		      r->route.name);
 }
 
-void handle_pod_portforward(Request *r)
+void handle_pod_portforward_spdy(Request *r)
 {
 	reply_failure(r, MHD_HTTP_NOT_IMPLEMENTED, "NotImplemented", NULL,
-		      "pods/portforward is not offered: use sfctl port-forward %s", r->route.name);
+		      "forwarding a port by SPDY is not offered: use sfctl port-forward %s",
+		      r->route.name);
+}
+
+void handle_pod_portforward(Request *r)
+{
+	const char *wanted = request_header(r, "Sec-WebSocket-Protocol");
+	_cleanup_(xfreep) char *accept = NULL;
+	_cleanup_(xfreep) Attach *a = xnew0(Attach, 1);
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	Session *s;
+
+	if (wanted && strcasestr(wanted, "SPDY/")) {
+		handle_pod_portforward_spdy(r);
+		return;
+	}
+	if (!request_may(r, "create") || !console_instance(r, &tree) ||
+	    !check_handshake(r, &accept) || !choose_protocol(r, a))
+		return;
+	a->input = a->output = true;
+	a->out_channel = CHANNEL_STDIN;
+	a->protocol.status = false;
+	s = port_session_new(r, tree, "ports", attach_opened);
+	if (s)
+		attach_start(s, TAKE_PTR(a));
 }

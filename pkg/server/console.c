@@ -181,25 +181,25 @@ static char *network_uid(Request *r, const json_t *interface)
 	return xstrdup(object_head(o)->uid);
 }
 
-void handle_portforward(Request *r)
+Session *port_session_new(Request *r, const json_t *tree, const char *port_parameter,
+			  void (*done)(Request *r))
 {
 	const char *name = target_query(&r->target, "interface");
-	_cleanup_(json_decrefp) json_t *tree = NULL;
 	_cleanup_(xfreep) char *uid = NULL;
 	const json_t *interface;
 	uint64_t port = 0;
 	IpAddress address;
 	Session *s;
 
-	if (!wants_upgrade(r) || query_number(r, "port", &port) < 0 || !console_instance(r, &tree))
-		return;
+	if (query_number(r, port_parameter, &port) < 0)
+		return NULL;
 	if (port < 1 || port > UINT16_MAX) {
-		reply_bad_request(r, "port: a number from 1 to 65535 is required");
-		return;
+		reply_bad_request(r, "%s: a number from 1 to 65535 is required", port_parameter);
+		return NULL;
 	}
 	if (!r->server->options.network) {
 		reply_unavailable(r, "this server has no network");
-		return;
+		return NULL;
 	}
 	interface = find_interface(tree, str_is_empty(name) ? NULL : name, &address);
 	uid = interface ? network_uid(r, interface) : NULL;
@@ -207,11 +207,23 @@ void handle_portforward(Request *r)
 		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
 			      status_details(r, r->route.name, NULL),
 			      "the instance has no such interface with an address");
-		return;
+		return NULL;
 	}
-	s = session_new(r, open_port, stream_opened);
+	s = session_new(r, open_port, done);
 	s->uid = TAKE_PTR(uid);
 	s->address = address;
 	s->port = (uint16_t)port;
-	session_start(s);
+	return s;
+}
+
+void handle_portforward(Request *r)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	Session *s;
+
+	if (!wants_upgrade(r) || !console_instance(r, &tree))
+		return;
+	s = port_session_new(r, tree, "port", stream_opened);
+	if (s)
+		session_start(s);
 }

@@ -15,6 +15,9 @@ bool console_instance(Request *r, json_t **ret_tree);
 char *console_node(const Request *r, const json_t *tree);
 /* Opens the console of s->target at s->node; on the session's thread. */
 int console_open(Session *s, Context *ctx, int *ret_fd, Error *err);
+/* For a port of the guest's, which that parameter names; NULL = answered. */
+Session *port_session_new(Request *r, const json_t *tree, const char *port_parameter,
+			  void (*done)(Request *r));
 /* 1 = given, 0 = not; answers and returns < 0 if it is no number. */
 int query_number(Request *r, const char *name, uint64_t *ret);
 /* True if a header that is a list of tokens has that one. */

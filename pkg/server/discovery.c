@@ -52,6 +52,7 @@ static void each_subresource(const Kind *k,
 	if (k->builtin && !*k->group && streq(k->plural, "pods")) {
 		fn(out, k, "attach", json_pack("[s, s]", "create", "get"));
 		fn(out, k, "log", json_pack("[s]", "get"));
+		fn(out, k, "portforward", json_pack("[s, s]", "create", "get"));
 	}
 	if (k->builtin && k->gr == GR_INSTANCE)
 		for (size_t i = 0; i < ARRAY_SIZE(streams); i++)

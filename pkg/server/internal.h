@@ -495,6 +495,7 @@ void handle_attach(Request *r);
 void handle_attach_spdy(Request *r);
 void handle_pod_exec(Request *r);
 void handle_pod_portforward(Request *r);
+void handle_pod_portforward_spdy(Request *r);
 
 /* ---- get.c ---- */
 

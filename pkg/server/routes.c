@@ -126,7 +126,7 @@ static const RouteRow rows[] = {
 	ROW(SUBRESOURCE, OP_GET,    "/pods",  "exec",         GET,              pod_exec,         built_in),
 	ROW(SUBRESOURCE, OP_POST,   "/pods",  "exec",         CREATE,           pod_exec,         built_in),
 	ROW(SUBRESOURCE, OP_GET,    "/pods",  "portforward",  GET,              pod_portforward,  built_in),
-	ROW(SUBRESOURCE, OP_POST,   "/pods",  "portforward",  CREATE,           pod_portforward,  built_in),
+	ROW(SUBRESOURCE, OP_POST,   "/pods",  "portforward",  CREATE,           pod_portforward_spdy,  built_in),
 	ROW(SUBRESOURCE, OP_POST,   ANY,      ANY,            CREATE,           power,      with_power),
 };
 /* clang-format on */

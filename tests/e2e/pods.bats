@@ -123,6 +123,10 @@ as() { # as USER ARGUMENT...: over TLS
 	wait_for 20 not kill -0 $client
 }
 
+@test "the Python client reads the log, attaches and forwards a port" {
+	same "what worked" "log attach portforward" "$("$TOP/tests/e2e/pods.py" $server | paste -sd' ')"
+}
+
 @test "what a virtual machine has not is said, with what to use instead" {
 	run kubectl exec vm -- ls
 	[ "$status" -ne 0 ]

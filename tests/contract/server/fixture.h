@@ -135,3 +135,30 @@ static inline json_t *make_secret(Fixture *f, const char *name, const char *labe
 	"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{\"name\":" \
 	"\"" name "\"},\"spec\":{\"memory\":\"1Gi\",\"disks\":[{\"name\":\"root\",\"size\":" \
 	"\"1Gi\"}]" extra "}}"
+
+/* A network that is set up, with one address seen on it: the instance default/vm's. */
+static inline void make_reachable(Fixture *f, const char *address)
+{
+	_cleanup_(json_decrefp) json_t *network =
+		call(f, 201, "POST", NETWORKS, NULL,
+		     "{\"metadata\":{\"name\":\"front\"},\"spec\":{\"cidrs\":[\"10.20.0.0/24\"]}}");
+	const char *uid = json_string_at(network, "metadata.uid");
+	_cleanup_(xfreep) char *body = NULL;
+	NetworkConfig config = { .vni = 7 };
+	NetworkStatus status;
+	IpAddress a;
+
+	snprintf(config.uid, sizeof(config.uid), "%s", uid);
+	snprintf(config.store_id, sizeof(config.store_id), "%s", store_id(f->store));
+	assert_int_equal(ip_prefix_parse("10.20.0.0/24", &config.prefix4, NULL), 0);
+	assert_int_equal(ip_parse("10.20.0.1", &config.gateway4, NULL), 0);
+	assert_int_equal(ip_parse(address, &a, NULL), 0);
+	assert_int_equal(
+		f->network->ops->ensure(f->network, &CONTEXT_BACKGROUND, &config, &status, NULL),
+		0);
+	fake_network_see(f->network, uid, &a);
+	body = xasprintf("{\"status\":{\"interfaces\":[{\"name\":\"eth0\",\"network\":\"front\","
+			 "\"addresses\":[\"%s\"]}]}}",
+			 address);
+	call_done(f, 200, "PATCH", INSTANCES "/vm/status", "application/merge-patch+json", body);
+}

@@ -155,28 +155,6 @@ static void test_console_client_leaves(void **state)
 	}
 }
 
-/* A network that is set up, with one address seen on it. */
-static void make_reachable(Fixture *f, const char *address)
-{
-	_cleanup_(json_decrefp) json_t *network =
-		call(f, 201, "POST", NETWORKS, NULL,
-		     "{\"metadata\":{\"name\":\"front\"},\"spec\":{\"cidrs\":[\"10.20.0.0/24\"]}}");
-	const char *uid = json_string_at(network, "metadata.uid");
-	NetworkConfig config = { .vni = 7 };
-	NetworkStatus status;
-	IpAddress a;
-
-	snprintf(config.uid, sizeof(config.uid), "%s", uid);
-	snprintf(config.store_id, sizeof(config.store_id), "%s", store_id(f->store));
-	assert_int_equal(ip_prefix_parse("10.20.0.0/24", &config.prefix4, NULL), 0);
-	assert_int_equal(ip_parse("10.20.0.1", &config.gateway4, NULL), 0);
-	assert_int_equal(ip_parse(address, &a, NULL), 0);
-	assert_int_equal(
-		f->network->ops->ensure(f->network, &CONTEXT_BACKGROUND, &config, &status, NULL),
-		0);
-	fake_network_see(f->network, uid, &a);
-}
-
 static void test_portforward(void **state)
 {
 	Fixture *f = *state;
@@ -186,9 +164,6 @@ static void test_portforward(void **state)
 	int guest;
 
 	make_reachable(f, "10.20.0.10");
-	call_done(f, 200, "PATCH", INSTANCES "/vm/status", "application/merge-patch+json",
-		  "{\"status\":{\"interfaces\":[{\"name\":\"eth0\",\"network\":\"front\","
-		  "\"addresses\":[\"10.20.0.10\"]}]}}");
 	c = upgrade(f, INSTANCES "/vm/portforward?port=80&interface=eth0");
 	guest = fake_network_accept(f->network);
 	assert_true(guest >= 0);

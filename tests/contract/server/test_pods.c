@@ -6,6 +6,7 @@
 #include "tests/contract/server/fixture.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "server/websocket.h"
 
@@ -535,6 +536,63 @@ static void test_attach_refusals(void **state)
 	}
 }
 
+/* As client-node and Python's client forward a port: data on channel 0, errors on channel 1. */
+static void test_portforward(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+	char buf[16];
+	HttpClient *c;
+	int guest;
+
+	make_reachable(f, "10.20.0.10");
+	c = attach(f, PODS "/vm/portforward?ports=8080", "v4.channel.k8s.io");
+	guest = fake_network_accept(f->network);
+	assert_true(guest >= 0);
+	expect_frame(c, 0x82, "\0\x90\x1f", 3);
+	expect_frame(c, 0x82, "\1\x90\x1f", 3);
+	send_frame(c, 0x82, "\0ping", 5);
+	assert_int_equal(recv(guest, buf, 4, MSG_WAITALL), 4);
+	assert_memory_equal(buf, "ping", 4);
+	assert_int_equal(send(guest, "pong", 4, 0), 4);
+	expect_frame(c, 0x82, "\0pong", 5);
+	fd_close(guest);
+	expect_frame(c, 0x88, "\x03\xe8", 2); /* and no Status */
+	http_close(c);
+}
+
+static void test_portforward_refusals(void **state)
+{
+	static const struct {
+		const char *query, *protocol;
+		int code;
+	} cases[] = {
+		{"?ports=0",      "v4.channel.k8s.io",           400},
+		{ "",             "v4.channel.k8s.io",           400},
+		{ "?ports=80,81", "v4.channel.k8s.io",           400},
+		{ "?ports=80",    "v4.channel.k8s.io",           409},
+		{ "?ports=80",    "SPDY/3.1+portforward.k8s.io", 501},
+	};
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		HttpClient *c = http_connect(f->path);
+		_cleanup_(xfreep) char *target =
+			xasprintf(PODS "/vm/portforward%s", cases[i].query);
+		_cleanup_(xfreep) char *headers =
+			xasprintf(WEBSOCKET "Sec-WebSocket-Protocol: %s\r\n", cases[i].protocol);
+		HttpAnswer a;
+
+		http_request(c, "GET", target, headers, NULL);
+		a = http_read_answer(c);
+		if (a.code != cases[i].code)
+			fail_msg("case %zu: %d %s", i, a.code, a.body);
+		http_answer_done(&a);
+		http_close(c);
+	}
+}
+
 static void test_stop_while_attached(void **state)
 {
 	Fixture *f = *state;
@@ -569,6 +627,8 @@ int main(void)
 		TEST(test_attach_output_only),
 		TEST(test_attach_protocol_error),
 		TEST(test_attach_refusals),
+		TEST(test_portforward),
+		TEST(test_portforward_refusals),
 		TEST(test_stop_while_attached),
 	};
 
