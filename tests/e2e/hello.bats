@@ -43,6 +43,17 @@ teardown_file() { e2e_teardown; }
 	has "$output" 'Started'
 }
 
+@test "metrics and health tell it" {
+	name=$(sfctl get instances -o name | head -n 1 | cut -d/ -f2)
+	metrics=$(curl -fsS --unix-socket /run/sfd/sfd.sock http://localhost/metrics)
+	has "$metrics" '^sf_instances.namespace="default",status="Running". 1$'
+	has "$metrics" "^sf_instance_ready.namespace=\"default\",name=\"$name\". 1$"
+	has "$metrics" '^sf_images.namespace="default",phase="Ready". 1$'
+	has "$metrics" '^sf_networks.namespace="default",phase="Ready". 1$'
+	has "$metrics" '^controller_runtime_reconcile_total.controller="instance",result="success". [1-9]'
+	has "$(curl -fsS --unix-socket /run/sfd/sfd.sock 'http://localhost/readyz?verbose')" '^readyz check passed$'
+}
+
 @test "a second apply says unchanged and writes nothing" {
 	before=$(sfctl get instances,networks,images -o json | jq -S '[.items[].metadata | {uid, resourceVersion, generation}]')
 	run sfctl apply -f "$TOP/manifests/examples/hello"
