@@ -164,6 +164,15 @@ static bool listens_by_tls(const Options *o)
 	return false;
 }
 
+/* Whoever reads the key can make himself anybody. */
+static bool key_is_private(const char *dir)
+{
+	_cleanup_(xfreep) char *path = xasprintf("%s/ca.key", dir);
+	struct stat st;
+
+	return stat(path, &st) < 0 || (st.st_uid == 0 && (st.st_mode & 077) == 0);
+}
+
 static void check_tls(const Options *o)
 {
 	_cleanup_(xfreep) char *dir = xasprintf("%s/pki", o->state_dir);
@@ -179,6 +188,11 @@ static void check_tls(const Options *o)
 					"(--listen tls:ADDRESS:PORT opens it)");
 	else if (rc < 0)
 		say(CHECK_FAIL, "TLS", "%s", error_message(&err));
+	else if (!key_is_private(dir))
+		say(CHECK_FAIL, "TLS",
+		    "%s/ca.key is not root's alone: chown root: %s/ca.key; chmod 600 %s/ca.key; if "
+		    "others have read it, make another CA: CERTIFICATES in sfd(8)",
+		    dir, dir, dir);
 	else if (ca < now + CA_WARN)
 		say(CHECK_WARN, "TLS",
 		    "the CA of %s ends at %s, and every kubeconfig with it: see CERTIFICATES in "

@@ -16,6 +16,7 @@
 #include "server/metrics.h"
 
 /* Head of one request, with all its headers. */
+#define LOG_KINDS_MAX     64
 #define CONNECTION_MEMORY (12u * 1024)
 
 static void busy_change(Server *s, bool up)
@@ -157,7 +158,7 @@ const char *request_header(Request *r, const char *name)
 /* ---- the head ---- */
 
 typedef struct HeadScan {
-	unsigned content_lengths, transfer_encodings, hosts;
+	unsigned content_lengths, transfer_encodings, hosts, authorizations;
 	bool impersonates, bad_encoding;
 	const char *length;
 } HeadScan;
@@ -175,13 +176,16 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind _unused_, 
 		scan->bad_encoding |= !value || strcasecmp(value, "chunked") != 0;
 	} else if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
 		scan->hosts++;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_AUTHORIZATION) == 0) {
+		scan->authorizations++;
 	} else if (strncasecmp(name, "Impersonate-", strlen("Impersonate-")) == 0) {
 		scan->impersonates = true;
 	}
 	return MHD_YES;
 }
 
-/* Two ways to say where the body ends are how requests are smuggled: refuse, and hang up. */
+/* Two ways to say where the body ends, or who one is, are how requests are smuggled: refuse, and
+ * hang up. */
 static bool check_framing(Request *r, const HeadScan *scan)
 {
 	const char *problem = NULL;
@@ -194,6 +198,8 @@ static bool check_framing(Request *r, const HeadScan *scan)
 		problem = "the only Transfer-Encoding is \"chunked\", once";
 	else if (scan->hosts > 1)
 		problem = "Host is given twice";
+	else if (scan->authorizations > 1)
+		problem = "Authorization is given twice";
 	if (!problem)
 		return true;
 	reply_bad_request(r, "%s", problem);
@@ -414,12 +420,31 @@ static size_t keep_escapes(void *cls _unused_, struct MHD_Connection *mhd _unuse
 	return strlen(s);
 }
 
+/* True the first time that this complaint comes: its format is its kind. Hostile peers make
+ * thousands. */
+static bool is_new_kind(const char *fmt)
+{
+	static _Atomic(const char *) seen[LOG_KINDS_MAX];
+
+	for (size_t i = 0; i < LOG_KINDS_MAX; i++) {
+		const char *none = NULL;
+
+		if (atomic_load(&seen[i]) == fmt)
+			return false;
+		if (atomic_compare_exchange_strong(&seen[i], &none, fmt))
+			return true;
+		if (none == fmt)
+			return false;
+	}
+	return false;
+}
+
 static _printf_(2, 0) void mhd_log(void *cls _unused_, const char *fmt, va_list ap)
 {
 	_cleanup_(xfreep) char *text = NULL;
 	size_t n;
 
-	if (!log_enabled(LOG_LEVEL_DEBUG))
+	if (!log_enabled(LOG_LEVEL_DEBUG) || !is_new_kind(fmt))
 		return;
 	text = xvasprintf(fmt, ap);
 	n = strlen(text);

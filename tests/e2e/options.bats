@@ -32,6 +32,7 @@ refuses() {
 	kill $!
 	run setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v sfd)"
 	has "$output" '^sfd needs root'
+	refuses 2 '^sfd: --tls-san: "a b" cannot be a name' --tls-san 'a b'
 	refuses 78 'loopback' --listen tcp:0.0.0.0:8443
 	refuses 78 'choose all, none, or a list' --controllers instances
 }

@@ -184,6 +184,10 @@ name_of() { sfctl certificates -o json | jq -r --arg u "$1" '.items[] | select(.
 @test "the doctor knows the listener and the ends" {
 	run sfd --check --listen tls:127.0.0.1:6444
 	has "$output" 'ok +TLS +certificates of .*: CA until 20'
+	chmod 644 /var/lib/sfd/pki/ca.key
+	run sfd --check
+	has "$output" 'FAIL +TLS +/var/lib/sfd/pki/ca.key is not root.s alone: .*chmod 600'
+	chmod 600 /var/lib/sfd/pki/ca.key
 }
 
 @test "a restart keeps the CA, certificates and tokens; what was revoked stays so" {

@@ -307,6 +307,8 @@ static void headers_of_proxies_say_nothing(void **state)
 {
 	World *w = *state;
 
+	assert_int_equal(
+		whoami(w, "-H 'Authorization: Bearer a' -H 'Authorization: Bearer b'", NULL), 400);
 	is_refused(w, "-H 'X-Remote-User: root' -H 'X-Remote-Group: system:masters' "
 		      "-H 'X-Forwarded-User: root' -H 'X-Forwarded-For: 127.0.0.1'");
 }
@@ -529,6 +531,33 @@ static void old_protocols_and_renegotiation_are_off(void **state)
 	     "! grep -q '^ok' out");
 }
 
+/* As systemd would pass it: on other addresses than loopback it is TLS, without being told. */
+static void a_passed_socket_is_tls(void **state)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_(xfreep) char *line = NULL;
+	World *w = *state;
+	ServerOptions options = { .store = w->f->store,
+				  .kinds = w->f->kinds,
+				  .authority = w->ca,
+				  .tls_name = "localhost",
+				  .admin_gid = (gid_t)-1 };
+	Server *s;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_true(server_fd_needs_tls(fd));
+	assert_int_equal(server_new(&options, &s, NULL), 0);
+	assert_int_equal(server_listen_fd(s, fd, NULL), 0);
+	assert_int_equal(server_start(s, NULL), 0);
+	assert_true(str_has_prefix(server_endpoint(s), "https://localhost:"));
+	line = xasprintf("curl -sf --cacert ca.crt %s/livez", server_endpoint(s));
+	must(w, line);
+	server_stop(s, 0);
+	server_free(s);
+}
+
 /* In the numbers that an alert is made of. */
 static void ends_and_attempts_are_counted(void **state)
 {
@@ -600,6 +629,7 @@ int main(void)
 		TEST(half_handshakes_stop_nobody),
 		TEST(what_is_no_tls_is_hung_up_on),
 		TEST(old_protocols_and_renegotiation_are_off),
+		TEST(a_passed_socket_is_tls),
 		TEST(ends_and_attempts_are_counted),
 		TEST(the_certificate_is_renewed_while_it_runs),
 	};
