@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <poll.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -161,4 +162,27 @@ static inline void make_reachable(Fixture *f, const char *address)
 			 "\"addresses\":[\"%s\"]}]}}",
 			 address);
 	call_done(f, 200, "PATCH", INSTANCES "/vm/status", "application/merge-patch+json", body);
+}
+
+/* The instance default/vm; its uid is the caller's. */
+static inline char *make_instance(Fixture *f)
+{
+	_cleanup_(json_decrefp) json_t *made =
+		call(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("vm", ""));
+
+	return xstrdup(json_string_at(made, "metadata.uid"));
+}
+
+static inline void wait_typed(Fixture *f, const char *want)
+{
+	char buf[256];
+
+	for (int i = 0; i < 500; i++) {
+		size_t n = fake_console_typed(f->console, "default.vm", buf, sizeof(buf));
+
+		if (n == strlen(want) && memcmp(buf, want, n) == 0)
+			return;
+		poll(NULL, 0, 10);
+	}
+	fail_msg("\"%s\" was not typed", want);
 }

@@ -10,14 +10,6 @@
 
 #define UPGRADE "Connection: Upgrade\r\nUpgrade: sfd-stream\r\n"
 
-static char *make_instance(Fixture *f)
-{
-	_cleanup_(json_decrefp) json_t *made =
-		call(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("vm", ""));
-
-	return xstrdup(json_string_at(made, "metadata.uid"));
-}
-
 static void test_log(void **state)
 {
 	Fixture *f = *state;
@@ -106,20 +98,6 @@ static void read_text(HttpClient *c, const char *want)
 	}
 	buf[len] = '\0';
 	assert_string_equal(buf, want);
-}
-
-static void wait_typed(Fixture *f, const char *want)
-{
-	char buf[256];
-
-	for (int i = 0; i < 500; i++) {
-		size_t n = fake_console_typed(f->console, "default.vm", buf, sizeof(buf));
-
-		if (n == strlen(want) && memcmp(buf, want, n) == 0)
-			return;
-		poll(NULL, 0, 10);
-	}
-	fail_msg("\"%s\" was not typed", want);
 }
 
 static void test_console(void **state)
