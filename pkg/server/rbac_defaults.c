@@ -20,9 +20,9 @@
 #define ANNOTATION_AUTOUPDATE "rbac.authorization.kubernetes.io/autoupdate"
 #define LABEL_AGGREGATE       RBAC_GROUP "/aggregate-to-"
 
-/* Lists with commas; "-" is the core group. urls excludes the others. */
+/* Lists with commas. */
 typedef struct DefaultRule {
-	const char *verbs, *groups, *resources, *urls;
+	const char *verbs, *group, *resources, *urls; /* resources of one group, or urls */
 } DefaultRule;
 
 typedef struct DefaultRole {
@@ -32,102 +32,92 @@ typedef struct DefaultRole {
 	const DefaultRule *rules;
 } DefaultRole;
 
-#define READ_VERBS  "get,list,watch"
-#define WRITE_VERBS "create,delete,deletecollection,patch,update"
-#define OURS        "shakenfist.io"
-#define PUBLIC_URLS "/healthz,/livez,/readyz,/version,/version/"
+#define READ      "get,list,watch"
+#define WRITE     "create,delete,deletecollection,patch,update"
+#define ALL_VERBS READ "," WRITE
+#define OURS      "shakenfist.io"
+#define CORE      ""
+#define PUBLIC    "/healthz,/livez,/readyz,/version,/version/"
+
+/* clang-format off */
+#define ON(group_, verbs_, resources_) { .verbs = verbs_, .group = group_, .resources = resources_ }
+#define AT(verbs_, urls_)              { .verbs = verbs_, .urls = urls_ }
+#define END                            { .verbs = NULL }
 
 static const DefaultRule everything[] = {
-	{.verbs = "*",      .groups = "*", .resources = "*" },
-	{ .verbs = "*", .urls = "*" },
-	{ 0    },
+	ON("*", "*", "*"),
+	AT("*", "*"),
+	END
 };
 
 static const DefaultRule discovery[] = {
-	{.verbs = "get", .urls = "/api,/api/*,/apis,/apis/*,/openapi,/openapi/*," PUBLIC_URLS },
-	{ 0	    },
+	AT("get", "/api,/api/*,/apis,/apis/*,/openapi,/openapi/*," PUBLIC),
+	END
 };
 
 static const DefaultRule public_info[] = {
-	{.verbs = "get", .urls = PUBLIC_URLS },
-	{ 0	    },
+	AT("get", PUBLIC),
+	END
 };
 
 static const DefaultRule basic_user[] = {
-	{.verbs = "create",
-         .groups = "authorization.k8s.io",
-         .resources = "selfsubjectaccessreviews,selfsubjectrulesreviews" },
-	{ .verbs = "create", .groups = "authentication.k8s.io", .resources = "selfsubjectreviews" },
-	{ 0					     },
+	ON("authorization.k8s.io",  "create", "selfsubjectaccessreviews,selfsubjectrulesreviews"),
+	ON("authentication.k8s.io", "create", "selfsubjectreviews"),
+	END
 };
 
 static const DefaultRule monitoring[] = {
-	{.verbs = "get",
-         .urls = "/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/*,/readyz,/readyz/*" },
-	{ 0	    },
+	AT("get", "/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/*,/readyz,/readyz/*"),
+	END
 };
 
 static const DefaultRule to_view[] = {
-	{.verbs = READ_VERBS,
-         .groups = OURS,
-         .resources = "images,images/status,instances,instances/status,networks,networks/status,"
-		       "nodes,nodes/status" },
-	{ .verbs = READ_VERBS,
-         .groups = "-",
-         .resources = "configmaps,events,namespaces,namespaces/status,pods,pods/status,"
-		       "resourcequotas,resourcequotas/status" },
-	{ .verbs = READ_VERBS,				 .groups = "events.k8s.io", .resources = "events" },
-	{ .verbs = "get", .groups = OURS, .resources = "instances/log" },
-	{ .verbs = "get",				 .groups = "-", .resources = "pods/log" },
-	{ 0			      },
+	ON(OURS, READ,  "images,images/status,instances,instances/status,networks,networks/status"),
+	ON(OURS, READ,  "nodes,nodes/status"),
+	ON(OURS, "get", "instances/log"),
+	ON(CORE, READ,  "configmaps,events,namespaces,namespaces/status,pods,pods/status"),
+	ON(CORE, READ,  "resourcequotas,resourcequotas/status"),
+	ON(CORE, "get", "pods/log"),
+	ON("events.k8s.io", READ, "events"),
+	END
 };
 
 static const DefaultRule to_edit[] = {
-	{.verbs = WRITE_VERBS,				   .groups = OURS, .resources = "images,instances,networks" },
-	{ .verbs = "create",
-         .groups = OURS,
-         .resources = "instances/pause,instances/restart,instances/resume,instances/start,"
-		       "instances/stop" },
-	{ .verbs = "create,get",
-         .groups = OURS,
-         .resources = "instances/console,instances/portforward" },
-	{ .verbs = READ_VERBS "," WRITE_VERBS,                         .groups = "-", .resources = "secrets" },
-	{ .verbs = WRITE_VERBS,				 .groups = "-", .resources = "configmaps,events" },
-	{ .verbs = WRITE_VERBS, .groups = "events.k8s.io", .resources = "events" },
-	{ .verbs = "create,get",
-         .groups = "-",
-         .resources = "pods/attach,pods/exec,pods/portforward" },
-	{ .verbs = READ_VERBS "," WRITE_VERBS,
-         .groups = "coordination.k8s.io",
-         .resources = "leases" },
-	{ 0				 },
+	ON(OURS, WRITE,        "images,instances,networks"),
+	ON(OURS, "create",     "instances/pause,instances/restart,instances/resume,instances/start"),
+	ON(OURS, "create",     "instances/stop"),
+	ON(OURS, "create,get", "instances/console,instances/portforward"),
+	ON(CORE, ALL_VERBS,    "secrets"),
+	ON(CORE, WRITE,        "configmaps,events"),
+	ON(CORE, "create,get", "pods/attach,pods/exec,pods/portforward"),
+	ON("events.k8s.io", WRITE, "events"),
+	ON("coordination.k8s.io", ALL_VERBS, "leases"),
+	END
 };
 
 static const DefaultRule to_admin[] = {
-	{.verbs = READ_VERBS "," WRITE_VERBS,
-         .groups = RBAC_GROUP,
-         .resources = "rolebindings,roles" },
-	{ .verbs = "create",
-         .groups = "authorization.k8s.io",
-         .resources = "localsubjectaccessreviews" },
-	{ 0		 },
+	ON(RBAC_GROUP, ALL_VERBS, "rolebindings,roles"),
+	ON("authorization.k8s.io", "create", "localsubjectaccessreviews"),
+	END
 };
 
 /* Parts before what is put together from them, and the parts of one by name: a new store has
  * complete rules at once, in the order in which their controller writes them. */
 static const DefaultRole roles[] = {
-	{.name = "cluster-admin",              .rules = everything  },
-	{ .name = "system:basic-user",         .rules = basic_user  },
-	{ .name = "system:discovery",          .rules = discovery   },
-	{ .name = "system:monitoring",         .rules = monitoring  },
-	{ .name = "system:public-info-viewer", .rules = public_info },
-	{ .name = "system:aggregate-to-edit",  .part_of = "edit",     .rules = to_edit },
-	{ .name = "system:aggregate-to-view",                                   .part_of = "view",                      .rules = to_view },
-	{ .name = "view",                    .part_of = "edit",                   .aggregates = "view" },
-	{ .name = "edit",.part_of = "admin",.aggregates = "edit" },
-	{ .name = "system:aggregate-to-admin",                      .part_of = "admin",                          .rules = to_admin },
-	{ .name = "admin",				   .aggregates = "admin"                    },
+	/* name                        part of  aggregates  rules */
+	{ "cluster-admin",             NULL,    NULL,       everything  },
+	{ "system:basic-user",         NULL,    NULL,       basic_user  },
+	{ "system:discovery",          NULL,    NULL,       discovery   },
+	{ "system:monitoring",         NULL,    NULL,       monitoring  },
+	{ "system:public-info-viewer", NULL,    NULL,       public_info },
+	{ "system:aggregate-to-edit",  "edit",  NULL,       to_edit     },
+	{ "system:aggregate-to-view",  "view",  NULL,       to_view     },
+	{ "view",                      "edit",  "view",     NULL        },
+	{ "edit",                      "admin", "edit",     NULL        },
+	{ "system:aggregate-to-admin", "admin", NULL,       to_admin    },
+	{ "admin",                     NULL,    "admin",    NULL        },
 };
+/* clang-format on */
 
 static const struct {
 	const char *name;   /* of the role too */
@@ -148,7 +138,7 @@ static json_t *list_of(const char *words)
 	json_t *list = json_array();
 
 	strv_foreach (word, v)
-		json_array_append_new(list, json_string(streq(*word, "-") ? "" : *word));
+		json_array_append_new(list, json_string(*word));
 	return list;
 }
 
@@ -160,7 +150,7 @@ static json_t *rules_of(const DefaultRule *rules)
 		json_array_append_new(
 			list,
 			json_pack("{s:o*, s:o*, s:o*, s:o}", "apiGroups",
-				  rules->groups ? list_of(rules->groups) : NULL, "resources",
+				  rules->group ? json_pack("[s]", rules->group) : NULL, "resources",
 				  rules->resources ? list_of(rules->resources) : NULL,
 				  "nonResourceURLs", rules->urls ? list_of(rules->urls) : NULL,
 				  "verbs", list_of(rules->verbs)));

@@ -122,6 +122,24 @@ static void test_names(void **state)
 	alice(f, 200, "DELETE", SECRETS "/mine", NULL, NULL);
 }
 
+/* A namespace is in itself: who may see what is in it may see it, and no list of all. */
+static void test_own_namespace(void **state)
+{
+	Fixture *f = *state;
+
+	bind_role(f, "default", "alice", "ClusterRole", "view", "User:" ALICE_NAME);
+	alice(f, 200, "GET", "/api/v1/namespaces/default", NULL, NULL);
+	alice(f, 200, "GET", "/api/v1/namespaces/default/status", NULL, NULL);
+	alice_fails(f, 403, "GET", "/api/v1/namespaces/other", NULL, NULL,
+		    "namespaces \"other\" is forbidden: User \"" ALICE_NAME
+		    "\" cannot get resource \"namespaces\" in API group \"\" in the namespace "
+		    "\"other\"");
+	alice(f, 403, "GET", "/api/v1/namespaces", NULL, NULL);
+	alice(f, 403, "GET", "/api/v1/namespaces?fieldSelector=metadata.name=default", NULL, NULL);
+	alice(f, 403, "DELETE", "/api/v1/namespaces/default", NULL, NULL);
+	alice(f, 403, "PUT", "/api/v1/namespaces/default/finalize", NULL, "{}");
+}
+
 /* Who may change but not create, creates neither by PUT nor by apply. */
 static void test_no_creation_by_the_back_door(void **state)
 {
@@ -531,6 +549,7 @@ int main(void)
 		TEST(test_in_force_at_once),
 		TEST(test_binding_before_its_role),
 		TEST(test_names),
+		TEST(test_own_namespace),
 		TEST(test_no_creation_by_the_back_door),
 		TEST(test_no_escalation_by_roles),
 		TEST(test_no_escalation_by_bindings),

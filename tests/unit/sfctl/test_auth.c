@@ -15,27 +15,30 @@
 
 static void test_can_i(void **state _unused_)
 {
+	/* clang-format off */
 	static const struct {
 		const char *line, *asked, *answer;
 		int code;
 		const char *out, *err;
 	} cases[] = {
-		{"auth can-i create vm",
-                 "{\"spec\":{\"resourceAttributes\":{\"verb\":\"create\",\"resource\":"
-		  "\"instances\","
-		  "\"group\":\"shakenfist.io\",\"version\":\"v1alpha1\",\"namespace\":\"default\"}}"
-		  "}",													 "{\"status\":{\"allowed\":true,\"reason\":\"RBAC: allowed by x\"}}",       EXIT_OK,
-                 "yes\n",																												""},
+		{ "auth can-i create vm",
+		  "{\"spec\":{\"resourceAttributes\":{\"verb\":\"create\",\"resource\":\"instances\","
+		  "\"group\":\"shakenfist.io\",\"version\":\"v1alpha1\",\"namespace\":\"default\"}}}",
+		  "{\"status\":{\"allowed\":true,\"reason\":\"RBAC: allowed by x\"}}", EXIT_OK, "yes\n", "" },
 		{ "auth can-i get vm/web --subresource=console -n lab",
-                 "\"name\":\"web\",\"subresource\":\"console\",\"namespace\":\"lab\"",					 "{\"status\":{\"allowed\":false}}",                                        EXIT_FAILED, "no\n",                           ""},
+		  "\"name\":\"web\",\"subresource\":\"console\",\"namespace\":\"lab\"",
+		  "{\"status\":{\"allowed\":false}}", EXIT_FAILED, "no\n", "" },
 		{ "auth can-i list nodes",
-                 "\"resource\":\"nodes\",\"group\":\"shakenfist.io\",\"version\":\"v1alpha1\"}}",			      "{\"status\":{\"allowed\":false,\"reason\":\"RBAC: a role is missing\"}}",
-                 EXIT_FAILED,																							  "no - RBAC: a role is missing\n", ""},
-		{ "auth can-i * * -A",                                  "{\"verb\":\"*\",\"resource\":\"*\",\"group\":\"*\"}",
-                 "{\"status\":{\"allowed\":true}}",																		       EXIT_OK,     "yes\n",                          ""},
+		  "\"resource\":\"nodes\",\"group\":\"shakenfist.io\",\"version\":\"v1alpha1\"}}",
+		  "{\"status\":{\"allowed\":false,\"reason\":\"RBAC: a role is missing\"}}", EXIT_FAILED,
+		  "no - RBAC: a role is missing\n", "" },
+		{ "auth can-i * * -A", "{\"verb\":\"*\",\"resource\":\"*\",\"group\":\"*\"}",
+		  "{\"status\":{\"allowed\":true}}", EXIT_OK, "yes\n", "" },
 		{ "auth can-i get /metrics -q",
-                 "{\"nonResourceAttributes\":{\"verb\":\"get\",\"path\":\"/metrics\"}}",				       "{\"status\":{\"allowed\":false}}",                                        EXIT_FAILED, "",                               ""},
+		  "{\"nonResourceAttributes\":{\"verb\":\"get\",\"path\":\"/metrics\"}}",
+		  "{\"status\":{\"allowed\":false}}", EXIT_FAILED, "", "" },
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		HttpRule rule = HTTP_RULE(.method = "POST",
