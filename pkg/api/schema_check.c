@@ -201,6 +201,9 @@ static void prune(const Schema *s, json_t *tree, StrBuf *path, FieldErrors *unkn
 	json_t *v;
 	size_t i, len;
 
+	/* What is of the wrong type is left for validation to show as it is. */
+	if (json_is_object(tree) && s->type != TYPE_OBJECT && s->type != TYPE_ANY)
+		return;
 	if (json_is_object(tree)) {
 		prune_object(s, tree, path, unknown);
 	} else if (json_is_array(tree) && s->items) {

@@ -28,7 +28,7 @@ static const char *show(const json_t *v, char buf[static 200])
 
 	if (json_is_string(v))
 		return quoted(json_string_value(v), buf);
-	text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
 	snprintf(buf, 200, "%.150s%s", text ? text : "null",
 		 text && strlen(text) > 150 ? "..." : "");
 	return buf;

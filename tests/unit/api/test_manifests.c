@@ -132,6 +132,28 @@ static void examples_are_stored_as_kept(void **state _unused_)
 	globfree(&g);
 }
 
+/* Definitions of real-world shape, each with objects that are as it wants them, and some that are
+ * not: what is stored, and in which words the others are refused. */
+static void definitions_of_others_work(void **state _unused_)
+{
+	glob_t g;
+
+	assert_int_equal(glob("tests/golden/crds/*.yaml", 0, NULL, &g), 0);
+	assert_true(g.gl_pathc >= 6);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		_cleanup_(xfreep) char *stored =
+			beside(g.gl_pathv[i], "tests/golden/crds", ".json");
+		_cleanup_(xfreep) char *told = beside(g.gl_pathv[i], "tests/golden/crds", ".txt");
+		Run r = { 0 };
+
+		run_file(&r, g.gl_pathv[i]);
+		golden_compare(stored, r.stored.buf, r.stored.len);
+		golden_compare(told, strbuf_str(&r.errors), r.errors.len);
+		run_done(&r);
+	}
+	globfree(&g);
+}
+
 static void bad_manifests_are_refused_in_these_words(void **state _unused_)
 {
 	glob_t g;
@@ -182,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(examples_are_stored_as_kept),
+		cmocka_unit_test(definitions_of_others_work),
 		cmocka_unit_test(bad_manifests_are_refused_in_these_words),
 		cmocka_unit_test(examples_survive_yaml_and_defaults),
 	};
