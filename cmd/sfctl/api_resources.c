@@ -66,6 +66,8 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 
 		if (!strv_len(r->verbs))
 			continue; /* compiled in here, but not served there */
+		if (r->alternate)
+			continue;
 		if (names)
 			fprintf(cli->out, "%s\n", name);
 		else

@@ -173,7 +173,8 @@ static void offer_kinds(const Completion *c)
 	cli_resource_by_word(c->cli, "instances", &r, NULL); /* loads what is compiled in */
 	cli_discover(c->cli, NULL);
 	for (size_t i = 0; i < c->cli->n_resources; i++)
-		fprintf(c->cli->out, "%s\n", c->cli->resources[i]->plural);
+		if (!c->cli->resources[i]->alternate)
+			fprintf(c->cli->out, "%s\n", c->cli->resources[i]->plural);
 }
 
 static void offer_choices(const Completion *c, const char *choices)

@@ -121,8 +121,10 @@ static void add_defined_kinds(Cli *cli, Manifests *m)
 		if (m->items[i].broken || !is_crd(&m->items[i]) ||
 		    kind_from_crd(m->items[i].tree, false, &k, NULL) < 0)
 			continue; /* the server says what is wrong with it */
-		if (cli_resource_by_kind(cli, k->api_version, k->kind, &known, NULL) < 0)
-			cli_add_kind(cli, k);
+		for (const Kind *const *v = k->versions; *v; v++)
+			if ((*v)->served &&
+			    cli_resource_by_kind(cli, (*v)->api_version, k->kind, &known, NULL) < 0)
+				cli_add_kind(cli, *v);
 		kind_unref(k);
 	}
 }

@@ -87,10 +87,21 @@ static char **strv_of(const char *const *v)
 	return copy ? copy : xnew0(char *, 1);
 }
 
+/* Versions come in the order in which the server prefers them. */
+static bool is_alternate(const Cli *cli, const char *group, const char *plural)
+{
+	for (size_t i = 0; i < cli->n_resources; i++)
+		if (streq(cli->resources[i]->group, group) &&
+		    streq(cli->resources[i]->plural, plural))
+			return true;
+	return false;
+}
+
 void cli_add_kind(Cli *cli, const Kind *k)
 {
 	Resource *r = xnew0(Resource, 1);
 
+	r->alternate = is_alternate(cli, k->group, k->plural);
 	r->group = xstrdup(k->group);
 	r->version = xstrdup(k->version);
 	r->api_version = xstrdup(k->api_version);
@@ -134,10 +145,11 @@ static char **strv_from_json(const json_t *array)
 	return v;
 }
 
-static Resource *find_plural(Cli *cli, const char *group, const char *plural)
+static Resource *find_plural(Cli *cli, const char *group, const char *version, const char *plural)
 {
 	for (size_t i = 0; i < cli->n_resources; i++)
 		if (streq(cli->resources[i]->group, group) &&
+		    streq(cli->resources[i]->version, version) &&
 		    streq(cli->resources[i]->plural, plural))
 			return cli->resources[i];
 	return NULL;
@@ -152,7 +164,7 @@ static void discovered_add(Cli *cli, const char *group, const char *version, con
 
 	if (!plural || !kind || strchr(plural, '/'))
 		return; /* a subresource */
-	r = find_plural(cli, group, plural);
+	r = find_plural(cli, group, version, plural);
 	if (r) { /* compiled in: the server adds what it allows */
 		strv_free(r->verbs);
 		r->verbs = strv_from_json(json_object_get(item, "verbs"));
@@ -162,6 +174,7 @@ static void discovered_add(Cli *cli, const char *group, const char *version, con
 	for (char *p = lower; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	r = xnew0(Resource, 1);
+	r->alternate = is_alternate(cli, group, plural);
 	r->group = xstrdup(group);
 	r->version = xstrdup(version);
 	r->api_version = *group ? xasprintf("%s/%s", group, version) : xstrdup(version);
@@ -205,10 +218,15 @@ int cli_discover(Cli *cli, Error *err)
 		rc = cli_get(cli, "/apis", &groups, err);
 	json_array_foreach (json_object_get(groups, "groups"), i, item) {
 		const char *name = json_string_at(item, "name");
-		const char *version = json_string_at(item, "preferredVersion.version");
+		json_t *v;
+		size_t j;
 
-		if (rc == 0 && name && version)
-			rc = discover_version(cli, name, version, err);
+		json_array_foreach (json_object_get(item, "versions"), j, v) {
+			const char *version = json_string_at(v, "version");
+
+			if (rc == 0 && name && version)
+				rc = discover_version(cli, name, version, err);
+		}
 	}
 	json_decref(groups);
 	if (rc < 0)
@@ -222,14 +240,26 @@ void cli_forget_discovery(Cli *cli)
 	cli->discovered = false;
 }
 
-/* "instances", "instance", "vm", "Instance", "instances.shakenfist.io", "instance.shakenfist.io" */
+/* "shakenfist.io", or "v1alpha1.shakenfist.io" */
+static bool group_matches(const Resource *r, const char *words)
+{
+	size_t n = strlen(r->version);
+
+	return strcasecmp(words, r->group) == 0
+		       ? !r->alternate
+		       : strncasecmp(words, r->version, n) == 0 && words[n] == '.' &&
+				 strcasecmp(words + n + 1, r->group) == 0;
+}
+
+/* "instances", "instance", "vm", "Instance", "instances.shakenfist.io",
+ * "instances.v1alpha1.shakenfist.io" */
 static bool resource_matches(const Resource *r, const char *word)
 {
 	const char *dot = strchr(word, '.');
 	size_t n = dot ? (size_t)(dot - word) : strlen(word);
 	const char *names[] = { r->plural, r->singular, r->kind };
 
-	if (dot && strcasecmp(dot + 1, r->group) != 0)
+	if (dot ? !group_matches(r, dot + 1) : r->alternate)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strlen(names[i]) == n && strncasecmp(names[i], word, n) == 0)
@@ -337,6 +367,21 @@ const Resource *cli_resource_by_group_kind(const Cli *cli, const char *word)
 	return NULL;
 }
 
+static int kind_of_version(const json_t *crd, const char *version, Kind **ret, Error *err)
+{
+	_cleanup_(kind_unrefp) Kind *stored = NULL;
+	int rc = kind_from_crd(crd, false, &stored, err);
+
+	if (rc < 0)
+		return rc;
+	for (const Kind *const *v = stored->versions; *v; v++)
+		if (streq((*v)->version, version)) {
+			*ret = kind_ref(*v);
+			return 0;
+		}
+	return error_set(err, ERR_NOT_FOUND, "it has no version %s", version);
+}
+
 int cli_kind_schema(Cli *cli, const Resource *r, Kind **ret, Error *err)
 {
 	_cleanup_(xfreep) char *full = NULL, *path = NULL;
@@ -355,7 +400,7 @@ int cli_kind_schema(Cli *cli, const Resource *r, Kind **ret, Error *err)
 	path = resource_path(crds, NULL, full, NULL);
 	rc = cli_get(cli, path, &crd, err);
 	if (rc == 0)
-		rc = kind_from_crd(crd, false, ret, err);
+		rc = kind_of_version(crd, r->version, ret, err);
 	json_decref(crd);
 	return error_wrap_rc(err, rc, "the definition of %s", full);
 }
@@ -405,7 +450,8 @@ static int parse_kinds(Cli *cli, char *const *args, Targets *ret, Error *err)
 		if (streq(*w, "all") && !args[1]) {
 			rc = cli_discover(cli, err);
 			for (size_t i = 0; rc == 0 && i < cli->n_resources; i++)
-				if (strv_contains(cli->resources[i]->categories, "all"))
+				if (!cli->resources[i]->alternate &&
+				    strv_contains(cli->resources[i]->categories, "all"))
 					targets_add(ret, cli->resources[i], cli->namespace, NULL);
 			if (rc < 0)
 				return rc;

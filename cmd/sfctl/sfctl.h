@@ -45,6 +45,7 @@ typedef struct Resource {
 	char *kind, *plural, *singular;
 	char **short_names, **categories, **verbs;
 	bool namespaced;
+	bool alternate; /* a version beside the preferred one: only who names it means it */
 	Kind *compiled; /* with schema; NULL for what only the server knows */
 } Resource;
 

@@ -15,7 +15,7 @@ static const char *type_text(const Schema *s, char buf[static 64])
 	char inner[64];
 
 	if (s->int_or_string)
-		return "quantity";
+		return s->format && streq(s->format, "quantity") ? "quantity" : "integer or string";
 	if (s->type == TYPE_ARRAY && s->items) {
 		snprintf(buf, 64, "[]%.50s", type_text(s->items, inner));
 		return buf;

@@ -485,8 +485,12 @@ static void test_discovery(void **state _unused_)
 			  .body = "{\"resources\":[{\"name\":\"secrets\",\"kind\":\"Secret\","
 				  "\"namespaced\":true,\"verbs\":[\"get\"]}]}"),
 		HTTP_RULE(.path = "/apis", .body = "{\"groups\":[{\"name\":\"x.org\","
-						   "\"preferredVersion\":{\"version\":"
-						   "\"v1\"}}]}"),
+						   "\"versions\":[{\"version\":\"v1\"},"
+						   "{\"version\":\"v1beta1\"}]}]}"),
+		HTTP_RULE(.path = "/apis/x.org/v1beta1",
+			  .body = "{\"resources\":[{\"name\":\"widgets\",\"singularName\":"
+				  "\"widget\",\"kind\":\"Widget\",\"namespaced\":true,"
+				  "\"shortNames\":[\"wd\"],\"verbs\":[\"get\"]}]}"),
 		HTTP_RULE(.path = "/apis/x.org/v1",
 			  .body = "{\"resources\":[{\"name\":\"widgets\",\"singularName\":"
 				  "\"widget\","
