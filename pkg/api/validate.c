@@ -351,6 +351,42 @@ static const struct {
 	{ "rbac.authorization.k8s.io", "clusterrolebindings",       validate_cluster_role_binding},
 };
 
+static bool has_error(const FieldErrors *errors, const FieldError *e)
+{
+	for (size_t i = 0; i < errors->n; i++)
+		if (errors->items[i].type == e->type && streq(errors->items[i].path, e->path) &&
+		    streq(errors->items[i].message, e->message))
+			return true;
+	return false;
+}
+
+/*
+ * A user's schema may have become stricter than what is stored. What was wrong before and has not
+ * been touched is no error of this write: otherwise nobody could label such an object, or let go of
+ * it. (Kubernetes calls this ratcheting.)
+ */
+static void validate_schema(const Kind *k, const json_t *tree, const json_t *old,
+			    FieldErrors *errors)
+{
+	FieldErrors now = FIELD_ERRORS_INIT, before = FIELD_ERRORS_INIT;
+
+	if (!old || k->builtin) {
+		schema_validate(k->schema, tree, errors);
+		return;
+	}
+	schema_validate(k->schema, tree, &now);
+	if (now.n)
+		schema_validate(k->schema, old, &before);
+	for (size_t i = 0; i < now.n; i++)
+		if (!has_error(&before, &now.items[i]))
+			field_errors_add(errors, now.items[i].type, now.items[i].path, "%s",
+					 now.items[i].message);
+	if (now.dropped > before.dropped)
+		errors->dropped += now.dropped - before.dropped;
+	field_errors_done(&now);
+	field_errors_done(&before);
+}
+
 void object_validate(const Kind *k, const json_t *tree, const json_t *old, FieldErrors *errors)
 {
 	size_t before;
@@ -360,7 +396,7 @@ void object_validate(const Kind *k, const json_t *tree, const json_t *old, Field
 		check_new_finalizers(json_object_get(tree, "metadata"),
 				     json_object_get(old, "metadata"), errors);
 	before = errors->n + errors->dropped;
-	schema_validate(k->schema, tree, errors);
+	validate_schema(k, tree, old, errors);
 	if (old && errors->n + errors->dropped == before)
 		schema_validate_change(k->schema, tree, old, errors);
 	/* The kind's rules read fields by type: they only make sense of what has passed the schema.

@@ -3,6 +3,7 @@
  * A user's kind: {"schema": …, "columns": […], "object": …}. A schema that compiles can be used on
  * anything: to prune, default, validate, explain, and to make cells.
  */
+#include "api/definition.h"
 #include "api/schema.h"
 #include "fuzz.h"
 
@@ -37,6 +38,21 @@ static void use(const Kind *k, json_t *tree)
 	field_errors_done(&errors);
 }
 
+/* What the server asks of a definition before it compiles it. */
+static void check_definition(const json_t *crd)
+{
+	static KindRegistry *kinds;
+	_cleanup_(strv_freep) char **warnings = definition_warnings(crd);
+	FieldErrors errors = FIELD_ERRORS_INIT;
+	Kind *k;
+
+	kinds = kinds ? kinds : kind_registry_new();
+	k = kind_registry_find(kinds, GR_CRD);
+	object_validate(k, crd, NULL, &errors);
+	kind_unref(k);
+	field_errors_done(&errors);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -49,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	crd = definition(input);
 	if (!crd)
 		return 0;
+	check_definition(crd);
 	if (kind_from_crd(crd, false, &k, &err) < 0) {
 		FUZZ_REQUIRE(*error_message(&err));
 		return 0;

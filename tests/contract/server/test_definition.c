@@ -248,8 +248,10 @@ static void test_changed_schema(void **state)
 	assert_int_equal(json_integer_at(crop, "spec.rows", -1), 0);
 	expect_text(crop, "spec.soil", "loam");
 	expect_text(crop, "spec.colour", NULL);
-	/* New writes obey. */
-	text_done(f, 422, "PATCH", V1 "/a", MERGE, "{'metadata':{'labels':{'x':'y'}}}");
+	/* New values obey; what was wrong before is in nobody's way. */
+	text_done(f, 200, "PATCH", V1 "/a", MERGE, "{'metadata':{'labels':{'x':'y'}}}");
+	text_done(f, 422, "PATCH", V1 "/a", MERGE, "{'spec':{'rows':-1}}");
+	text_done(f, 422, "POST", V1, NULL, "{'metadata':{'name':'b'},'spec':{'rows':0}}");
 	text_done(f, 200, "PATCH", V1 "/a", MERGE, "{'spec':{'rows':1}}");
 }
 
