@@ -575,7 +575,8 @@ int instance_check_running(const json_t *object, const char *name, Error *err)
 
 /* ---- lists -------------------------------------------------------------------------------- */
 
-static int list_page(Cli *cli, const char *path, const char *accept, const char *token,
+/* token NULL: the first page; paged false: all of it in one. */
+static int list_page(Cli *cli, const char *path, const char *accept, bool paged, const char *token,
 		     json_t **ret, Error *err)
 {
 	_cleanup_(strbuf_done) StrBuf full = STRBUF_INIT;
@@ -583,7 +584,8 @@ static int list_page(Cli *cli, const char *path, const char *accept, const char 
 
 	snprintf(limit, sizeof(limit), "%d", LIST_PAGE);
 	strbuf_adds(&full, path);
-	path_add_query(&full, "limit", limit);
+	if (paged)
+		path_add_query(&full, "limit", limit);
 	if (!str_is_empty(token))
 		path_add_query(&full, "continue", token);
 	return cli_call(
@@ -598,7 +600,7 @@ int cli_list(Cli *cli, const char *path, const char *accept, json_t **ret, Error
 	const char *key, *token;
 	int rc;
 
-	rc = list_page(cli, path, accept, NULL, &list, err);
+	rc = list_page(cli, path, accept, true, NULL, &list, err);
 	if (rc < 0) {
 		json_decref(list);
 		return rc;
@@ -608,7 +610,7 @@ int cli_list(Cli *cli, const char *path, const char *accept, json_t **ret, Error
 	while (!str_is_empty(token)) {
 		json_t *next = NULL;
 
-		rc = list_page(cli, path, accept, token, &next, err);
+		rc = list_page(cli, path, accept, true, token, &next, err);
 		json_decref(page);
 		page = next;
 		if (rc < 0)
@@ -618,6 +620,12 @@ int cli_list(Cli *cli, const char *path, const char *accept, json_t **ret, Error
 		token = json_string_at(page, "metadata.continue");
 	}
 	json_decref(page);
+	if (rc == -ERR_GONE) {
+		/* More was written meanwhile than the server keeps: in one go, then. */
+		error_done(err);
+		json_decref(TAKE_PTR(list));
+		rc = list_page(cli, path, accept, false, NULL, &list, err);
+	}
 	if (rc < 0) {
 		json_decref(list);
 		return rc;

@@ -83,6 +83,26 @@ static void test_get_sorted(void **state _unused_)
 	http_fake_stop(f);
 }
 
+/* The second page came too late: the whole list is read at once. */
+static void test_get_pages_that_are_too_old(void **state _unused_)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.path = INSTANCES "?limit=500",
+			  .body = "{\"kind\":\"InstanceList\",\"metadata\":{\"continue\":\"t1\"},"
+				  "\"items\":[{\"metadata\":{\"name\":\"old\"}}]}"),
+		HTTP_RULE(.path = INSTANCES "?limit=500&continue=t1", .code = 410,
+			  .body = STATUS(410, "Expired", "too old")),
+		HTTP_RULE(.path = INSTANCES, .body = "{\"kind\":\"InstanceList\",\"metadata\":{},"
+						     "\"items\":[{\"metadata\":{\"name\":\"a\"}},"
+						     "{\"metadata\":{\"name\":\"b\"}}]}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = sfctl(f, "get vm -o name");
+
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/a\ninstance.shakenfist.io/b\n", "");
+	http_fake_stop(f);
+}
+
 static void test_get_pages(void **state _unused_)
 {
 	HttpRule rules[] = {
@@ -541,15 +561,25 @@ static void test_completion(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_get_table),  cmocka_unit_test(test_get_sorted),
-		cmocka_unit_test(test_get_pages),  cmocka_unit_test(test_get_objects),
-		cmocka_unit_test(test_get_yaml),   cmocka_unit_test(test_unreachable),
-		cmocka_unit_test(test_usage),      cmocka_unit_test(test_help),
-		cmocka_unit_test(test_delete),     cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_gc),         cmocka_unit_test(test_wait_fails),
-		cmocka_unit_test(test_power),      cmocka_unit_test(test_label),
-		cmocka_unit_test(test_events),     cmocka_unit_test(test_logs),
-		cmocka_unit_test(test_explain),    cmocka_unit_test(test_discovery),
+		cmocka_unit_test(test_get_table),
+		cmocka_unit_test(test_get_sorted),
+		cmocka_unit_test(test_get_pages),
+		cmocka_unit_test(test_get_pages_that_are_too_old),
+		cmocka_unit_test(test_get_objects),
+		cmocka_unit_test(test_get_yaml),
+		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_delete),
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_gc),
+		cmocka_unit_test(test_wait_fails),
+		cmocka_unit_test(test_power),
+		cmocka_unit_test(test_label),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_discovery),
 		cmocka_unit_test(test_completion),
 	};
 
