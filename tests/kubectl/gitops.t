@@ -167,6 +167,37 @@ Owners.
   The ConfigMap "bad" is invalid: metadata.ownerReferences.uid: Invalid value: "": uid must not be empty
   [1]
 
+Kinds of one's own, as owners, as owned, and counted.
+
+  % crd() { kubectl create -f - <<<"{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: $1s.example.com}, spec: {group: example.com, scope: $2, names: {plural: $1s, singular: $1, kind: ${1^}}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}}" >/dev/null; }
+
+  % crd stack Cluster; crd part Namespaced; kubectl wait --for=condition=Established crd --all >/dev/null
+
+  % own() { kubectl create -f - <<<"{apiVersion: example.com/v1, kind: $1, metadata: {name: $2${3:+, ownerReferences: [$3]}}}" >/dev/null; }
+
+  % own Stack s; own Part p "{apiVersion: example.com/v1, kind: Stack, name: s, uid: $(kubectl get stack s -o 'jsonpath={.metadata.uid}'), blockOwnerDeletion: true}"
+
+  % cm c5 "ownerReferences: [{apiVersion: example.com/v1, kind: Part, name: p, uid: $(kubectl get part p -o 'jsonpath={.metadata.uid}'), blockOwnerDeletion: true}]"
+
+  $ kubectl delete stack s --cascade=foreground
+  stack.example.com "s" deleted
+
+  $ kubectl get part p; kubectl get cm c5
+  Error from server (NotFound): parts.example.com "p" not found
+  Error from server (NotFound): configmaps "c5" not found
+  [1]
+
+  $ kubectl create quota parts --hard=count/parts.example.com=1
+  resourcequota/parts created
+
+  $ own Part one && own Part two
+  Error from server (Forbidden): error when creating "STDIN": parts.example.com "two" is forbidden: exceeded quota: parts, requested: count/parts.example.com=1, used: count/parts.example.com=1, limited: count/parts.example.com=1
+  [1]
+
+  $ kubectl delete quota/parts part/one
+  resourcequota "parts" deleted from default namespace
+  part.example.com "one" deleted from default namespace
+
 Lists in chunks.
 
   % for i in $(seq 25); do cm "n-$i"; done
