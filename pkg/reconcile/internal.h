@@ -54,11 +54,22 @@ BusySet *busy_free(BusySet *b);
 bool busy_enter(BusySet *b, const char *uid, const Key *who);
 void busy_leave(BusySet *b, const char *uid, Manager *m);
 
+/*
+ * Owners that are known to be gone, by uid: their kind may have gone with them, and then nobody
+ * could look. In memory only and bounded; what is forgotten counts as not known. Any thread.
+ */
+typedef struct GoneSet GoneSet;
+GoneSet *gone_new(void);
+GoneSet *gone_free(GoneSet *g);
+void gone_add(GoneSet *g, const char *uid);
+bool gone_has(GoneSet *g, const char *uid);
+
 struct Reconcilers {
 	ReconcileEnv env;
 	Waitlist *waits;
 	Census *census;
 	BusySet *busy;
+	GoneSet *gone;
 	pthread_mutex_t stops_lock; /* guards stops */
 	Hashmap *stops;             /* instance uid -> StopTimes (instance.h) */
 };

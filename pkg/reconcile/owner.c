@@ -23,6 +23,55 @@
 #define FOREGROUND_RECHECK   (30 * USEC_PER_SEC)
 #define ORPHANS_PER_TXN      64
 
+/* ---- owners that are gone ---- */
+
+#define GONE_MAX 4096
+
+struct GoneSet {
+	pthread_mutex_t lock;
+	Hashmap *uids;
+};
+
+GoneSet *gone_new(void)
+{
+	GoneSet *g = xnew0(GoneSet, 1);
+
+	pthread_mutex_init(&g->lock, NULL);
+	g->uids = hashmap_new(NULL);
+	return g;
+}
+
+GoneSet *gone_free(GoneSet *g)
+{
+	if (!g)
+		return NULL;
+	hashmap_free(g->uids);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+	return NULL;
+}
+
+void gone_add(GoneSet *g, const char *uid)
+{
+	pthread_mutex_lock(&g->lock);
+	if (hashmap_size(g->uids) >= GONE_MAX) {
+		hashmap_free(g->uids);
+		g->uids = hashmap_new(NULL);
+	}
+	hashmap_put(g->uids, uid, g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+bool gone_has(GoneSet *g, const char *uid)
+{
+	bool has;
+
+	pthread_mutex_lock(&g->lock);
+	has = hashmap_contains(g->uids, uid);
+	pthread_mutex_unlock(&g->lock);
+	return has;
+}
+
 /* ---- owners of an object ---- */
 
 typedef enum OwnerState { OWNER_THERE, OWNER_GONE, OWNER_WAITS } OwnerState;
@@ -46,6 +95,8 @@ static OwnerState owner_state(Reconcilers *r, const Object *o, const OwnerRefere
 	Key key;
 	int rc;
 
+	if (gone_has(r->gone, ref->uid))
+		return OWNER_GONE;
 	if (!kind || strlen(ref->name) >= KEY_NAME_MAX || (kind->namespaced && !*namespace))
 		return OWNER_THERE;
 	key = key_make(kind->gr, kind->namespaced ? namespace : "", ref->name);
@@ -299,13 +350,16 @@ static bool when_owned_or_owner(const WatchEvent *e)
 	       object_head(e->object)->n_owners || (e->old && object_head(e->old)->n_owners);
 }
 
-static void add_dependents(Reconcilers *r, Workqueue *q, const char *uid)
+static void add_dependents(Reconcilers *r, Workqueue *q, const char *uid, bool gone)
 {
 	_cleanup_(object_list_freep) ObjectList *list = NULL;
 
-	if (store_list_owned(r->env.store, uid, &list, NULL) == 0)
-		for (size_t i = 0; i < list->n; i++)
-			workqueue_add(q, object_key(list->items[i]));
+	if (store_list_owned(r->env.store, uid, &list, NULL) < 0 || list->n == 0)
+		return;
+	if (gone)
+		gone_add(r->gone, uid);
+	for (size_t i = 0; i < list->n; i++)
+		workqueue_add(q, object_key(list->items[i]));
 }
 
 /* Those that may have waited for it. */
@@ -346,13 +400,13 @@ static void map_owner(const WatchEvent *e, Workqueue *q, void *self)
 	Reconcilers *r = self;
 
 	if (e->type == WATCH_DELETED) {
-		add_dependents(r, q, uid);
+		add_dependents(r, q, uid, true);
 		add_owners(r, q, e->object);
 		return;
 	}
 	workqueue_add(q, object_key(e->object));
 	if (waits_for_dependents(e->object) && !(e->old && waits_for_dependents(e->old)))
-		add_dependents(r, q, uid);
+		add_dependents(r, q, uid, false);
 	if (e->old && owners_changed(e->old, e->object))
 		add_owners(r, q, e->old);
 }

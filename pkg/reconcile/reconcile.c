@@ -132,6 +132,7 @@ int reconcilers_new(const ReconcileEnv *env, const char *list, Reconcilers **ret
 	r->waits = waitlist_new();
 	r->census = census_new(env->changed, env->changed_arg);
 	r->busy = busy_new();
+	r->gone = gone_new();
 	r->stops = hashmap_new(free);
 	pthread_mutex_init(&r->stops_lock, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
@@ -156,6 +157,7 @@ Reconcilers *reconcilers_free(Reconcilers *r)
 	waitlist_free(r->waits);
 	census_free(r->census);
 	busy_free(r->busy);
+	gone_free(r->gone);
 	hashmap_free(r->stops);
 	pthread_mutex_destroy(&r->stops_lock);
 	free(r);

@@ -198,6 +198,13 @@ Kinds of one's own, as owners, as owned, and counted.
   resourcequota "parts" deleted from default namespace
   part.example.com "one" deleted from default namespace
 
+A definition takes its objects along, and these what they own.
+
+  % own Stack t; cm c6 "ownerReferences: [{apiVersion: example.com/v1, kind: Stack, name: t, uid: $(kubectl get stack t -o 'jsonpath={.metadata.uid}')}]"
+
+  $ kubectl delete crd stacks.example.com && gone c6
+  customresourcedefinition.apiextensions.k8s.io "stacks.example.com" deleted
+
 Lists in chunks.
 
   % for i in $(seq 25); do cm "n-$i"; done
