@@ -5,7 +5,9 @@
 #include "server/internal.h"
 #include "yaml/yaml.h"
 
-#define MEDIA_JSON "application/json"
+#define MEDIA_JSON   "application/json"
+#define WARNINGS_MAX 4096 /* bytes of all of an answer */
+#define WARNING_CUT  256  /* of one that is too long for what is left */
 
 void reply_done(Reply *reply)
 {
@@ -85,13 +87,24 @@ void reply_to_yaml(Request *r)
 	reply_take(r, r->reply.code, "application/yaml", strbuf_take(&out), len);
 }
 
-/* 299 - "text", with what would end the header or the quotes taken out. */
+/*
+ * 299 - "text", with what would end the header or the quotes taken out. All warnings of an answer
+ * together are bounded, as in Kubernetes: one that does not fit is cut, and then there are no more.
+ */
 void reply_warning(Request *r, const char *text)
 {
 	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+	size_t used = 0, room;
 
+	strv_foreach (w, r->reply.warnings)
+		used += strlen(*w);
+	if (used + WARNING_CUT > WARNINGS_MAX)
+		return;
+	room = WARNINGS_MAX - used;
+	if (strlen(text) > room)
+		room = WARNING_CUT;
 	strbuf_adds(&out, "299 - \"");
-	for (const char *p = text; *p && out.len < 2000; p++) {
+	for (const char *p = text; *p && out.len < room; p++) {
 		if (*p == '"' || *p == '\\')
 			strbuf_addc(&out, '\\');
 		strbuf_addc(&out, (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p);

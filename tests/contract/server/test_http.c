@@ -267,11 +267,52 @@ static void test_second_server_refused(void **state)
 	still_alive(f);
 }
 
+/* However much there is to warn of, the answer has room for its head. */
+static void test_many_long_warnings(void **state)
+{
+	_cleanup_(strbuf_done) StrBuf body = STRBUF_INIT;
+	Fixture *f = *state;
+	HttpAnswer a;
+	size_t n = 0;
+
+	strbuf_adds(&body, "{\"metadata\":{\"name\":\"w\"},\"spec\":{\"disks\":[{\"name\":\"root\","
+			   "\"size\":\"1Gi\"}]");
+	for (int i = 0; i < 40; i++)
+		strbuf_addf(&body, ",\"x%0*d\":1", 1500, i);
+	strbuf_adds(&body, "}}");
+	a = http_call(f->path, "POST", INSTANCES "?fieldValidation=Warn", NULL, strbuf_str(&body));
+	assert_int_equal(a.code, 201);
+	for (const char *p = a.head; (p = strstr(p, "\r\nWarning: 299 - \"")); p++)
+		n++;
+	assert_in_range(n, 2, 40);
+	assert_true(strlen(a.head) < 6000);
+	http_answer_done(&a);
+}
+
+static int with_header_of(Fixture *f, int size)
+{
+	_cleanup_(xfreep) char *head =
+		xasprintf("GET /version HTTP/1.1\r\nHost: x\r\nX-Big: %0*d\r\n\r\n", size, 0);
+
+	return raw(f, head);
+}
+
+static void test_long_heads(void **state)
+{
+	Fixture *f = *state;
+
+	assert_int_equal(with_header_of(f, 8 * 1024), 200);
+	assert_int_equal(with_header_of(f, 20 * 1024), 431);
+	still_alive(f);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_many_long_warnings),
+		TEST(test_long_heads),
 		TEST(test_framing),
 		TEST(test_body_limits),
 		TEST(test_chunked_body),
