@@ -81,7 +81,7 @@ untouched() {
 	inside man -w sfd
 	inside man -w sfctl
 	sfctl version
-	same socket root:sfd:660 "$(inside stat -c %U:%G:%a /run/sfd/sfd.sock)"
+	same socket root:sfd:666 "$(inside stat -c %U:%G:%a /run/sfd/sfd.sock)"
 	inside sfd --check
 }
 
@@ -184,6 +184,17 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	systemctl restart sfd &
 	for _ in 1 2 3 4 5 6 7 8; do sfctl get nodes; done
 	wait
+}
+
+@test "one line of configuration opens the API over TLS, beside the socket of systemd" {
+	remember sfd.service
+	printf 'listen = tls:127.0.0.1:6443\n' >>$MACHINE_ROOT/etc/sfd/sfd.conf
+	systemctl restart sfd.service
+	wait_for 30 inside sh -c 'sfctl kubeconfig --server https://127.0.0.1:6443 >/root/config'
+	has "$(inside sfctl --kubeconfig /root/config get instances)" '^web +Running'
+	same "modes" '700 600' "$(inside stat -c %a /var/lib/sfd/pki /var/lib/sfd/pki/ca.key | xargs)"
+	same "listeners of the socket" /run/sfd/sfd.sock "$(unit_prop sfd.socket Listen | sed 's/ .*//')"
+	untouched
 }
 
 @test "the watchdog is petted, and ends a role that hangs" {
