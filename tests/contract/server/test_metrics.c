@@ -10,10 +10,12 @@
 
 #include "base/hashmap.h"
 #include "controller/controller.h"
+#include "pki/authority.h"
 
 #define OPEN_METRICS "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n"
 
 static Manager *manager;
+static Authority *authority;
 
 static int reconcile(void *self _unused_, Context *ctx _unused_, const Key *key _unused_,
 		     Result *ret _unused_, Error *err)
@@ -21,11 +23,11 @@ static int reconcile(void *self _unused_, Context *ctx _unused_, const Key *key 
 	return error_set(err, ERR_INVALID, "never");
 }
 
-/* The fixture with controllers. */
+/* The fixture with controllers and certificates. */
 static int setup(void **state)
 {
 	static const ControllerSpec spec = { .name = "secret", .reconcile = reconcile };
-	_cleanup_(xfreep) char *address = NULL;
+	_cleanup_(xfreep) char *address = NULL, *pki = NULL;
 	ServerOptions options = { 0 };
 	ControllerSpec of = spec;
 	Fixture *f;
@@ -38,9 +40,14 @@ static int setup(void **state)
 	of.gr = GR_SECRET;
 	manager_add(manager, &of, NULL);
 	assert_int_equal(manager_start(manager, NULL), 0);
+	pki = xasprintf("%s/pki", f->dir);
+	assert_int_equal(authority_open(&(AuthorityOptions){ .dir = pki, .clock = clock_system() },
+					&authority, NULL),
+			 0);
 	options = (ServerOptions){ .store = f->store,
 				   .kinds = f->kinds,
 				   .manager = manager,
+				   .authority = authority,
 				   .node_name = "node-1",
 				   .admin_gid = (gid_t)-1 };
 	assert_int_equal(server_new(&options, &f->server, NULL), 0);
@@ -57,7 +64,9 @@ static int teardown(void **state)
 	server_stop(f->server, USEC_PER_SEC);
 	assert_int_equal(manager_stop(manager, 5 * USEC_PER_SEC, NULL), 0);
 	manager = manager_free(manager);
-	return fixture_teardown(state);
+	assert_int_equal(fixture_teardown(state), 0);
+	authority = authority_free(authority);
+	return 0;
 }
 
 static char *scrape(Fixture *f, const char *headers)
