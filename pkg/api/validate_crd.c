@@ -99,17 +99,16 @@ static void check_names(const json_t *tree, FieldErrors *errors)
 	const json_t *names = json_at(tree, "spec.names");
 	const char *plural = json_string_at(names, "plural"), *kind = json_string_at(names, "kind"),
 		   *list = json_string_at(names, "listKind"),
-		   *group = json_string_at(tree, "spec.group"),
-		   *name = json_string_at(tree, "metadata.name");
+		   *group = json_string_at(tree, "spec.group");
 	_cleanup_(xfreep) char *wanted =
 		xasprintf("%s.%s", plural ? plural : "", group ? group : "");
 	char text[200];
 
-	if (!streq_ptr(name, wanted))
-		field_errors_add(errors, FIELD_INVALID, "metadata.name",
-				 "Invalid value: %s: must be spec.names.plural+\".\"+spec.group: "
-				 "\"%s\"",
-				 quoted(name ? name : "", text), wanted);
+	if (!streq_ptr(json_string_at(tree, "metadata.name"), wanted))
+		field_errors_add(
+			errors, FIELD_INVALID, "metadata.name",
+			"Invalid value: must be spec.names.plural+\".\"+spec.group: \"%s\"",
+			wanted);
 	check_word(plural, "spec.names.plural", errors);
 	check_word(json_string_at(names, "singular"), "spec.names.singular", errors);
 	check_words(json_object_get(names, "shortNames"), "spec.names.shortNames", errors);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "api/condition.h"
 #include "api/definition.h"
 #include "api/quota.h"
 #include "base/base64.h"
@@ -131,14 +132,6 @@ int body_decode(Request *r, json_t **ret)
 	return rc < 0 ? rc : refuse_doubled(r);
 }
 
-int refuse_text(Request *r, const json_t *tree)
-{
-	if (!json_is_string(json_at(tree, "metadata.managedFields")))
-		return 0;
-	reply_bad_request(r, "metadata.managedFields must be a list");
-	return -ERR_INVALID;
-}
-
 int body_decode_object(Request *r, json_t **ret)
 {
 	int rc = decode_any(r, ret);
@@ -147,8 +140,7 @@ int body_decode_object(Request *r, json_t **ret)
 		reply_bad_request(r, "the body is empty");
 		return -ERR_INVALID;
 	}
-	/* In trees of ours it may be one: see api/object.h. */
-	return rc < 0 ? rc : refuse_text(r, *ret);
+	return rc;
 }
 
 bool request_key(Request *r, Key *ret)
@@ -232,7 +224,7 @@ static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors
 	_cleanup_(json_decrefp) json_t *base = NULL, *copy = NULL;
 
 	if (r->method == METHOD_PATCH && r->base) {
-		base = render_tree_lean(r->kind, r->base);
+		base = render_tree(r->kind, r->base);
 		copy = json_merge_patch(base, tree);
 	} else {
 		copy = json_deep_copy(tree);
@@ -272,6 +264,28 @@ int admission_fields(Request *r, json_t *tree)
 static bool is_kind(const Request *r, const char *group, const char *kind)
 {
 	return r->kind->builtin && streq(r->kind->group, group) && streq(r->kind->kind, kind);
+}
+
+/* What a controller makes real. */
+static bool is_realized(const Request *r)
+{
+	return is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
+	       is_kind(r, "shakenfist.io", "Image");
+}
+
+/* Who waits by Kubernetes' conventions (helm --wait, Flux) takes an object without conditions for
+ * done: one that no controller has seen yet says so. */
+bool admission_first_status(const Request *r, json_t *tree)
+{
+	json_t *status;
+
+	if (!is_realized(r))
+		return false;
+	status = json_object();
+	json_object_set_new(tree, "status", status);
+	condition_set(status, "Ready", CONDITION_UNKNOWN, "Pending", "Waiting for its controller.",
+		      0, clock_wall(server_clock(r->server)));
+	return true;
 }
 
 /* Tearing down takes time and steps: the object stays until its controller is through. */
@@ -375,9 +389,7 @@ static void fill_in(Request *r, json_t *tree, const Object *old)
 
 	/* Also when a PUT leaves it out: a guest must not outlive its object by a replace. Once it
 	 * is being deleted it may be taken out, to let go of what cannot be torn down. */
-	if ((!old || !object_is_deleting(old)) &&
-	    (is_kind(r, "shakenfist.io", "Instance") || is_kind(r, "shakenfist.io", "Network") ||
-	     is_kind(r, "shakenfist.io", "Image")))
+	if ((!old || !object_is_deleting(old)) && is_realized(r))
 		add_teardown(tree);
 	if (is_kind(r, "shakenfist.io", "Instance") && json_is_object(spec) &&
 	    (!node || json_is_null(node) || streq_ptr(json_string_value(node), "")) &&

@@ -438,7 +438,6 @@ bool render_is_text(const Kind *k, const Object *o); /* the stored bytes are tha
 const char *render_text(const Kind *k, const Object *o, size_t *ret_len, char **ret_made);
 /* The object's tree in version k, the caller's. */
 json_t *render_tree(const Kind *k, const Object *o);
-json_t *render_tree_lean(const Kind *k, const Object *o); /* for writing: api/object.h */
 /* The object in that form, without a trailing newline. */
 void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
 		   bool with_columns, usec_t wall);
@@ -528,8 +527,6 @@ int body_decode(Request *r, json_t **ret);
 /* The same for an object or a patch of one: it must not be empty, and fields that are named twice
  * are left in r->doubled, for admission_fields() to tell. */
 int body_decode_object(Request *r, json_t **ret);
-/* What a client says of managedFields is a list: a string would be taken for ours. */
-int refuse_text(Request *r, const json_t *tree);
 /* The key of the request's object; false (and answered) if its name cannot exist. */
 bool request_key(Request *r, Key *ret);
 /* apiVersion, kind, namespace and name agree with the URL or are filled in. */
@@ -542,6 +539,8 @@ void admission_normalize(Request *r, json_t *tree);
 void admission_default(Request *r, json_t *tree);
 /* What the server fills in and nobody owns; schema and cross-object rules. old NULL = a create. */
 int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree);
+/* The status of what is about to be created, if it has one from the start; else false. */
+bool admission_first_status(const Request *r, json_t *tree);
 /* System metadata of a candidate comes from the stored object. */
 void admission_keep_system(json_t *tree, const json_t *old_tree);
 /* Rules between an Instance and the networks it names (read from the store). */

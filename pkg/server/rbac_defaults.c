@@ -76,7 +76,7 @@ static const DefaultRule to_view[] = {
 	ON(OURS, READ,  "nodes,nodes/status"),
 	ON(OURS, "get", "instances/log"),
 	ON(CORE, READ,  "configmaps,events,namespaces,namespaces/status,pods,pods/status"),
-	ON(CORE, READ,  "resourcequotas,resourcequotas/status"),
+	ON(CORE, READ,  "resourcequotas,resourcequotas/status,services"),
 	ON(CORE, "get", "pods/log"),
 	ON("events.k8s.io", READ, "events"),
 	END

@@ -99,8 +99,15 @@ void reply_read_only(Request *r, const char *allow)
 {
 	char buf[512];
 
-	group_resource_format(kind_source(r->kind), buf, sizeof(buf));
 	snprintf(r->reply.allow, sizeof(r->reply.allow), "%s", allow);
+	if (!r->kind->view_of) {
+		reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
+			      status_details(r, r->route.name, NULL),
+			      "%s are not offered: their list is served, and always empty",
+			      r->kind->plural);
+		return;
+	}
+	group_resource_format(kind_source(r->kind), buf, sizeof(buf));
 	reply_failure(r, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
 		      status_details(r, r->route.name, NULL),
 		      "%s only show %s and cannot be written: write to %s instead", r->kind->plural,

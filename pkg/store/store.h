@@ -124,7 +124,7 @@ void txn_create(Txn *t, const Key *key, const json_t *tree, bool with_status);
  */
 void txn_update(Txn *t, const Object *base, const json_t *tree);
 /* The same with a tree that is the Txn's from now on, which saves a copy. */
-void txn_create_take(Txn *t, const Key *key, json_t *tree);
+void txn_create_take(Txn *t, const Key *key, json_t *tree, bool with_status);
 void txn_update_take(Txn *t, const Object *base, json_t *tree);
 /* Replaces only status (the whole member); other members of tree are ignored. */
 void txn_update_status(Txn *t, const Object *base, const json_t *status);

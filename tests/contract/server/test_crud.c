@@ -211,6 +211,8 @@ static void test_status_is_apart(void **state)
 	_cleanup_(xfreep) char *body = NULL;
 
 	assert_null(json_at(made, "status.printableStatus"));
+	/* By which those who wait know that nobody has looked at it yet. */
+	expect_text(json_array_get(json_at(made, "status.conditions"), 0), "status", "Unknown");
 	body = xasprintf("{\"metadata\":{\"resourceVersion\":\"%s\",\"labels\":{\"no\":\"no\"}},"
 			 "\"spec\":{\"cpus\":99},\"status\":{\"printableStatus\":\"Running\"}}",
 			 json_string_at(made, "metadata.resourceVersion"));

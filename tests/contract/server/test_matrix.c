@@ -49,6 +49,7 @@ static const struct {
 	{ "",                          "pods/portforward",          "",    "create get", "create get" },
 	{ "",                          "resourcequotas",            R,     R,            R },
 	{ "",                          "resourcequotas/status",     R,     R,            R },
+	{ "",                          "services",                  R,     R,            R },
 	{ "",                          "secrets",                   "",    R " " W,      R " " W },
 	{ "coordination.k8s.io",       "leases",                    "",    R " " W,      R " " W },
 	{ "rbac.authorization.k8s.io", "roles",                     "",    "",           R " " W },
