@@ -17,45 +17,45 @@
   % vm far 'app: web' | kubectl create -n other -f -
 
   $ kubectl get vm
-  NAME    STATUS   READY   IP    CPUS   MEMORY   AGE
-  db-1                           1      128Mi    <age>
-  hello                          1      128Mi    <age>
-  web-1                          2      128Mi    <age>
-  web-2                          1      128Mi    <age>
+  NAME    STATUS   READY     IP    CPUS   MEMORY   AGE
+  db-1             Unknown         1      128Mi    <age>
+  hello            Unknown         1      128Mi    <age>
+  web-1            Unknown         2      128Mi    <age>
+  web-2            Unknown         1      128Mi    <age>
 
   $ kubectl get vm web-1
-  NAME    STATUS   READY   IP    CPUS   MEMORY   AGE
-  web-1                          2      128Mi    <age>
+  NAME    STATUS   READY     IP    CPUS   MEMORY   AGE
+  web-1            Unknown         2      128Mi    <age>
 
   $ kubectl get vm/web-1 image/guest
-  NAME                           STATUS   READY   IP    CPUS   MEMORY   AGE
-  instance.shakenfist.io/web-1                          2      128Mi    <age>
+  NAME                           STATUS   READY     IP    CPUS   MEMORY   AGE
+  instance.shakenfist.io/web-1            Unknown         2      128Mi    <age>
 
   NAME                        STATUS   PROGRESS   URL                                 AGE
   image.shakenfist.io/guest                       http://127.0.0.1:8099/guest.qcow2   <age>
 
   $ kubectl get vm web-1 db-1 --no-headers
-  web-1                     2     128Mi   <age>
-  db-1                      1     128Mi   <age>
+  web-1         Unknown         2     128Mi   <age>
+  db-1          Unknown         1     128Mi   <age>
 
   $ kubectl get vm -o wide
-  NAME    STATUS   READY   IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
-  db-1                           1      128Mi               sandbox           <age>
-  hello                          1      128Mi               sandbox   guest   <age>
-  web-1                          2      128Mi               sandbox           <age>
-  web-2                          1      128Mi               sandbox           <age>
+  NAME    STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
+  db-1             Unknown         1      128Mi               sandbox           <age>
+  hello            Unknown         1      128Mi               sandbox   guest   <age>
+  web-1            Unknown         2      128Mi               sandbox           <age>
+  web-2            Unknown         1      128Mi               sandbox           <age>
 
   $ kubectl get vm -A
-  NAMESPACE   NAME    STATUS   READY   IP    CPUS   MEMORY   AGE
-  default     db-1                           1      128Mi    <age>
-  default     hello                          1      128Mi    <age>
-  default     web-1                          2      128Mi    <age>
-  default     web-2                          1      128Mi    <age>
-  other       far                            1      128Mi    <age>
+  NAMESPACE   NAME    STATUS   READY     IP    CPUS   MEMORY   AGE
+  default     db-1             Unknown         1      128Mi    <age>
+  default     hello            Unknown         1      128Mi    <age>
+  default     web-1            Unknown         2      128Mi    <age>
+  default     web-2            Unknown         1      128Mi    <age>
+  other       far              Unknown         1      128Mi    <age>
 
   $ kubectl get vm -n other
-  NAME   STATUS   READY   IP    CPUS   MEMORY   AGE
-  far                           1      128Mi    <age>
+  NAME   STATUS   READY     IP    CPUS   MEMORY   AGE
+  far             Unknown         1      128Mi    <age>
 
   $ kubectl get vm -n nowhere
   No resources found in nowhere namespace.
@@ -64,11 +64,11 @@
   NAME                        STATUS   PROGRESS   URL                                 AGE
   image.shakenfist.io/guest                       http://127.0.0.1:8099/guest.qcow2   <age>
 
-  NAME                           STATUS   READY   IP    CPUS   MEMORY   AGE
-  instance.shakenfist.io/db-1                           1      128Mi    <age>
-  instance.shakenfist.io/hello                          1      128Mi    <age>
-  instance.shakenfist.io/web-1                          2      128Mi    <age>
-  instance.shakenfist.io/web-2                          1      128Mi    <age>
+  NAME                           STATUS   READY     IP    CPUS   MEMORY   AGE
+  instance.shakenfist.io/db-1             Unknown         1      128Mi    <age>
+  instance.shakenfist.io/hello            Unknown         1      128Mi    <age>
+  instance.shakenfist.io/web-1            Unknown         2      128Mi    <age>
+  instance.shakenfist.io/web-2            Unknown         1      128Mi    <age>
 
   NAME                          STATUS   CIDRS                       EGRESS   PORTS   AGE
   network.shakenfist.io/hello            10.20.0.0/24,fd00:20::/64   NAT              <age>
@@ -120,18 +120,18 @@
   [1]
 
   $ kubectl get vm --show-labels
-  NAME    STATUS   READY   IP    CPUS   MEMORY   AGE   LABELS
-  db-1                           1      128Mi    <age>    app=db
-  hello                          1      128Mi    <age>    app=hello
-  web-1                          2      128Mi    <age>    app=web,tier=front
-  web-2                          1      128Mi    <age>    app=web,tier=back
+  NAME    STATUS   READY     IP    CPUS   MEMORY   AGE   LABELS
+  db-1             Unknown         1      128Mi    <age>    app=db
+  hello            Unknown         1      128Mi    <age>    app=hello
+  web-1            Unknown         2      128Mi    <age>    app=web,tier=front
+  web-2            Unknown         1      128Mi    <age>    app=web,tier=back
 
   $ kubectl get vm -L app,tier
-  NAME    STATUS   READY   IP    CPUS   MEMORY   AGE   APP     TIER
-  db-1                           1      128Mi    <age>    db
-  hello                          1      128Mi    <age>    hello
-  web-1                          2      128Mi    <age>    web     front
-  web-2                          1      128Mi    <age>    web     back
+  NAME    STATUS   READY     IP    CPUS   MEMORY   AGE   APP     TIER
+  db-1             Unknown         1      128Mi    <age>    db
+  hello            Unknown         1      128Mi    <age>    hello
+  web-1            Unknown         2      128Mi    <age>    web     front
+  web-2            Unknown         1      128Mi    <age>    web     back
 
   $ kubectl get vm --field-selector metadata.name=web-2 -o name
   instance.shakenfist.io/web-2
@@ -203,18 +203,25 @@
   spec:
     cpus: 2
     disks:
-    - bus: virtio
-      name: root
+    - name: root
       size: 1Gi
     firmware: BIOS
     memory: 128Mi
     nodeName: sandbox
     runStrategy: Halted
     terminationGracePeriodSeconds: 60
+  status:
+    conditions:
+    - lastTransitionTime: "<time>"
+      message: Waiting for its controller.
+      observedGeneration: 0
+      reason: Pending
+      status: Unknown
+      type: Ready
 
   $ kubectl get vm web-1 -o json | jq -c 'keys, .spec'
-  ["apiVersion","kind","metadata","spec"]
-  {"cpus":2,"disks":[{"bus":"virtio","name":"root","size":"1Gi"}],"firmware":"BIOS","memory":"128Mi","nodeName":"sandbox","runStrategy":"Halted","terminationGracePeriodSeconds":60}
+  ["apiVersion","kind","metadata","spec","status"]
+  {"cpus":2,"disks":[{"name":"root","size":"1Gi"}],"firmware":"BIOS","memory":"128Mi","nodeName":"sandbox","runStrategy":"Halted","terminationGracePeriodSeconds":60}
 
   $ kubectl get vm -o json | jq -c '.kind, .apiVersion, (.items | length)'
   "List"
@@ -301,8 +308,8 @@
   NAME                        STATUS   PROGRESS   URL                                 AGE
   image.shakenfist.io/guest                       http://127.0.0.1:8099/guest.qcow2   <age>
 
-  NAME                           STATUS   READY   IP    CPUS   MEMORY   AGE
-  instance.shakenfist.io/hello                          1      128Mi    <age>
+  NAME                           STATUS   READY     IP    CPUS   MEMORY   AGE
+  instance.shakenfist.io/hello            Unknown         1      128Mi    <age>
 
   $ kubectl get vm web-1 -o kyaml | head -3
   ---
@@ -310,8 +317,8 @@
     apiVersion: "shakenfist.io/v1alpha1",
 
   $ kubectl get vm web-1 --subresource=status
-  NAME    STATUS   READY   IP    CPUS   MEMORY   AGE
-  web-1                          2      128Mi    <age>
+  NAME    STATUS   READY     IP    CPUS   MEMORY   AGE
+  web-1            Unknown         2      128Mi    <age>
 
   $ kubectl get vm web-1 -o yaml --show-managed-fields | grep -A4 managedFields
     managedFields:
@@ -356,6 +363,7 @@
   No resources found
   No resources found
   No resources found
+  No resources found
 
 Watching.
 
@@ -366,14 +374,14 @@ Watching.
   instance.shakenfist.io/web-2
 
   $ (sleep 0.3; kubectl label vm web-1 w=1 >/dev/null) & kubectl get vm web-1 -w --request-timeout=2s --no-headers; wait
-  web-1                     2     128Mi   <age>
-  web-1                     2     128Mi   <age>
+  web-1         Unknown         2     128Mi   <age>
+  web-1         Unknown         2     128Mi   <age>
 
   $ (sleep 0.3; kubectl label vm db-1 w=1 >/dev/null; kubectl label vm db-1 w- >/dev/null) & kubectl get vm -l app=db --watch-only --output-watch-events --no-headers --request-timeout=2s; wait
-  MODIFIED   db-1                     1     128Mi   <age>
-  MODIFIED   db-1                     1     128Mi   <age>
+  MODIFIED   db-1         Unknown         1     128Mi   <age>
+  MODIFIED   db-1         Unknown         1     128Mi   <age>
 
   $ (sleep 0.3; vm new 'app: new' | kubectl create -f - >/dev/null; kubectl label vm new app- >/dev/null; kubectl delete vm new --wait=false >/dev/null) & kubectl get vm -l app=new -w --output-watch-events --request-timeout=2s; wait
-  EVENT      NAME   STATUS   READY   IP    CPUS   MEMORY   AGE
-  ADDED      new                           1      128Mi    <age>
-  DELETED    new                           1      128Mi    <age>
+  EVENT      NAME   STATUS   READY     IP    CPUS   MEMORY   AGE
+  ADDED      new             Unknown         1      128Mi    <age>
+  DELETED    new             Unknown         1      128Mi    <age>

@@ -23,7 +23,11 @@ sfd_up() {
 	else
 		service_spawn sfd "$BUILD/sfd" --virt-type qemu --image-allow-loopback \
 			--listen unix:/run/sfd/sfd.sock --listen "tcp:${API#http://}" $SFD_OPTIONS && sfd_ready
-	fi
+	fi || return
+	# What sfctl kubeconfig reads is written by a controller.
+	case $SFD_OPTIONS in
+	*cluster-info*) wait_for 10 kubectl get configmap cluster-info -n kube-public ;;
+	esac
 }
 sfd_restart() { sfd_stop && sfd_up; }
 

@@ -9,11 +9,8 @@
   Client Version: v1.20.2
   Server Version: v1.34.0+...
 
-  $ kubectl cluster-info
-
-  To further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.
-  error: the server doesn't have a resource type "services"
-  [1]
+  $ kubectl cluster-info | sed 's/\x1b[^m]*m//g' | head -1
+  Kubernetes control plane is running at http://127.0.0.1:6443
 
   $ kubectl api-resources --api-group=shakenfist.io
   NAME          SHORTNAMES   APIVERSION               NAMESPACED   KIND
@@ -38,7 +35,7 @@
   $ kubectl apply -f a.yaml --dry-run=server
   instance.shakenfist.io/a configured (server dry run)
 
-  $ kubectl diff -f a.yaml | grep -E '^[-+] '
+  $ kubectl diff -f a.yaml | grep -E '^[-+] ' | grep -v time:
   -  generation: 2
   +  generation: 3
   -  cpus: 2
@@ -50,7 +47,7 @@
 
   $ sed 's/cpus: 1/cpuz: 2/' a.yaml | kubectl apply -f - --validate=false
   Error from server (BadRequest): error when applying patch:
-  {"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{\"annotations\":{},\"labels\":{\"app\":\"web\"},\"name\":\"a\",\"namespace\":\"default\"},\"spec\":{\"cpuz\":2,\"disks\":[{\"name\":\"root\",\"size\":\"1Gi\"}],\"memory\":\"128Mi\",\"runStrategy\":\"Halted\"}}\n"}},"spec":{"cpus":null,"cpuz":2,"disks":[{"name":"root","size":"1Gi"}]}}
+  {"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"shakenfist.io/v1alpha1\",\"kind\":\"Instance\",\"metadata\":{\"annotations\":{},\"labels\":{\"app\":\"web\"},\"name\":\"a\",\"namespace\":\"default\"},\"spec\":{\"cpuz\":2,\"disks\":[{\"name\":\"root\",\"size\":\"1Gi\"}],\"memory\":\"128Mi\",\"runStrategy\":\"Halted\"}}\n"}},"spec":{"cpus":null,"cpuz":2}}
   to:
   Resource: "shakenfist.io/v1alpha1, Resource=instances", GroupVersionKind: "shakenfist.io/v1alpha1, Kind=Instance"
   Name: "a", Namespace: "default"
@@ -72,14 +69,14 @@
   instance.shakenfist.io/c created (server dry run)
 
   $ kubectl get vm
-  NAME   STATUS   READY   IP    CPUS   MEMORY   AGE
-  a                             2      128Mi    <age>
-  b                             1      128Mi    <age>
+  NAME   STATUS   READY     IP    CPUS   MEMORY   AGE
+  a               Unknown         2      128Mi    <age>
+  b               Unknown         1      128Mi    <age>
 
   $ kubectl get vm -o wide
-  NAME   STATUS   READY   IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
-  a                             2      128Mi               sandbox           <age>
-  b                             1      128Mi               sandbox           <age>
+  NAME   STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
+  a               Unknown         2      128Mi               sandbox           <age>
+  b               Unknown         1      128Mi               sandbox           <age>
 
   $ kubectl get vm,img -A -o name
   instance.shakenfist.io/a
@@ -89,17 +86,17 @@
   2
 
   $ kubectl get vm -l app=web --show-labels
-  NAME   STATUS   READY   IP    CPUS   MEMORY   AGE   LABELS
-  a                             2      128Mi    <age>    app=web
+  NAME   STATUS   READY     IP    CPUS   MEMORY   AGE   LABELS
+  a               Unknown         2      128Mi    <age>    app=web
 
   $ kubectl get vm --sort-by=.metadata.name -o name
   instance.shakenfist.io/a
   instance.shakenfist.io/b
 
   $ kubectl get all
-  NAME                       STATUS   READY   IP    CPUS   MEMORY   AGE
-  instance.shakenfist.io/a                          2      128Mi    <age>
-  instance.shakenfist.io/b                          1      128Mi    <age>
+  NAME                       STATUS   READY     IP    CPUS   MEMORY   AGE
+  instance.shakenfist.io/a            Unknown         2      128Mi    <age>
+  instance.shakenfist.io/b            Unknown         1      128Mi    <age>
 
   $ kubectl get vm nope
   Error from server (NotFound): instances.shakenfist.io "nope" not found
@@ -115,94 +112,25 @@
   Metadata:
     Creation Timestamp:  <time>
 
-  $ kubectl explain vm
+  $ kubectl explain vm | grep -E '^(KIND|VERSION|   [a-z])'
   KIND:     Instance
   VERSION:  shakenfist.io/v1alpha1
-
-  DESCRIPTION:
-       An Instance is a virtual machine, with its disks and its interfaces.
-
-  FIELDS:
      apiVersion	<string>
-       Group and version of this kind, such as example.com/v1.
-
      kind	<string>
-       Name of this kind, in CamelCase.
-
      metadata	<Object>
-       Standard metadata: name, namespace, labels, annotations, owners,
-       finalizers.
-
      spec	<Object> -required-
-       What the virtual machine should be.
-
      status	<Object>
-       What the virtual machine is.
 
-  $ kubectl explain vm.spec.disks
+  $ kubectl explain vm.spec.disks | grep -E '^(KIND|RESOURCE|   [a-z])'
   KIND:     Instance
-  VERSION:  shakenfist.io/v1alpha1
-
   RESOURCE: disks <[]Object>
-
-  DESCRIPTION:
-       The disks, the first one to boot from.
-
-  FIELDS:
      bus	<string>
-       How the disk is attached.
-
      image	<string>
-       The Image to copy on write, as "name" or "namespace/name". A blank disk
-       without it.
-
      name	<string> -required-
-       Unique among the disks; the serial number that the guest sees.
-
      size	<string>
-       Size, such as 10Gi; the image's own unless given. A disk can grow.
 
-  $ kubectl explain vm --recursive | head -40
-  KIND:     Instance
-  VERSION:  shakenfist.io/v1alpha1
-
-  DESCRIPTION:
-       An Instance is a virtual machine, with its disks and its interfaces.
-
-  FIELDS:
-     apiVersion	<string>
-     kind	<string>
-     metadata	<Object>
-        annotations	<map[string]string>
-        creationTimestamp	<string>
-        deletionGracePeriodSeconds	<integer>
-        deletionTimestamp	<string>
-        finalizers	<[]string>
-        generateName	<string>
-        generation	<integer>
-        labels	<map[string]string>
-        managedFields	<[]Object>
-           apiVersion	<string>
-           fieldsType	<string>
-           fieldsV1	<map[string]>
-           manager	<string>
-           operation	<string>
-           subresource	<string>
-           time	<string>
-        name	<string>
-        namespace	<string>
-        ownerReferences	<[]Object>
-           apiVersion	<string>
-           blockOwnerDeletion	<boolean>
-           controller	<boolean>
-           kind	<string>
-           name	<string>
-           uid	<string>
-        resourceVersion	<string>
-        selfLink	<string>
-        uid	<string>
-     spec	<Object>
-        cloudInit	<Object>
+  $ kubectl explain vm --recursive | grep -cE '^ +[a-z]'
+  ...
 
   $ kubectl patch vm a --type=merge -p '{"spec":{"cpus":3}}'
   instance.shakenfist.io/a patched

@@ -159,8 +159,8 @@ Made by kubectl.
 In force at once.
 
   $ kubectl --kubeconfig alice get vm -n lab
-  NAME   STATUS   READY   IP    CPUS   MEMORY   AGE
-  a                             1      128Mi    <age>
+  NAME   STATUS   READY     IP    CPUS   MEMORY   AGE
+  a               Unknown         1      128Mi    <age>
 
   $ kubectl --kubeconfig alice get vm -n default
   Error from server (Forbidden): instances.shakenfist.io is forbidden: User "alice" cannot list resource "instances" in API group "shakenfist.io" in the namespace "default"

@@ -84,8 +84,7 @@
   a      0/1     Pending   0          <age>
 
   $ kubectl get svc
-  error: the server doesn't have a resource type "svc"
-  [1]
+  No resources found in default namespace.
 
   $ kubectl get deployments
   error: the server doesn't have a resource type "deployments"

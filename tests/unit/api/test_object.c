@@ -41,40 +41,6 @@ static json_t *tree(const char *text)
 	return v;
 }
 
-/* managedFields as a text, and back, whatever stands around them and in them. */
-static void lean_trees_are_the_same_object(void **state _unused_)
-{
-	static const char *const lists[] = {
-		"[]",
-		"[{\"manager\":\"a\\\"]}\",\"fieldsV1\":{\"k:{\\\"name\\\":\\\"]\\\"}\":{}}}]",
-		"null",
-		"{\"managedFields\":[1,{}],\"x\":\"\\u00fc\"}",
-		"7",
-	};
-	Key key = key_make(GR_INSTANCE, "default", "web");
-
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		_cleanup_(json_decrefp) json_t *full = tree(instance_text), *lean = NULL;
-		_cleanup_(object_unrefp) Object *o = NULL, *again = NULL, *stored = NULL;
-		json_t *managed = json_loads(lists[i], JSON_DECODE_ANY, NULL);
-
-		json_set_at(full, "metadata.managedFields", managed);
-		json_set_at(full, "spec.managedFields", json_string("not these"));
-		o = object_new(&key, NULL, full, 1, 7);
-		lean = object_decode_lean(o);
-		assert_true(json_is_string(json_at(lean, "metadata.managedFields")));
-		assert_true(json_is_string(json_at(lean, "spec.managedFields")));
-		again = object_new(&key, NULL, lean, 1, 7);
-		assert_string_equal(object_text(o, NULL), object_text(again, NULL));
-		stored = object_with_revision(again, 1, 12345);
-		assert_non_null(strstr(object_text(stored, NULL), "\"resourceVersion\":\"12345\""));
-		if (!json_is_array(managed))
-			continue;
-		object_tree_lean(full);
-		assert_true(json_same(full, lean));
-	}
-}
-
 static void keys_are_values(void **state _unused_)
 {
 	Key a = key_make(GR_INSTANCE, "default", "web"),
@@ -370,7 +336,6 @@ static void explain_knows_every_field(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lean_trees_are_the_same_object),
 		cmocka_unit_test(keys_are_values),
 		cmocka_unit_test(an_object_survives_its_stored_parts),
 		cmocka_unit_test(damaged_heads_are_refused),
