@@ -3,25 +3,26 @@
  * Usage: see usage.h.
  *
  * Disks of an image's own size and addresses on a network depend on another object: they are kept
- * as numbers of references, and multiplied with what that object says now. So an image whose size
- * becomes known, or a second CIDR, counts at once everywhere.
+ * as numbers of references, each with what that object weighs, and weighed anew when it changes. So
+ * an image whose size becomes known, or a second CIDR, counts at once everywhere, and a create
+ * looks at its own references only, however many others there are.
  */
 #include "store/usage.h"
 
 #include "api/quota.h"
+#include "base/hashmap.h"
 #include "base/memory.h"
 #include "store/store_internal.h"
 #include "json/json.h"
 
-/* "namespace/name" and how many point there. */
+/* How many point at one object. */
 typedef struct RefCount {
-	char *ref;
-	int64_t n;
+	int64_t n, weight;
 } RefCount;
 
 typedef struct RefCounts {
-	RefCount *items;
-	size_t n, cap;
+	Hashmap *refs; /* "namespace/name" -> RefCount; made with the first */
+	int64_t total; /* of all numbers times weights */
 } RefCounts;
 
 typedef struct KindCount {
@@ -56,33 +57,68 @@ struct Usage {
 
 /* ---- adding up ---- */
 
-static void refs_count(RefCounts *r, const char *ref, size_t len, int64_t by)
+static Object *ref_get(Store *s, const GroupResource *gr, const char *ref)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (strncmp(r->items[i].ref, ref, len) == 0 && !r->items[i].ref[len]) {
-			r->items[i].n += by;
-			return;
-		}
-	GROW_ARRAY(r->items, r->n, r->cap);
-	r->items[r->n++] = (RefCount){ .ref = xstrndup(ref, len), .n = by };
+	const char *slash = strchr(ref, '/');
+	char namespace[KEY_NAMESPACE_MAX];
+	Key key;
+
+	if (!slash || (size_t)(slash - ref) >= sizeof(namespace) ||
+	    strlen(slash + 1) >= KEY_NAME_MAX)
+		return NULL;
+	snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - ref), ref);
+	key = key_make(gr, namespace, slash + 1);
+	return image_get(s->image, &key);
 }
 
-static void charge_count(Usage *u, const char *charge, int64_t by)
+/* What one reference counts: bytes of an image, once they are known; addresses on a network, one as
+ * long as it is not there. */
+static int64_t ref_weight(Store *s, const GroupResource *gr, const char *ref)
+{
+	Object *o = ref_get(s, gr, ref);
+	_cleanup_(json_decrefp) json_t *tree = o ? object_decode(o) : NULL;
+
+	if (gr == GR_IMAGE)
+		return json_integer_at(tree, "status.virtualSize", 0);
+	return tree ? (int64_t)json_array_size(json_at(tree, "spec.cidrs")) : 1;
+}
+
+static void refs_count(Store *s, const GroupResource *gr, RefCounts *r, const char *ref, int64_t by)
+{
+	RefCount *c;
+
+	if (!r->refs)
+		r->refs = hashmap_new(free);
+	c = hashmap_get(r->refs, ref);
+	if (!c) {
+		c = xnew0(RefCount, 1);
+		c->weight = ref_weight(s, gr, ref);
+		hashmap_put(r->refs, ref, c);
+	}
+	c->n += by;
+	r->total += by * c->weight;
+	if (c->n == 0)
+		hashmap_remove(r->refs, ref);
+}
+
+static void charge_count(Store *s, Usage *u, const char *charge, int64_t by)
 {
 	char *end = (char *)charge;
 
 	for (size_t i = 0; i < ARRAY_SIZE(u->sums) && *end; i++)
 		u->sums[i] += by * (int64_t)strtoull(end, &end, 10);
 	while (*end == ' ') {
-		const char *ref = end + 2;
-		size_t len = strcspn(ref, " ");
+		bool image = end[1] == 'i';
+		size_t len = strcspn(end + 2, " ");
+		_cleanup_(xfreep) char *ref = xstrndup(end + 2, len);
 
-		refs_count(end[1] == 'i' ? &u->images : &u->networks, ref, len, by);
-		end = (char *)ref + len;
+		refs_count(s, image ? GR_IMAGE : GR_NETWORK, image ? &u->images : &u->networks, ref,
+			   by);
+		end += 2 + len;
 	}
 }
 
-static void object_count(Usage *u, const Object *o, int64_t by)
+static void object_count(Store *s, Usage *u, const Object *o, int64_t by)
 {
 	const GroupResource *gr = object_key(o)->gr;
 	size_t i;
@@ -94,24 +130,24 @@ static void object_count(Usage *u, const Object *o, int64_t by)
 		u->kinds[u->n_kinds++] = (KindCount){ .gr = gr };
 	}
 	u->kinds[i].n += by;
-	charge_count(u, object_head(o)->charge, by);
+	charge_count(s, u, object_head(o)->charge, by);
 }
 
-static void change_count(Usage *u, const Change *c, int64_t by)
+static void change_count(Store *s, Usage *u, const Change *c, int64_t by)
 {
 	if (gr_is_internal(c->key.gr) || c->outcome == OUTCOME_SAME ||
 	    !streq(c->key.namespace, u->namespace))
 		return;
 	if (c->base)
-		object_count(u, c->base, -by);
+		object_count(s, u, c->base, -by);
 	if (c->outcome != OUTCOME_REMOVED)
-		object_count(u, c->next, by);
+		object_count(s, u, c->next, by);
 }
 
-static void job_count(Usage *u, const Job *job, int64_t by)
+static void job_count(Store *s, Usage *u, const Job *job, int64_t by)
 {
 	for (size_t i = 0; i < job->n_changes; i++)
-		change_count(u, &job->changes[i], by);
+		change_count(s, u, &job->changes[i], by);
 }
 
 /* ---- quotas ---- */
@@ -178,18 +214,11 @@ static void quotas_refresh(Usage *u, const Table *t, size_t from, size_t to)
 
 /* ---- finding ---- */
 
-static void refs_done(RefCounts *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		free(r->items[i].ref);
-	free(r->items);
-}
-
 static void usage_free(Usage *u)
 {
 	quotas_done(u);
-	refs_done(&u->images);
-	refs_done(&u->networks);
+	hashmap_free(u->images.refs);
+	hashmap_free(u->networks.refs);
 	free(u->kinds);
 	free(u);
 }
@@ -217,7 +246,7 @@ static Usage *usage_make(Store *s, const char *namespace)
 			continue;
 		table_range(t, namespace, &from, &to);
 		for (; from < to; from++)
-			object_count(u, t->slots[from].object, 1);
+			object_count(s, u, t->slots[from].object, 1);
 	}
 	u->next = s->usages;
 	s->usages = u;
@@ -255,42 +284,6 @@ static Usage *usage_get(Store *s, const char *namespace)
 
 /* ---- measuring ---- */
 
-static Object *ref_get(Store *s, const GroupResource *gr, const char *ref)
-{
-	const char *slash = strchr(ref, '/');
-	char namespace[KEY_NAMESPACE_MAX];
-	Key key;
-
-	if (!slash || (size_t)(slash - ref) >= sizeof(namespace) ||
-	    strlen(slash + 1) >= KEY_NAME_MAX)
-		return NULL;
-	snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - ref), ref);
-	key = key_make(gr, namespace, slash + 1);
-	return image_get(s->image, &key);
-}
-
-/* What one reference counts: bytes of an image, once they are known; addresses on a network, one as
- * long as it is not there. */
-static int64_t ref_weight(Store *s, const GroupResource *gr, const char *ref)
-{
-	Object *o = ref_get(s, gr, ref);
-	_cleanup_(json_decrefp) json_t *tree = o ? object_decode(o) : NULL;
-
-	if (gr == GR_IMAGE)
-		return json_integer_at(tree, "status.virtualSize", 0);
-	return tree ? (int64_t)json_array_size(json_at(tree, "spec.cidrs")) : 1;
-}
-
-static int64_t refs_weigh(Store *s, const GroupResource *gr, const RefCounts *refs)
-{
-	int64_t total = 0;
-
-	for (size_t i = 0; i < refs->n; i++)
-		if (refs->items[i].n > 0)
-			total += refs->items[i].n * ref_weight(s, gr, refs->items[i].ref);
-	return total;
-}
-
 static int64_t kind_measure(const Usage *u, const char *kind)
 {
 	char name[512];
@@ -301,16 +294,16 @@ static int64_t kind_measure(const Usage *u, const char *kind)
 	return 0;
 }
 
-static uint64_t measure(Store *s, const Usage *u, const Bound *b)
+static uint64_t measure(const Usage *u, const Bound *b)
 {
 	int64_t n;
 
 	switch (b->unit) {
 	case QUOTA_STORAGE:
-		n = u->sums[QUOTA_STORAGE] + refs_weigh(s, GR_IMAGE, &u->images);
+		n = u->sums[QUOTA_STORAGE] + u->images.total;
 		break;
 	case QUOTA_ADDRESSES:
-		n = refs_weigh(s, GR_NETWORK, &u->networks);
+		n = u->networks.total;
 		break;
 	case QUOTA_COUNT:
 		n = kind_measure(u, b->kind);
@@ -384,13 +377,13 @@ static Touched job_touch(const Job *job, const char *namespace)
 	return t;
 }
 
-static uint64_t measure_if(Store *s, const Usage *u, const Bound *b, Touched t)
+static uint64_t measure_if(const Usage *u, const Bound *b, Touched t)
 {
-	return (b->unit == QUOTA_COUNT ? t.counts : t.charges) ? measure(s, u, b) : 0;
+	return (b->unit == QUOTA_COUNT ? t.counts : t.charges) ? measure(u, b) : 0;
 }
 
 /* `before` holds what each bound measured without the job. */
-static int quota_check(Store *s, Job *job, const Usage *u, const Quota *q, const uint64_t *before,
+static int quota_check(Job *job, const Usage *u, const Quota *q, const uint64_t *before,
 		       Touched touched)
 {
 	_cleanup_(strbuf_done) StrBuf requested = STRBUF_INIT, used = STRBUF_INIT,
@@ -398,7 +391,7 @@ static int quota_check(Store *s, Job *job, const Usage *u, const Quota *q, const
 
 	for (size_t i = 0; i < q->n; i++) {
 		const Bound *b = &q->bounds[i];
-		uint64_t after = measure_if(s, u, b, touched);
+		uint64_t after = measure_if(u, b, touched);
 
 		if (after <= before[i] || after <= b->value)
 			continue;
@@ -424,15 +417,15 @@ static int namespace_admit(Store *s, Job *job, const char *namespace)
 	before = xnew0(uint64_t, n + 1);
 	for (size_t i = 0; i < u->n_quotas; i++)
 		for (size_t j = 0; j < u->quotas[i].n; j++)
-			before[at++] = measure_if(s, u, &u->quotas[i].bounds[j], touched);
-	job_count(u, job, 1);
+			before[at++] = measure_if(u, &u->quotas[i].bounds[j], touched);
+	job_count(s, u, job, 1);
 	at = 0;
 	for (size_t i = 0; rc == 0 && i < u->n_quotas; i++) {
-		rc = quota_check(s, job, u, &u->quotas[i], before + at, touched);
+		rc = quota_check(job, u, &u->quotas[i], before + at, touched);
 		at += u->quotas[i].n;
 	}
 	if (rc < 0)
-		job_count(u, job, -1);
+		job_count(s, u, job, -1);
 	return rc;
 }
 
@@ -458,7 +451,7 @@ static void revert_before(Store *s, Job *job, size_t end)
 		Usage *u = namespace ? usage_get(s, namespace) : NULL;
 
 		if (u)
-			job_count(u, job, -1);
+			job_count(s, u, job, -1);
 	}
 }
 
@@ -482,6 +475,28 @@ void usage_revert(Store *s, Job *job)
 	revert_before(s, job, job->n_changes);
 }
 
+/* ---- weights ---- */
+
+void usage_reweigh(Store *s, const Key *key)
+{
+	char ref[KEY_NAMESPACE_MAX + KEY_NAME_MAX];
+
+	if (key->gr != GR_IMAGE && key->gr != GR_NETWORK)
+		return;
+	snprintf(ref, sizeof(ref), "%s/%s", key->namespace, key->name);
+	for (Usage *u = s->usages; u; u = u->next) {
+		RefCounts *r = key->gr == GR_IMAGE ? &u->images : &u->networks;
+		RefCount *c = r->refs ? hashmap_get(r->refs, ref) : NULL;
+		int64_t weight;
+
+		if (!c)
+			continue;
+		weight = ref_weight(s, key->gr, ref);
+		r->total += c->n * (weight - c->weight);
+		c->weight = weight;
+	}
+}
+
 /* ---- telling ---- */
 
 int store_quota_used(Store *s, const Object *quota, json_t **ret, Error *err)
@@ -501,7 +516,7 @@ int store_quota_used(Store *s, const Object *quota, json_t **ret, Error *err)
 		for (size_t j = 0; j < q->n; j++)
 			json_object_set_new(
 				used, q->bounds[j].name,
-				quota_amount(q->bounds[j].unit, measure(s, u, &q->bounds[j])));
+				quota_amount(q->bounds[j].unit, measure(u, &q->bounds[j])));
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (!used)

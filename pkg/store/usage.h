@@ -22,5 +22,7 @@ struct Job;
 int usage_admit(Store *s, struct Job *job);
 /* Takes back what usage_admit() has counted: the job is not going to happen. */
 void usage_revert(Store *s, struct Job *job);
+/* That object has changed in the image: what refers to it may weigh something else. */
+void usage_reweigh(Store *s, const Key *key);
 /* Something was counted that may not have happened: make them again when they are asked for. */
 void usage_forget(Store *s);

@@ -235,8 +235,12 @@ static void batch_apply(Store *s, Batch *b)
 		if (job->rc < 0)
 			continue;
 		s->stats.txns++;
-		for (size_t j = 0; j < job->n_records; j++)
-			apply_change(s, &job->changes[job->record_change[j]], b->txns[i].rev, now);
+		for (size_t j = 0; j < job->n_records; j++) {
+			const Change *c = &job->changes[job->record_change[j]];
+
+			apply_change(s, c, b->txns[i].rev, now);
+			usage_reweigh(s, &c->key);
+		}
 		s->revision = b->txns[i].rev;
 	}
 	pthread_mutex_unlock(&s->lock);

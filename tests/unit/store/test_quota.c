@@ -169,6 +169,11 @@ static void test_images_and_networks_weigh(void **state)
 	expect_used(f->s, "q", "requests.storage", "5Gi");
 	expect_used(f->s, "q", "requests.shakenfist.io/addresses", "2");
 	assert_int_equal(make_machine(f->s, "b", 1, NULL), -ERR_FORBIDDEN);
+	/* Gone again, they weigh what is not known. */
+	assert_int_equal(delete_key(f->s, &image), 0);
+	assert_int_equal(delete_key(f->s, &network), 0);
+	expect_used(f->s, "q", "requests.storage", "2Gi");
+	expect_used(f->s, "q", "requests.shakenfist.io/addresses", "1");
 }
 
 static void test_dry_run_counts_and_takes_nothing(void **state)
