@@ -3,6 +3,10 @@
  * Kinds that are stored: a user's CustomResourceDefinition is in force with its commit, again after
  * a restart, gone when deleted; ours cannot be replaced; what does not compile is not stored.
  */
+#include <pthread.h>
+#include <sched.h>
+
+#include "api/definition.h"
 #include "tests/unit/store/fixture.h"
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
@@ -133,12 +137,78 @@ static void test_definition_after_a_lost_answer(void **state)
 	assert_true(is_known(f));
 }
 
+static void *create_many(void *arg)
+{
+	for (int i = 0; i < 20; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("b%d", i);
+		Key thing = key_make(things(), "default", name);
+
+		create_tree(arg, &thing,
+			    json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "example.com/v1", "kind",
+				      "Thing", "metadata", "name", name),
+			    NULL);
+	}
+	return NULL;
+}
+
+/* However creates and the deletion meet: what is gone has left no object behind, and what is going
+ * gets no new one. */
+static void test_no_object_outlives_its_definition(void **state)
+{
+	Fixture *f = *state;
+	Key crd = crd_key("things.example.com");
+	unsigned gone = 0, going = 0;
+
+	for (int round = 0; round < 60; round++) {
+		pthread_t thread;
+		size_t n;
+		int rc;
+
+		create_tree(f->s, &crd, crd_tree("things", "example.com", "Thing"), NULL);
+		assert_int_equal(pthread_create(&thread, NULL, create_many, f->s), 0);
+		for (int wait = 0; wait < round * 20; wait++)
+			sched_yield();
+		do
+			rc = delete_key(f->s, &crd);
+		while (rc == -ERR_CONFLICT);
+		assert_int_equal(rc, 0);
+		n = store_count(f->s, things(), NULL);
+		pthread_join(thread, NULL);
+		assert_int_equal(store_count(f->s, things(), NULL), n);
+		if (!store_exists(f->s, &crd)) {
+			assert_int_equal(n, 0);
+			gone++;
+			continue;
+		}
+		going++;
+		assert_true(n > 0);
+		for (int i = 0; i < 20; i++) {
+			_cleanup_(xfreep) char *name = xasprintf("b%d", i);
+			Key thing = key_make(things(), "default", name);
+
+			if (store_exists(f->s, &thing))
+				assert_int_equal(delete_key(f->s, &thing), 0);
+		}
+		{
+			_cleanup_(object_unrefp) Object *o = get(f->s, &crd);
+			Txn *t = txn_new();
+
+			txn_finalize(t, o, FINALIZER_CRD_CLEANUP);
+			assert_int_equal(commit(f->s, t, NULL, NULL), 0);
+		}
+	}
+	assert_int_equal(gone + going, 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_life_of_a_definition),           TEST(test_ours_cannot_be_replaced),
-		TEST(test_bad_definitions_are_not_stored), TEST(test_columns_change),
+		TEST(test_life_of_a_definition),
+		TEST(test_ours_cannot_be_replaced),
+		TEST(test_bad_definitions_are_not_stored),
+		TEST(test_columns_change),
 		TEST(test_definition_after_a_lost_answer),
+		TEST(test_no_object_outlives_its_definition),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
