@@ -60,33 +60,32 @@ static usec_t usec_of(time_t t)
 /* NULL unless there is exactly one, and it can be a user's name. */
 static char *common_name(gnutls_x509_crt_t crt)
 {
-	char name[PKI_NAME_MAX + 1];
-	size_t n = sizeof(name), more = 0;
+	unsigned char value[DN_VALUE_MAX];
+	size_t n = sizeof(value), more = 0;
 
-	if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &n) < 0 ||
-	    !pki_name_is_valid(name, n) ||
-	    gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 0, NULL, &more) !=
+	if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 1, value, &n) < 0 ||
+	    gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 1, NULL, &more) !=
 		    GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 		return NULL;
-	return xstrndup(name, n);
+	return dn_value_decode(value, n);
 }
 
 static char **organizations(gnutls_x509_crt_t crt)
 {
-	char name[PKI_NAME_MAX + 1];
+	unsigned char value[DN_VALUE_MAX];
 	char **groups = NULL;
 
 	for (unsigned i = 0; i < PKI_GROUPS_MAX; i++) {
 		_cleanup_(xfreep) char *group = NULL;
-		size_t n = sizeof(name);
+		size_t n = sizeof(value);
+		int rc = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_ORGANIZATION_NAME, i, 1,
+						       value, &n);
 
-		if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_ORGANIZATION_NAME, i, 0,
-						  name, &n) < 0)
+		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			break;
-		if (!pki_name_is_valid(name, n))
-			continue;
-		group = xstrndup(name, n);
-		groups = strv_append(groups, group);
+		group = rc < 0 ? NULL : dn_value_decode(value, n);
+		if (group)
+			groups = strv_append(groups, group);
 	}
 	return groups;
 }

@@ -39,6 +39,10 @@ char *datum_take(gnutls_datum_t *d);
 /* "what: GnuTLS' words", with our code. */
 int pki_error(Error *err, int gnutls_rc, const char *what);
 
+#define DN_VALUE_MAX (PKI_NAME_MAX + 4) /* with tag and length */
+/* The name in one value of a subject as it is encoded; NULL if it cannot be anybody's. Caller's. */
+char *dn_value_decode(const unsigned char *der, size_t n);
+
 int key_load(const char *pem, gnutls_x509_privkey_t *ret, Error *err);
 int certificate_load(const char *pem, gnutls_x509_crt_t *ret, Error *err);
 /* Our own key sizes and curves, at least. */

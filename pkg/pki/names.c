@@ -55,6 +55,24 @@ bool pki_name_is_valid(const char *s, size_t n)
 	return true;
 }
 
+/*
+ * Read here and not by GnuTLS, which gives a value that it does not like (with a NUL in it) as "#"
+ * and hexadecimal: a name like another.
+ */
+char *dn_value_decode(const unsigned char *der, size_t n)
+{
+	enum { UTF8_STRING = 0x0c, PRINTABLE_STRING = 0x13, IA5_STRING = 0x16, LONG_FORM = 0x81 };
+	size_t head = n > 2 && der[1] == LONG_FORM ? 3 : 2;
+
+	if (n <= head || der[head - 1] != n - head || (head == 2 && der[1] >= 0x80))
+		return NULL;
+	if (der[0] != UTF8_STRING && der[0] != PRINTABLE_STRING && der[0] != IA5_STRING)
+		return NULL;
+	if (!pki_name_is_valid((const char *)der + head, n - head))
+		return NULL;
+	return xstrndup((const char *)der + head, n - head);
+}
+
 char *datum_take(gnutls_datum_t *d)
 {
 	char *text = xmemdup(d->data, d->size);

@@ -101,20 +101,22 @@ int pki_request_new(const char *key_pem, const char *user, char *const *groups, 
 /* The one common name; NULL is none. */
 static int request_user(gnutls_x509_crq_t crq, char **ret, Error *err)
 {
-	char name[PKI_NAME_MAX + 1];
-	size_t n = sizeof(name), more = 0;
-	int rc = gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &n);
+	_cleanup_(xfreep) char *name = NULL;
+	unsigned char value[DN_VALUE_MAX];
+	size_t n = sizeof(value), more = 0;
+	int rc = gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, 0, 1, value, &n);
 
 	if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
 		*ret = NULL;
 		return 0;
 	}
-	if (rc < 0 || !pki_name_is_valid(name, n))
+	name = rc < 0 ? NULL : dn_value_decode(value, n);
+	if (!name)
 		return error_set(err, ERR_INVALID, "its common name cannot be a user's name");
-	if (gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, 1, 0, NULL, &more) !=
+	if (gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, 1, 1, NULL, &more) !=
 	    GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 		return error_set(err, ERR_INVALID, "it has more than one common name");
-	*ret = xstrndup(name, n);
+	*ret = TAKE_PTR(name);
 	return 0;
 }
 
