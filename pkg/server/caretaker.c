@@ -46,11 +46,10 @@ static bool user_has_too_many_locked(const Server *s, const Conn *c)
 {
 	size_t n = 0;
 
-	if (!c->who || c->who->source != IDENTITY_UNIX || c->who->masters)
+	if (c->stranger == (uid_t)-1)
 		return false;
 	for (const Conn *other = s->conns; other; other = other->next)
-		n += other->who && other->who->source == IDENTITY_UNIX &&
-		     other->who->uid == c->who->uid;
+		n += other->stranger == c->stranger;
 	return n >= CONNECTIONS_PER_USER;
 }
 

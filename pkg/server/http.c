@@ -65,6 +65,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 	*c = (Conn){ .server = s,
 		     .mhd = mhd,
 		     .fd = info ? info->connect_fd : -1,
+		     .stranger = (uid_t)-1,
 		     .wake = USEC_INFINITY,
 		     .expires = USEC_INFINITY,
 		     .deadline = clock_now(server_clock(s)) + HEAD_DEADLINE };
@@ -72,6 +73,8 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 		connection_secure(l, c);
 	else
 		c->who = l->tcp ? identity_ref(s->loopback) : identity_from_socket(s, c->fd);
+	if (c->who && c->who->source == IDENTITY_UNIX && !c->who->masters)
+		c->stranger = c->who->uid;
 	atomic_fetch_add(&s->counters.connections, 1);
 	atomic_fetch_add(&s->counters.open, 1);
 	conn_add(s, c);

@@ -102,6 +102,7 @@ typedef struct Conn {
 	int fd;
 	void *tls;      /* its session; NULL = plain */
 	Identity *who;  /* by peer or certificate; NULL = the certificate is not looked at yet */
+	uid_t stranger; /* a local user who is no administrator; else (uid_t)-1. Never changes */
 	Identity *used; /* by a credential, last: the connection falls with it. Under Server.lock */
 	usec_t expires; /* of that; then the connection is shut down. Under Server.lock */
 	bool served;    /* a request came */
