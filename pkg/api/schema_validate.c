@@ -135,12 +135,26 @@ static size_t utf8_length(const char *s)
 	return n;
 }
 
+/* What is in a Secret, and whatever else asks for it, is told to nobody: also not to who wrote it,
+ * for his tools keep logs. */
+static bool is_confidential(const Schema *s)
+{
+	return s->format && (streq(s->format, "byte") || streq(s->format, "password"));
+}
+
 /* Some reasons name the value themselves: it is not said twice. */
-static void format_error(const json_t *v, const char *why, Check *c)
+static void format_error(const Schema *s, const json_t *v, const char *why, Check *c)
 {
 	char shown[200];
-	bool named = str_has_prefix(why, show(v, shown));
+	bool named;
 
+	if (is_confidential(s)) {
+		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
+				 "Invalid value: %s",
+				 streq(s->format, "byte") ? "must be base64" : why);
+		return;
+	}
+	named = str_has_prefix(why, show(v, shown));
 	field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path), "Invalid value: %s%s%s",
 			 named ? "" : shown, named ? "" : ": ", why);
 }
@@ -177,7 +191,7 @@ static void validate_string(const Schema *s, const json_t *v, Check *c)
 	else if (s->pattern)
 		validate_pattern(s, v, c);
 	if (s->format && !schema_format_matches(s->format, v, why))
-		format_error(v, why, c);
+		format_error(s, v, why, c);
 }
 
 /* "name: root" of an item of a map list, whole, for it is compared; NULL if a key is missing (which
@@ -247,8 +261,12 @@ static void wrong_type(const Schema *s, const json_t *v, Check *c)
 {
 	char text[200];
 
+	if (is_confidential(s))
+		snprintf(text, sizeof(text), "(not shown)");
+	else
+		show(v, text);
 	field_errors_add(c->errors, FIELD_TYPE_INVALID, strbuf_str(&c->path),
-			 "Invalid value: %s: must be %s", show(v, text), type_hint(s, v));
+			 "Invalid value: %s: must be %s", text, type_hint(s, v));
 }
 
 static void validate_array(const Schema *s, const json_t *v, Check *c)
@@ -409,7 +427,7 @@ static void validate(const Schema *s, const json_t *v, Check *c)
 	else if (json_is_number(v))
 		validate_number(s, v, c);
 	if (json_is_integer(v) && s->format && !schema_format_matches(s->format, v, text))
-		format_error(v, text, c);
+		format_error(s, v, text, c);
 	validate_junctors(s, v, c);
 }
 

@@ -114,7 +114,7 @@
   bWU=
 
   $ kubectl create -f - <<<'{apiVersion: v1, kind: Secret, metadata: {name: bad, namespace: one}, data: {x: "not base64!"}}'
-  The Secret "bad" is invalid: data.x: Invalid value: "not base64!": must be of format byte
+  The Secret "bad" is invalid: data.x: Invalid value: must be base64
   [1]
 
   $ kubectl patch secret s -n one -p '{"type":"other"}'

@@ -147,6 +147,25 @@ static void test_secret_types(void **state)
 		  "\"data\":{\".dockerconfigjson\":\"e30=\"}}");
 }
 
+/* Who gets the answer may keep a log of it. */
+static void test_secret_is_not_shown(void **state)
+{
+	static const char *const bad[] = {
+		"{\"metadata\":{\"name\":\"x\"},\"data\":{\"a\":\"geheim!\"}}",
+		"{\"metadata\":{\"name\":\"x\"},\"data\":{\"a\":4711}}",
+		"{\"metadata\":{\"name\":\"x\"},\"stringData\":{\"a\":4711}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_(json_decrefp) json_t *status =
+			call(*state, 422, "POST", SECRETS, NULL, bad[i]);
+		_cleanup_(xfreep) char *text = json_text(status);
+
+		if (strstr(text, "geheim") || strstr(text, "4711"))
+			fail_msg("%s", text);
+	}
+}
+
 /* ---- tables ---- */
 
 /* The one row's cell of that column. */
@@ -335,6 +354,7 @@ int main(void)
 		TEST(test_immutable),
 		TEST(test_secret),
 		TEST(test_secret_types),
+		TEST(test_secret_is_not_shown),
 		TEST(test_data_column),
 		TEST(test_leader_election),
 		TEST(test_event),
