@@ -69,7 +69,8 @@ instances_are() { [ "$(instances)" = "$1" ]; }
 	# The disk of the first one was made from nothing, and an image is for life.
 	is '.status.conditions[0].reason' fleet/web Blocked
 	has "$(condition fleet web Ready message)" 'Instance.shakenfist.io "web-0" is invalid: spec.disks'
-	kubectl delete instance web-0
+	# Not waited for: its successor of the same name comes at once, and kubectl would wait for that one's end.
+	kubectl delete instance web-0 --wait=false
 	wait_for 60 is '.status.conditions[0].status' fleet/web True
 	wait_for 60 is .status.readyReplicas fleet/web 2
 }
