@@ -47,7 +47,7 @@ static int write_info(Reconcilers *r, Context *ctx, const Key *key, const Object
 	_cleanup_(txn_freep) Txn *t = txn_new();
 
 	if (old) {
-		tree = object_decode(old);
+		tree = object_decode_lean(old);
 		if (json_same(json_object_get(tree, "data"), data))
 			return 0;
 		json_object_set(tree, "data", data);

@@ -145,7 +145,7 @@ static int cluster_role_reconcile(void *self, Context *ctx, const Key *key, Resu
 		return rc;
 	trees = xnew0(json_t *, all->n + 1);
 	for (size_t i = 0; i < all->n; i++)
-		trees[i] = object_decode(all->items[i]);
+		trees[i] = object_decode_lean(all->items[i]);
 	rc = aggregate_all(r, ctx, all, trees, err);
 	for (size_t i = 0; i < all->n; i++)
 		json_decref(trees[i]);

@@ -136,7 +136,7 @@ static int credential_reconcile(void *self, Context *ctx, const Key *key, Result
 		return error_ignore(err);
 	if (rc < 0 || object_is_deleting(o))
 		return rc;
-	tree = object_decode(o);
+	tree = object_decode_lean(o);
 	expires = credential_expires(tree);
 	if (now >= expires + KEEP_EXPIRED)
 		return remove_expired(r, ctx, o, err);

@@ -40,7 +40,7 @@ static char *describe_left(const ObjectList *list)
 static int definition_report(Reconcilers *r, Context *ctx, const Object *crd,
 			     const ObjectList *left, Error *err)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(crd);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(crd);
 	_cleanup_(xfreep) char *message = describe_left(left);
 	_cleanup_(txn_freep) Txn *t = txn_new();
 	json_t *status = json_object_get(tree, "status");

@@ -9,7 +9,7 @@
 
 static usec_t event_last_seen(const Object *o)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(o);
 	const char *text = json_string_at(tree, "lastTimestamp");
 	usec_t t;
 

@@ -161,7 +161,7 @@ static int image_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 		return rc;
 	if (object_is_deleting(obj))
 		return image_delete(r, ctx, obj, err);
-	tree = object_decode(obj);
+	tree = object_decode_lean(obj);
 	rc = image_spec_decode(tree, &spec, err);
 	if (rc < 0)
 		return status_undecodable(r, ctx, obj, tree, rc, err);

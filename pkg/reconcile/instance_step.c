@@ -124,7 +124,7 @@ static int reload(InstanceWork *w, Error *err)
 	w->obj = TAKE_PTR(fresh);
 	w->uid = object_head(w->obj)->uid;
 	json_decref(w->tree);
-	w->tree = object_decode(w->obj);
+	w->tree = object_decode_lean(w->obj);
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static int disk_image(InstanceWork *w, const char *disk, const char *image,
 		return waits(w, "WaitingForImage", "disk %s: %s", disk, error_message(&trouble));
 	if (rc < 0)
 		return error_move(err, &trouble);
-	tree = object_decode(obj);
+	tree = object_decode_lean(obj);
 	found = json_string_at(tree, "status.digest");
 	if (!found || !condition_is_true(json_object_get(tree, "status"), "Ready")) {
 		why = json_string_at(condition_find(json_object_get(tree, "status"), "Ready"),
@@ -270,7 +270,7 @@ static int seed_user_data(InstanceWork *w, char **ret, Error *err)
 	}
 	if (rc < 0)
 		return rc;
-	tree = object_decode(secret);
+	tree = object_decode_lean(secret);
 	value = json_string_value(json_object_get(json_object_get(tree, "data"), member));
 	if (!value)
 		return waits(w, "WaitingForSecret", "cloudInit: secret \"%s\" has no key \"%s\"",
@@ -388,7 +388,7 @@ static int check_capacity(InstanceWork *w)
 
 	if (store_get(w->r->env.store, &key, &node, NULL) < 0)
 		return 0;
-	tree = object_decode(node);
+	tree = object_decode_lean(node);
 	text = json_string_at(tree, "status.allocatable.memory");
 	if (!text || quantity_parse(text, &memory, NULL) < 0 || w->spec->memory <= memory)
 		return 0;

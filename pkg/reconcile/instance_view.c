@@ -23,7 +23,7 @@ int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key 
 	if (rc < 0)
 		return rc;
 	w->uid = object_head(w->obj)->uid;
-	w->tree = object_decode(w->obj);
+	w->tree = object_decode_lean(w->obj);
 	w->status = status_begin(w->tree);
 	snprintf(w->domain_name, sizeof(w->domain_name), "%s.%.63s", key->namespace, key->name);
 	snprintf(w->owner, sizeof(w->owner), "%s/%s", key->namespace, key->name);
@@ -69,7 +69,7 @@ static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
 		return 0;
 	if (rc < 0)
 		return error_move(err, &n->trouble);
-	tree = object_decode(n->object);
+	tree = object_decode_lean(n->object);
 	rc = network_spec_decode(tree, &n->spec, &n->trouble);
 	if (rc == 0)
 		rc = network_addressing(n->spec, &n->addressing, &n->trouble);

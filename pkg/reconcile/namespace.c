@@ -57,7 +57,7 @@ static int delete_events(Reconcilers *r, Context *ctx, const char *namespace, Er
 static int namespace_report(Reconcilers *r, Context *ctx, const Object *ns, const char *left,
 			    Error *err)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(ns);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(ns);
 	json_t *status = status_begin(tree);
 
 	json_object_set_new(status, "phase", json_string("Terminating"));

@@ -206,7 +206,7 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 		return error_ignore(err);
 	if (rc < 0)
 		return rc;
-	tree = object_decode(obj);
+	tree = object_decode_lean(obj);
 	if (object_is_deleting(obj))
 		return network_delete(r, ctx, obj, tree, ret, err);
 	rc = network_spec_decode(tree, &spec, err);

@@ -142,7 +142,7 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	}
 	if (rc < 0)
 		return rc;
-	tree = object_decode(node);
+	tree = object_decode_lean(node);
 	status = status_begin(tree);
 	was_known = condition_find(status, "Ready") != NULL;
 	was_ready = condition_is_true(status, "Ready");

@@ -59,7 +59,7 @@ static int evict_images(Reconcilers *r, Context *ctx, Error *err)
 		return rc;
 	keep.digests = xcalloc(images->n, sizeof(*keep.digests));
 	for (size_t i = 0; i < images->n; i++) {
-		_cleanup_(json_decrefp) json_t *tree = object_decode(images->items[i]);
+		_cleanup_(json_decrefp) json_t *tree = object_decode_lean(images->items[i]);
 		const char *digest = json_string_at(tree, "status.digest");
 
 		if (digest)

@@ -137,7 +137,7 @@ static int delete_object(Reconcilers *r, Context *ctx, const Object *o, const ch
 /* Adds to t: the object without its references to uid. */
 static void forget_owner(Txn *t, const Object *o, const char *uid)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(o);
 	json_t *owners = json_at(tree, "metadata.ownerReferences");
 
 	for (size_t i = json_array_size(owners); i-- > 0;)
@@ -152,7 +152,7 @@ static void forget_owner(Txn *t, const Object *o, const char *uid)
 /* Keeps only the references to owners that are there: what stays is not held by what goes. */
 static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Error *err)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(o);
 	json_t *owners = json_at(tree, "metadata.ownerReferences");
 	const ObjectHead *head = object_head(o);
 	_cleanup_(txn_freep) Txn *t = txn_new();
@@ -168,7 +168,7 @@ static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Erro
 /* Adds to t: the object, whose references block its owners no more. */
 static void unblock_owners(Txn *t, const Object *o)
 {
-	_cleanup_(json_decrefp) json_t *tree = object_decode(o);
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(o);
 	json_t *ref;
 	size_t i;
 

@@ -36,7 +36,7 @@ static int quota_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 		return error_ignore(err);
 	if (rc < 0)
 		return rc;
-	tree = object_decode(obj);
+	tree = object_decode_lean(obj);
 	return quota_write(r, ctx, obj, tree, used, err);
 }
 

@@ -380,7 +380,7 @@ int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_names
 	if (rc < 0)
 		return rc;
 	if (!streq(ns, own_namespace)) {
-		tree = object_decode(obj);
+		tree = object_decode_lean(obj);
 		if (!json_bool_at(tree, "spec.shared", false))
 			return error_set(err, ERR_FORBIDDEN,
 					 "%s \"%s\" of namespace \"%s\" is not shared (its "
