@@ -305,7 +305,7 @@ void changes_find(const Kind *k, const json_t *from, const json_t *to, const Cha
 	json_t *v;
 
 	*ret = (FieldChanges){ 0 };
-	if (k && k->schema)
+	if (k && k->schema && !w.seen->accepted)
 		find_refusals(&w);
 	json_object_foreach ((json_t *)to, name, v)
 		if (!strv_contains((char *const *)beside, name))

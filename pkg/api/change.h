@@ -24,6 +24,7 @@ const char *change_cost_to_string(ChangeCost c); /* "none", "live", ... */
 /* What runs, as far as it is known. */
 typedef struct ChangeObserved {
 	bool running;          /* a guest runs (or is held) */
+	bool accepted;         /* the change was validated: nothing of it is refused */
 	uint64_t cpus, memory; /* what it has; 0 = what the old spec says */
 } ChangeObserved;
 

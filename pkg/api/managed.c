@@ -107,6 +107,24 @@ static bool is_reset(const json_t *list)
 			   json_object_size(first) == 0));
 }
 
+/* As an array; a new reference. */
+static json_t *list_of(const json_t *managed)
+{
+	return json_is_string(managed) ? json_loads(json_string_value(managed), 0, NULL)
+				       : json_incref((json_t *)managed);
+}
+
+static bool same_list(const json_t *a, const json_t *b)
+{
+	_cleanup_(json_decrefp) json_t *x = NULL, *y = NULL;
+
+	if (json_is_string(a) == json_is_string(b))
+		return json_same(a, b);
+	x = list_of(a);
+	y = list_of(b);
+	return json_same(x, y);
+}
+
 /* What the write starts from: the entries that the client wrote, or the live ones. */
 static void read_entries(const FieldWriter *w, const json_t *live, const json_t *tree,
 			 ManagedList *list, bool *ret_rewritten)
@@ -115,7 +133,7 @@ static void read_entries(const FieldWriter *w, const json_t *live, const json_t 
 
 	*ret_rewritten = false;
 	/* Of a subresource only its own part is written. */
-	if (!w->subresource && own && own != old && !json_same(own, old)) {
+	if (!w->subresource && own && own != old && !same_list(own, old)) {
 		*ret_rewritten = true;
 		if (is_reset(own))
 			return;
@@ -435,14 +453,15 @@ json_t *managed_apply(const FieldWriter *w, const json_t *live, const json_t *ap
 
 static bool same_but_for_time(const json_t *a, const json_t *b)
 {
-	size_t n = json_array_size(a), i;
+	_cleanup_(json_decrefp) json_t *old = list_of(a), *now = list_of(b);
+	size_t n = json_array_size(old), i;
 	json_t *x;
 
-	if (n != json_array_size(b))
+	if (n != json_array_size(now))
 		return false;
-	json_array_foreach (a, i, x) {
+	json_array_foreach (old, i, x) {
 		_cleanup_(json_decrefp) json_t *p = json_copy(x);
-		_cleanup_(json_decrefp) json_t *q = json_copy(json_array_get(b, i));
+		_cleanup_(json_decrefp) json_t *q = json_copy(json_array_get(now, i));
 
 		json_object_del(p, "time");
 		json_object_del(q, "time");
@@ -456,10 +475,23 @@ void managed_settle(const json_t *live, json_t *tree)
 {
 	json_t *old = managed_of(live), *now = json_incref(managed_of(tree));
 
-	if (old != now && old && now && same_but_for_time(old, now)) {
+	if (old != now && old && now) {
 		set_managed(tree, json_incref(old));
-		if (!json_same(live, tree))
+		if (!json_same(live, tree) || !same_but_for_time(old, now))
 			set_managed(tree, json_incref(now));
 	}
 	json_decref(now);
+}
+
+size_t managed_count(const json_t *tree)
+{
+	static const char mark[] = "\"fieldsType\":"; /* in our text each entry has one */
+	const json_t *managed = managed_of(tree);
+	size_t n = 0;
+
+	if (!json_is_string(managed))
+		return json_array_size(managed);
+	for (const char *p = strstr(json_string_value(managed), mark); p; p = strstr(p + 1, mark))
+		n++;
+	return n;
 }

@@ -54,6 +54,9 @@ void field_conflicts_done(FieldConflicts *c);
 json_t *managed_apply(const FieldWriter *w, const json_t *live, const json_t *applied, bool force,
 		      FieldConflicts *conflicts);
 
+/* How many entries there are, of a lean tree too. */
+size_t managed_count(const json_t *tree);
+
 /* If the tree is the live object but for times in its managedFields, it gets the live ones: nothing
  * has happened. */
 void managed_settle(const json_t *live, json_t *tree);

@@ -24,11 +24,12 @@ typedef struct ManagedList {
 	Arena *arena;
 	ManagedEntry *items;
 	size_t n, cap;
+	json_t *source; /* what it was decoded from, if that was a text */
 } ManagedList;
 
 void managed_list_done(ManagedList *l);
-/* -ERR_INVALID if anything in it is wrong. `keep`: entries that do not change are written as they
- * are. */
+/* From an array, or the string of a lean tree. -ERR_INVALID if anything in it is wrong. `keep`:
+ * entries that do not change are written as they are. */
 int managed_list_decode(ManagedList *l, const Schema *schema, const json_t *list, bool keep);
 /* Without those that own nothing, in Kubernetes' order; NULL if there are none. */
 json_t *managed_list_encode(ManagedList *l);

@@ -14,8 +14,8 @@
 void managed_list_done(ManagedList *l)
 {
 	free(l->items);
-	l->items = NULL;
-	l->n = l->cap = 0;
+	json_decref(l->source);
+	*l = (ManagedList){ .arena = l->arena };
 }
 
 /* ---- entries ---- */
@@ -116,6 +116,10 @@ int managed_list_decode(ManagedList *l, const Schema *schema, const json_t *list
 	json_t *v;
 	size_t i;
 
+	if (json_is_string(list)) {
+		l->source = json_loads(json_string_value(list), 0, NULL);
+		list = l->source;
+	}
 	if (list && !json_is_array(list))
 		return -ERR_INVALID;
 	json_array_foreach (list, i, v) {

@@ -106,6 +106,75 @@ const char *object_text(const Object *o, size_t *ret_len)
 	return o->text;
 }
 
+/* ---- looking into the text ---- */
+
+/* The end of the string whose opening quote is at p. */
+static const char *string_end(const char *p)
+{
+	for (p++; *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return p;
+}
+
+static bool is_key(const char *p, const char *end, const char *name)
+{
+	size_t n = strlen(name);
+
+	return (size_t)(end - p - 1) == n && memcmp(p + 1, name, n) == 0 && end[1] == ':';
+}
+
+/* The end of the value at p. */
+static const char *value_end(const char *p)
+{
+	int depth = 0;
+
+	for (;; p++) {
+		if (*p == '"')
+			p = string_end(p);
+		else if (*p == '{' || *p == '[')
+			depth++;
+		else if (*p == '}' || *p == ']')
+			depth--;
+		if (depth <= 0 && (p[1] == ',' || p[1] == '}' || !p[1]))
+			return p + 1;
+	}
+}
+
+/*
+ * The value of a member of metadata in text that we serialized ourselves; false if there is none.
+ * Other members of that name (in data, in managed fields) lie deeper or elsewhere.
+ */
+static bool find_in_metadata(const char *text, const char *name, const char **ret_begin,
+			     const char **ret_end)
+{
+	bool in_metadata = false;
+	int depth = 0;
+
+	for (const char *p = text; *p; p++) {
+		const char *end;
+
+		if (*p == '{' || *p == '[') {
+			depth++;
+		} else if (*p == '}' || *p == ']') {
+			depth--;
+			if (depth == 1 && in_metadata)
+				return false;
+		} else if (*p == '"') {
+			end = string_end(p);
+			if (depth == 1 && end[1] == ':')
+				in_metadata = is_key(p, end, "metadata");
+			if (depth == 2 && in_metadata && is_key(p, end, name)) {
+				*ret_begin = end + 2;
+				*ret_end = value_end(end + 2);
+				return true;
+			}
+			p = end;
+		}
+	}
+	return false;
+}
+
 json_t *object_decode(const Object *o)
 {
 	json_t *v = json_loadb(o->text, o->text_len, 0, NULL);
@@ -113,6 +182,39 @@ json_t *object_decode(const Object *o)
 	/* We wrote the text or checked it when it was read: it cannot fail but for memory. */
 	assert(v);
 	return v;
+}
+
+json_t *object_decode_lean(const Object *o)
+{
+	const char *begin, *end;
+	_cleanup_(xfreep) char *text = NULL;
+	json_t *tree;
+	size_t head;
+
+	if (!find_in_metadata(o->text, "managedFields", &begin, &end))
+		return object_decode(o);
+	head = (size_t)(begin - o->text);
+	text = xmalloc(o->text_len + sizeof("null"));
+	memcpy(text, o->text, head);
+	memcpy(text + head, "null", 4);
+	memcpy(text + head + 4, end, o->text_len - (size_t)(end - o->text) + 1);
+	tree = json_loads(text, 0, NULL);
+	assert(tree);
+	json_object_set_new(json_object_get(tree, "metadata"), "managedFields",
+			    json_stringn_nocheck(begin, (size_t)(end - begin)));
+	return tree;
+}
+
+void object_tree_lean(json_t *tree)
+{
+	json_t *metadata = json_object_get(tree, "metadata");
+	json_t *managed = json_object_get(metadata, "managedFields");
+	_cleanup_(xfreep) char *text = NULL;
+
+	if (!json_is_array(managed))
+		return;
+	text = json_canonical(managed);
+	json_object_set_new(metadata, "managedFields", json_string_nocheck(text));
 }
 
 /* ---- reading a blob
@@ -378,11 +480,30 @@ static void encode_blob(const Key *key, const Kind *kind, const json_t *tree, St
 /* ---- from a tree
  * ------------------------------------------------------------------------------------------ */
 
+/* The text with managedFields, which is null in it, as they are written. Takes text. */
+static char *with_managed(char *text, const json_t *managed)
+{
+	size_t n = json_string_length(managed), len = strlen(text), head;
+	const char *begin, *end;
+	char *whole;
+
+	if (!find_in_metadata(text, "managedFields", &begin, &end))
+		return text;
+	head = (size_t)(begin - text);
+	whole = xmalloc(len + n + 1);
+	memcpy(whole, text, head);
+	memcpy(whole + head, json_string_value(managed), n);
+	memcpy(whole + head + n, end, len - (size_t)(end - text) + 1);
+	free(text);
+	return whole;
+}
+
 Object *object_new(const Key *key, const Kind *kind, const json_t *tree, int64_t create_rev,
 		   int64_t rev)
 {
 	_cleanup_(strbuf_done) StrBuf blob = STRBUF_INIT;
 	_cleanup_(json_decrefp) json_t *copy = json_copy((json_t *)tree);
+	_cleanup_(json_decrefp) json_t *managed = NULL;
 	_cleanup_(xfreep) char *text = NULL;
 	json_t *meta = json_object_get(tree, "metadata");
 	char buf[32];
@@ -394,64 +515,18 @@ Object *object_new(const Key *key, const Kind *kind, const json_t *tree, int64_t
 	meta = json_is_object(meta) ? json_copy(meta) : json_object();
 	snprintf(buf, sizeof(buf), "%lld", (long long)rev);
 	json_object_set_new(meta, "resourceVersion", json_string(buf));
+	managed = json_incref(json_object_get(meta, "managedFields"));
+	if (json_is_string(managed))
+		json_object_set_new(meta, "managedFields", json_null());
 	json_object_set_new(copy, "metadata", meta);
 	text = json_canonical(copy);
+	if (json_is_string(managed))
+		text = with_managed(text, managed);
 	len = strlen(text);
 	encode_blob(key, kind, tree, &blob);
 	rc = object_new_from_parts(key, create_rev, rev, blob.buf, blob.len, text, len, &o, NULL);
 	assert(rc == 0);
 	return o;
-}
-
-/* ---- splicing the revision
- * -------------------------------------------------------------------------------- */
-
-/* The end of the string whose opening quote is at p. */
-static const char *string_end(const char *p)
-{
-	for (p++; *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p;
-}
-
-static bool is_key(const char *p, const char *end, const char *name)
-{
-	size_t n = strlen(name);
-
-	return (size_t)(end - p - 1) == n && memcmp(p + 1, name, n) == 0 && end[1] == ':';
-}
-
-/*
- * The digits of metadata.resourceVersion in text that we serialized ourselves; false if there are
- * none. Other members of that name (in data, in managed fields) lie deeper or elsewhere.
- */
-static bool find_revision(const char *text, const char **ret_begin, const char **ret_end)
-{
-	bool in_metadata = false;
-	int depth = 0;
-
-	for (const char *p = text; *p; p++) {
-		const char *end;
-
-		if (*p == '{' || *p == '[') {
-			depth++;
-		} else if (*p == '}' || *p == ']') {
-			depth--;
-		} else if (*p == '"') {
-			end = string_end(p);
-			if (depth == 1 && end[1] == ':')
-				in_metadata = is_key(p, end, "metadata");
-			if (depth == 2 && in_metadata && is_key(p, end, "resourceVersion") &&
-			    end[2] == '"') {
-				*ret_begin = end + 3;
-				*ret_end = string_end(end + 2);
-				return true;
-			}
-			p = end;
-		}
-	}
-	return false;
 }
 
 Object *object_with_revision(const Object *o, int64_t create_rev, int64_t rev)
@@ -462,12 +537,12 @@ Object *object_with_revision(const Object *o, int64_t create_rev, int64_t rev)
 	Object *copy = NULL;
 	int rc;
 
-	if (!find_revision(o->text, &begin, &end)) {
+	if (!find_in_metadata(o->text, "resourceVersion", &begin, &end) || *begin != '"') {
 		_cleanup_(json_decrefp) json_t *tree = object_decode(o);
 
 		return object_new(&o->key, NULL, tree, create_rev, rev);
 	}
-	n = (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)rev);
+	n = (size_t)snprintf(digits, sizeof(digits), "\"%lld\"", (long long)rev);
 	head = (size_t)(begin - o->text);
 	tail = o->text_len - (size_t)(end - o->text);
 	rc = object_alloc(&o->key, create_rev, rev, o->blob, o->blob_len, head + n + tail, &copy,

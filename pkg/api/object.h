@@ -63,6 +63,13 @@ bool object_has_finalizer(const Object *o, const char *finalizer);
 const char *object_text(const Object *o, size_t *ret_len);
 /* A fresh decoded tree, the caller's. */
 json_t *object_decode(const Object *o);
+/*
+ * The same, lean: metadata.managedFields, which is half of many objects and read by few, is a
+ * string that holds its JSON. For those who write: object_new() and api/managed.h take it so. A
+ * lean tree is never shown to anybody.
+ */
+json_t *object_decode_lean(const Object *o);
+void object_tree_lean(json_t *tree); /* in place */
 
 /*
  * Builds an object at revision rev from its tree (not consumed). `kind` gives printer columns and

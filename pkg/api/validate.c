@@ -323,10 +323,9 @@ void validate_metadata(const Kind *k, const json_t *tree, FieldErrors *errors)
 	check_map(json_object_get(meta, "annotations"), "metadata.annotations", false, errors);
 	check_finalizers(json_object_get(meta, "finalizers"), errors);
 	check_owners(json_object_get(meta, "ownerReferences"), errors);
-	if (json_array_size(json_object_get(meta, "managedFields")) > MANAGED_ENTRIES_MAX)
+	if (managed_count(tree) > MANAGED_ENTRIES_MAX)
 		field_errors_add(errors, FIELD_TOO_MANY, "metadata.managedFields",
-				 "Too many: %zu: must have at most %d items",
-				 json_array_size(json_object_get(meta, "managedFields")),
+				 "Too many: %zu: must have at most %d items", managed_count(tree),
 				 MANAGED_ENTRIES_MAX);
 }
 

@@ -132,6 +132,14 @@ int body_decode(Request *r, json_t **ret)
 	return rc < 0 ? rc : refuse_doubled(r);
 }
 
+int refuse_text(Request *r, const json_t *tree)
+{
+	if (!json_is_string(json_at(tree, "metadata.managedFields")))
+		return 0;
+	reply_bad_request(r, "metadata.managedFields must be a list");
+	return -ERR_INVALID;
+}
+
 int body_decode_object(Request *r, json_t **ret)
 {
 	int rc = decode_any(r, ret);
@@ -140,7 +148,8 @@ int body_decode_object(Request *r, json_t **ret)
 		reply_bad_request(r, "the body is empty");
 		return -ERR_INVALID;
 	}
-	return rc;
+	/* In trees of ours it may be one: see api/object.h. */
+	return rc < 0 ? rc : refuse_text(r, *ret);
 }
 
 bool request_key(Request *r, Key *ret)
@@ -224,7 +233,7 @@ static void add_other_errors(Request *r, const json_t *tree, FieldErrors *errors
 	_cleanup_(json_decrefp) json_t *base = NULL, *copy = NULL;
 
 	if (r->method == METHOD_PATCH && r->base) {
-		base = render_tree(r->kind, r->base);
+		base = render_tree_lean(r->kind, r->base);
 		copy = json_merge_patch(base, tree);
 	} else {
 		copy = json_deep_copy(tree);

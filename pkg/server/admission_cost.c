@@ -16,6 +16,7 @@ void admission_tell_costs(Request *r, const json_t *old_tree, const json_t *tree
 	size_t told = 0;
 
 	change_observe(old_tree, &seen);
+	seen.accepted = true; /* else this would not be asked */
 	changes_find(r->kind, old_tree, tree, &seen, &changes);
 	for (size_t i = 0; i < changes.n && told < WARNINGS_MAX; i++) {
 		_cleanup_(xfreep) char *text = change_sentence(&changes.items[i]);

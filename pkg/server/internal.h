@@ -439,6 +439,7 @@ bool render_is_text(const Kind *k, const Object *o); /* the stored bytes are tha
 const char *render_text(const Kind *k, const Object *o, size_t *ret_len, char **ret_made);
 /* The object's tree in version k, the caller's. */
 json_t *render_tree(const Kind *k, const Object *o);
+json_t *render_tree_lean(const Kind *k, const Object *o); /* for writing: api/object.h */
 /* The object in that form, without a trailing newline. */
 void render_object(StrBuf *out, const Kind *k, Accept accept, const char *include, const Object *o,
 		   bool with_columns, usec_t wall);
@@ -528,6 +529,8 @@ int body_decode(Request *r, json_t **ret);
 /* The same for an object or a patch of one: it must not be empty, and fields that are named twice
  * are left in r->doubled, for admission_fields() to tell. */
 int body_decode_object(Request *r, json_t **ret);
+/* What a client says of managedFields is a list: a string would be taken for ours. */
+int refuse_text(Request *r, const json_t *tree);
 /* The key of the request's object; false (and answered) if its name cannot exist. */
 bool request_key(Request *r, Key *ret);
 /* apiVersion, kind, namespace and name agree with the URL or are filled in. */

@@ -140,9 +140,30 @@ int patch_document(Request *r, const json_t *document, json_t *patch, json_t **r
 				  : merge_patch(r, PATCH_STRATEGIC, document, patch, ret);
 }
 
+/* True for a pointer to managedFields, to what is in them, or to what holds them. */
+static bool points_at_managed(const char *pointer)
+{
+	return pointer && (!*pointer || streq(pointer, "/metadata") ||
+			   str_has_prefix(pointer, "/metadata/managedFields"));
+}
+
+static bool touches_managed(const json_t *patch)
+{
+	json_t *op;
+	size_t i;
+
+	json_array_foreach (patch, i, op)
+		if (points_at_managed(json_string_at(op, "path")) ||
+		    points_at_managed(json_string_at(op, "from")))
+			return true;
+	return false;
+}
+
 static int apply_plain(Request *r, PatchType type, json_t *patch)
 {
-	_cleanup_(json_decrefp) json_t *old_tree = render_tree(r->kind, r->base);
+	bool whole = type == PATCH_JSON && touches_managed(patch);
+	_cleanup_(json_decrefp) json_t *old_tree =
+		(whole ? render_tree : render_tree_lean)(r->kind, r->base);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	int rc;
 
@@ -150,7 +171,7 @@ static int apply_plain(Request *r, PatchType type, json_t *patch)
 				: merge_patch(r, type, old_tree, patch, &tree);
 	if (rc < 0)
 		return rc;
-	if (admission_identity(r, tree, r->route.name) < 0)
+	if (admission_identity(r, tree, r->route.name) < 0 || (whole && refuse_text(r, tree) < 0))
 		return -ERR_INVALID;
 	/* What the patched object says of its revision and uid is a precondition. It is the stored
 	 * one's where the patch is silent, and then it pins nothing. */
@@ -213,7 +234,7 @@ static int apply_create(Request *r, const Key *key, json_t *applied)
 
 static int apply_merge(Request *r, json_t *applied)
 {
-	_cleanup_(json_decrefp) json_t *old_tree = render_tree(r->kind, r->base);
+	_cleanup_(json_decrefp) json_t *old_tree = render_tree_lean(r->kind, r->base);
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 
 	if (body_preconditions(r, applied, r->base, &r->pinned) < 0)

@@ -76,8 +76,8 @@ void handle_power(Request *r)
 		reply_conflict(r, r->route.name, "it is being deleted");
 		return;
 	}
-	old_tree = object_decode(r->base);
-	tree = object_decode(r->base);
+	old_tree = object_decode_lean(r->base);
+	tree = object_decode_lean(r->base);
 	metadata = json_object_get(tree, "metadata");
 	annotations = json_object_get(metadata, "annotations");
 	if (takes_stop_back(r, annotations)) {

@@ -89,6 +89,14 @@ json_t *render_tree(const Kind *k, const Object *o)
 	return tree;
 }
 
+json_t *render_tree_lean(const Kind *k, const Object *o)
+{
+	json_t *tree = object_decode_lean(o);
+
+	kind_convert(k, tree);
+	return tree;
+}
+
 /*
  * Texts are canonical, so nearly all begin with their version. One that does not is of another
  * version, or has a member that comes before it: then the tree tells.

@@ -166,7 +166,7 @@ void handle_scale_write(Request *r)
 	}
 	if (read_base(r, &key) < 0)
 		return;
-	old_tree = render_tree(r->kind, r->base);
+	old_tree = render_tree_lean(r->kind, r->base);
 	scale = wanted_scale(r, old_tree, body);
 	if (!scale || check_scale(r, scale, &replicas) < 0 ||
 	    body_preconditions(r, scale, r->base, &r->pinned) < 0)

@@ -318,7 +318,7 @@ void handle_update(Request *r)
 	if (admission_identity(r, tree, r->route.name) < 0 || read_base(r, &key) < 0 ||
 	    body_preconditions(r, tree, r->base, &r->pinned) < 0 || require_revision(r) < 0)
 		return;
-	old_tree = render_tree(r->kind, r->base);
+	old_tree = render_tree_lean(r->kind, r->base);
 	if (write_prepare(r, tree, old_tree) < 0)
 		return;
 	write_replace(r, r->base, TAKE_PTR(tree), update_done);
@@ -349,8 +349,8 @@ void handle_finalize(Request *r)
 		request_commit(r, t, update_done);
 		return;
 	}
-	old_tree = object_decode(r->base);
-	whole = object_decode(r->base);
+	old_tree = object_decode_lean(r->base);
+	whole = object_decode_lean(r->base);
 	if (finalizers)
 		json_set_at(whole, "spec.finalizers", json_deep_copy(finalizers));
 	if (write_prepare(r, whole, old_tree) < 0)

@@ -365,6 +365,7 @@ static int op_update(Store *s, const Op *op, Change *c, Error *err)
 
 	if (c->kind)
 		kind_convert(c->kind, tree);
+	object_tree_lean(tree);
 	rc = rules_update(c->kind, &op->key, c->tree, tree, err);
 	if (rc == OUTCOME_CHANGED)
 		attribute(s, op, c->kind, c->tree, tree);
@@ -378,8 +379,10 @@ static int op_status(Store *s, const Op *op, Change *c)
 	_cleanup_(json_decrefp) json_t *old = json_copy(c->tree);
 	int rc;
 
-	if (op->with_managed)
+	if (op->with_managed) {
+		object_tree_lean(op->tree);
 		return rules_status_of(c->tree, op->tree);
+	}
 	rc = rules_status(c->tree, op->tree);
 	if (rc == OUTCOME_CHANGED)
 		attribute(s, op, c->kind, old, c->tree);
@@ -419,7 +422,7 @@ static int op_object(Store *s, Job *job, const Op *op, Error *err)
 		c->kind = s->kinds ? kind_registry_find(s->kinds, op->key.gr) : NULL;
 		if (op->base) {
 			c->base = object_ref(op->base);
-			c->tree = object_decode(op->base);
+			c->tree = object_decode_lean(op->base);
 		}
 	}
 	GROW_ARRAY(job->operations, job->n_operations, job->cap_operations);

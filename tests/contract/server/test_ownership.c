@@ -245,6 +245,57 @@ static void test_status_is_apart(void **state)
 	assert_null(json_at(v, "metadata.labels"));
 }
 
+/* A text in place of the list would be taken for the server's own form of it. */
+static void test_no_text(void **state)
+{
+	static const char text[] = "{\"metadata\":{\"name\":\"a\",\"managedFields\":\"[]\"}}";
+	static const char *const patches[] = {
+		"[{\"op\":\"add\",\"path\":\"/metadata/managedFields\",\"value\":\"[]\"}]",
+		"[{\"op\":\"replace\",\"path\":\"/"
+		"metadata\",\"value\":{\"managedFields\":\"[]\"}}]",
+		"[{\"op\":\"copy\",\"path\":\"/metadata/managedFields\",\"from\":\"/metadata/"
+		"name\"}]",
+		"[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"metadata\":{\"managedFields\":"
+		"\"x\"}}}]",
+	};
+	Fixture *f = *state;
+
+	call_fails(f, 400, "BadRequest", "POST", INSTANCES, NULL, text);
+	json_decref(apply(f, 201, "m", MANIFEST("{" DISK "}")));
+	call_fails(f, 400, "BadRequest", "PUT", INSTANCES "/a", NULL, text);
+	call_fails(f, 400, "BadRequest", "PATCH", INSTANCES "/a", MERGE, text);
+	call_fails(f, 400, "BadRequest", "PATCH", INSTANCES "/a?fieldManager=m", APPLY, text);
+	for (size_t i = 0; i < ARRAY_SIZE(patches); i++)
+		call_fails(f, 400, "BadRequest", "PATCH", INSTANCES "/a", PATCH, patches[i]);
+	/* A patch sees the list. */
+	json_decref(
+		patch(f, 200, "m", PATCH,
+		      "[{\"op\":\"test\",\"path\":\"/metadata/managedFields/0/manager\",\"value\":"
+		      "\"m\"},{\"op\":\"replace\",\"path\":\"/metadata/managedFields/0/manager\","
+		      "\"value\":\"n\"}]"));
+	json_decref(apply(f, 200, "n", MANIFEST("{\"cpus\":2," DISK "}")));
+	json_decref(apply(f, 200, "o", MANIFEST("{" DISK "}")));
+}
+
+/* Read, change, replace: as clients do it that know nothing of all this. */
+static void test_read_and_replace(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *v = NULL, *same = NULL, *after = NULL;
+	_cleanup_(xfreep) char *body = NULL, *changed = NULL;
+
+	json_decref(apply(f, 201, "m", MANIFEST("{" DISK "}")));
+	v = get(f);
+	body = json_text(v);
+	same = call(f, 200, "PUT", INSTANCES "/a?fieldManager=py", NULL, body);
+	assert_true(json_same(v, same));
+	json_set_at(v, "spec.cpus", json_integer(7));
+	changed = json_text(v);
+	after = call(f, 200, "PUT", INSTANCES "/a?fieldManager=py", NULL, changed);
+	expect_owned(after, "Update", "py", "{\"f:spec\":{\"f:cpus\":{}}}");
+	assert_non_null(entry(after, "Apply", "m"));
+}
+
 /* Who does not say who he is, is what his client calls itself. */
 static void test_user_agent(void **state)
 {
@@ -269,8 +320,10 @@ static void test_user_agent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_create_and_edit),       TEST(test_fight),           TEST(test_migration),
-		TEST(test_reset_and_first_apply), TEST(test_status_is_apart), TEST(test_user_agent),
+		TEST(test_create_and_edit), TEST(test_fight),
+		TEST(test_migration),       TEST(test_reset_and_first_apply),
+		TEST(test_status_is_apart), TEST(test_user_agent),
+		TEST(test_no_text),         TEST(test_read_and_replace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
