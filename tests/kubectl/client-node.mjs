@@ -9,7 +9,8 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 
-const k8s = createRequire(`${process.env.CLIENTS}/`)('@kubernetes/client-node');
+// An ES module that does not lie beside us.
+const k8s = await import(createRequire(`${process.env.CLIENTS}/`).resolve('@kubernetes/client-node'));
 const config = new k8s.KubeConfig();
 config.loadFromDefault();
 const custom = config.makeApiClient(k8s.CustomObjectsApi);
