@@ -236,7 +236,7 @@
   $ kubectl get events
   No resources found in default namespace.
 
-  $ (sleep 0.5; widget late | kubectl apply -f - >/dev/null) & kubectl get wd -w --request-timeout=2s --no-headers -o name; wait
+  $ (watched; widget late | kubectl apply -f - >/dev/null) & kubectl get wd -w --request-timeout=4s --no-headers -o name; wait
   widget.example.com/a
   widget.example.com/b
   widget.example.com/c

@@ -89,12 +89,12 @@
   $ kubectl delete cm h --wait=false
   configmap "h" deleted from default namespace
 
-  $ (sleep 0.5; kubectl patch cm h --type=merge -p '{"metadata":{"finalizers":null}}' >/dev/null) & kubectl delete cm h --timeout=10s
+  $ (watched; kubectl patch cm h --type=merge -p '{"metadata":{"finalizers":null}}' >/dev/null) & kubectl delete cm h --timeout=10s
   configmap "h" deleted from default namespace
 
   % cm i
 
-  $ (sleep 0.5; kubectl delete cm i >/dev/null) & kubectl wait cm/i --for=delete --timeout=10s
+  $ (watched; kubectl delete cm i >/dev/null) & kubectl wait cm/i --for=delete --timeout=10s
   configmap/i condition met
 
   $ kubectl wait cm/none --for=delete --timeout=2s
@@ -103,7 +103,7 @@
   Error from server (NotFound): configmaps "none" not found
   [1]
 
-  $ (sleep 0.5; cm j >/dev/null) & kubectl wait cm/j --for=create --timeout=10s
+  $ (cm j >/dev/null) & kubectl wait cm/j --for=create --timeout=10s
   configmap/j condition met
 
   % vm w | kubectl create -f -
@@ -112,7 +112,7 @@
   error: timed out waiting for the condition on instances/w
   [1]
 
-  $ (sleep 0.5; kubectl patch vm w --subresource=status --type=merge -p '{"status":{"conditions":[{"type":"Ready","status":"True","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}' >/dev/null) & kubectl wait vm/w --for=condition=Ready --timeout=10s
+  $ (watched; kubectl patch vm w --subresource=status --type=merge -p '{"status":{"conditions":[{"type":"Ready","status":"True","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}' >/dev/null) & kubectl wait vm/w --for=condition=Ready --timeout=10s
   instance.shakenfist.io/w condition met
 
   $ kubectl wait vm --all --for=condition=Ready=True --timeout=2s

@@ -373,15 +373,15 @@ Watching.
   instance.shakenfist.io/web-1
   instance.shakenfist.io/web-2
 
-  $ (sleep 0.3; kubectl label vm web-1 w=1 >/dev/null) & kubectl get vm web-1 -w --request-timeout=2s --no-headers; wait
+  $ (watched; kubectl label vm web-1 w=1 >/dev/null) & kubectl get vm web-1 -w --request-timeout=4s --no-headers; wait
   web-1         Unknown         2     128Mi   <age>
   web-1         Unknown         2     128Mi   <age>
 
-  $ (sleep 0.3; kubectl label vm db-1 w=1 >/dev/null; kubectl label vm db-1 w- >/dev/null) & kubectl get vm -l app=db --watch-only --output-watch-events --no-headers --request-timeout=2s; wait
+  $ (watched; kubectl label vm db-1 w=1 >/dev/null; kubectl label vm db-1 w- >/dev/null) & kubectl get vm -l app=db --watch-only --output-watch-events --no-headers --request-timeout=4s; wait
   MODIFIED   db-1         Unknown         1     128Mi   <age>
   MODIFIED   db-1         Unknown         1     128Mi   <age>
 
-  $ (sleep 0.3; vm new 'app: new' | kubectl create -f - >/dev/null; kubectl label vm new app- >/dev/null; kubectl delete vm new --wait=false >/dev/null) & kubectl get vm -l app=new -w --output-watch-events --request-timeout=2s; wait
+  $ (watched; vm new 'app: new' | kubectl create -f - >/dev/null; kubectl label vm new app- >/dev/null; kubectl delete vm new --wait=false >/dev/null) & kubectl get vm -l app=new -w --output-watch-events --request-timeout=4s; wait
   EVENT      NAME   STATUS   READY     IP    CPUS   MEMORY   AGE
   ADDED      new             Unknown         1      128Mi    <age>
   DELETED    new             Unknown         1      128Mi    <age>

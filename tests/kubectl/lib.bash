@@ -62,3 +62,7 @@ vm() {
 		${3:-}
 	END
 }
+
+# Waits until somebody watches, for what is to happen before their eyes.
+is_watched() { curl -fsS "$API/metrics" | grep -E '^apiserver_longrunning_requests\{.*verb="WATCH"' | grep -qv ' 0$'; }
+watched() { wait_for 10 is_watched; }
