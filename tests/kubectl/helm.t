@@ -57,6 +57,24 @@
   $ guest_up lab-vm && echo it answers
   it answers
 
+Its console is a pod's log.
+
+  $ kubectl logs lab-vm | tr -d '\r' | grep -c '^SF-FACT ready'
+  1
+
+  $ kubectl wait pod/lab-vm --for=condition=Ready --timeout=20s
+  pod/lab-vm condition met
+
+  $ kubectl get pod lab-vm --no-headers | awk '{ print $2, $3 }'
+  1/1 Running
+
+  $ kubectl events --for instance/lab-vm -o json | jq -r '.items[].reason' | grep -x Started
+  Started
+
+  $ kubectl top pod lab-vm
+  error: Metrics API not available
+  [1]
+
   $ helm list
   NAME	NAMESPACE	REVISION	UPDATED                                	STATUS  	CHART    	APP VERSION
   lab 	default  	1       	...	deployed	lab-0.1.0	1
