@@ -181,7 +181,7 @@ static int parse_pair(const char *text, unsigned *ret_local, unsigned *ret_remot
 static int start_forward(Cli *cli, const ForwardOptions *o, const Resource *r, const char *name,
 			 const char *pair, Forward *f, Error *err)
 {
-	unsigned local, bound;
+	unsigned local, bound = 0;
 	int rc;
 
 	rc = parse_pair(pair, &local, &f->remote, err);

@@ -292,21 +292,6 @@ int write_prepare_applied(Request *r, json_t *tree, json_t *old_tree)
 	return admission_complete(r, tree, r->base, old_tree);
 }
 
-/* Custom resources, definitions and leases are replaced by who has read them, and nobody else. */
-static int require_revision(Request *r)
-{
-	static const char *const blind[] = { "", "rbac.authorization.k8s.io", NULL };
-	FieldErrors errors = FIELD_ERRORS_INIT;
-
-	if (r->pinned || strv_contains((char *const *)blind, r->kind->group))
-		return 0;
-	field_errors_add(&errors, FIELD_INVALID, "metadata.resourceVersion",
-			 "Invalid value: 0x0: must be specified for an update");
-	reply_invalid(r, r->route.name, &errors);
-	field_errors_done(&errors);
-	return -ERR_INVALID;
-}
-
 void handle_update(Request *r)
 {
 	_cleanup_(json_decrefp) json_t *tree = NULL;
@@ -316,7 +301,7 @@ void handle_update(Request *r)
 	if (request_options(r, false) < 0 || body_decode_object(r, &tree) < 0)
 		return;
 	if (admission_identity(r, tree, r->route.name) < 0 || read_base(r, &key) < 0 ||
-	    body_preconditions(r, tree, r->base, &r->pinned) < 0 || require_revision(r) < 0)
+	    body_preconditions(r, tree, r->base, &r->pinned) < 0)
 		return;
 	old_tree = render_tree_lean(r->kind, r->base);
 	if (write_prepare(r, tree, old_tree) < 0)

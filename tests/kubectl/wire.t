@@ -337,11 +337,14 @@ Deleting.
   "InstanceList"
   ["v4"]
 
-Replacing needs the version it replaces.
+Replacing without a version replaces whatever is there; with one, only that.
 
-  $ curl -s $I/v1 | jq 'del(.metadata.resourceVersion)' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
-  422
-  "Instance.shakenfist.io \"v1\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+  $ curl -s $I/v1 | jq 'del(.metadata.resourceVersion)' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.kind'
+  "Instance"
+
+  $ curl -s $I/v1 | jq '.metadata.resourceVersion = "1"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .reason'
+  409
+  "Conflict"
 
   $ curl -s $I/v1 | jq '.metadata.namespace = "other"' | curl -s -X PUT -H 'Content-Type: application/json' $I/v1 -d @- | jq -c '.code, .message'
   400
