@@ -298,6 +298,10 @@ void caretaker_stop(Server *s)
 	pthread_mutex_unlock(&s->lock);
 	caretaker_wake(s);
 	pthread_join(s->caretaker, NULL);
+}
+
+void caretaker_done(Server *s)
+{
 	s->epoll_fd = fd_close(s->epoll_fd);
 	s->wake_fd = fd_close(s->wake_fd);
 }

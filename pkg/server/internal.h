@@ -306,6 +306,8 @@ void server_leave(Server *s);
 
 int caretaker_start(Server *s, Error *err);
 void caretaker_stop(Server *s);
+/* HTTP threads wake the caretaker also when it is no more: only once they are gone, too. */
+void caretaker_done(Server *s);
 void conn_add(Server *s, Conn *c);
 void conn_remove(Server *s, Conn *c);
 void conn_set_deadline(Conn *c, usec_t after); /* USEC_INFINITY = none */

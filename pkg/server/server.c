@@ -486,6 +486,7 @@ void server_stop(Server *s, usec_t grace)
 	for (size_t i = 0; i < s->n_listeners; i++)
 		if (s->listeners[i].daemon)
 			MHD_stop_daemon(TAKE_PTR(s->listeners[i].daemon));
+	caretaker_done(s);
 	s->running = false;
 }
 
