@@ -4,36 +4,14 @@
  */
 #include "api/definition.h"
 
+#include "api/condition.h"
 #include "api/schema.h"
 #include "base/memory.h"
 #include "json/json.h"
 
-static json_t *make_object(json_t *parent, const char *name)
-{
-	json_t *o = json_object_get(parent, name);
-
-	if (!json_is_object(o)) {
-		o = json_object();
-		json_object_set_new(parent, name, o);
-	}
-	return o;
-}
-
-static json_t *find_condition(const json_t *status, const char *type)
-{
-	const json_t *list = json_object_get(status, "conditions");
-	json_t *c;
-	size_t i;
-
-	json_array_foreach (list, i, c)
-		if (streq_ptr(json_string_at(c, "type"), type))
-			return c;
-	return NULL;
-}
-
 static bool condition_is(const json_t *status, const char *type, const char *value)
 {
-	return streq_ptr(json_string_at(find_condition(status, type), "status"), value);
+	return streq_ptr(json_string_at(condition_find(status, type), "status"), value);
 }
 
 /* True if the text was another one. */
@@ -49,7 +27,7 @@ bool definition_set_condition(json_t *status, const char *type, const char *valu
 			      const char *reason, const char *message, usec_t wall)
 {
 	json_t *list = json_object_get(status, "conditions");
-	json_t *c = find_condition(status, type);
+	json_t *c = condition_find(status, type);
 	char buf[TIMESTAMP_MAX];
 	bool changed = false;
 
@@ -138,17 +116,6 @@ static void accept_word(Naming *n, const json_t *spec, json_t *accepted, const c
 		json_object_set_new(accepted, member, json_string(want));
 }
 
-static bool list_has(const json_t *list, const char *word)
-{
-	json_t *v;
-	size_t i;
-
-	json_array_foreach (list, i, v)
-		if (streq_ptr(json_string_value(v), word))
-			return true;
-	return false;
-}
-
 /* All of them or none. */
 static void accept_short_names(Naming *n, const json_t *spec, json_t *accepted)
 {
@@ -161,7 +128,7 @@ static void accept_short_names(Naming *n, const json_t *spec, json_t *accepted)
 	json_array_foreach (want, i, v) {
 		const char *word = json_string_value(v);
 
-		if (!word || list_has(have, word) || !resource_is_taken(n, word))
+		if (!word || json_list_has(have, word) || !resource_is_taken(n, word))
 			continue;
 		conflict(n, "ShortNamesConflict", word);
 		all_free = false;
@@ -178,7 +145,7 @@ static bool accept_names(const json_t *crd, json_t *status, Kind *const *others,
 	const json_t *spec = json_at(crd, "spec.names");
 	_cleanup_(json_decrefp) json_t *before =
 		json_deep_copy(json_object_get(status, "acceptedNames"));
-	json_t *accepted = make_object(status, "acceptedNames"), *categories;
+	json_t *accepted = json_make_object(status, "acceptedNames"), *categories;
 	Naming n = { .group = json_string_at(crd, "spec.group"),
 		     .plural = json_string_at(spec, "plural"),
 		     .others = others,
@@ -224,7 +191,8 @@ static bool store_versions(const json_t *crd, json_t *status)
 	json_array_foreach (versions, i, v) {
 		const char *name = json_string_at(v, "name");
 
-		if (!name || !json_is_true(json_object_get(v, "storage")) || list_has(stored, name))
+		if (!name || !json_is_true(json_object_get(v, "storage")) ||
+		    json_list_has(stored, name))
 			continue;
 		json_array_append_new(stored, json_string(name));
 		changed = true;
@@ -234,7 +202,7 @@ static bool store_versions(const json_t *crd, json_t *status)
 
 bool definition_accept(json_t *crd, Kind *const *others, size_t n_others, usec_t wall)
 {
-	json_t *status = make_object(crd, "status");
+	json_t *status = json_make_object(crd, "status");
 	bool changed = accept_names(crd, status, others, n_others, wall);
 
 	/* Once established it stays so: objects may be there. */
@@ -251,16 +219,16 @@ bool definition_accept(json_t *crd, Kind *const *others, size_t n_others, usec_t
 
 void definition_terminate(json_t *crd, usec_t wall)
 {
-	json_t *metadata = make_object(crd, "metadata");
+	json_t *metadata = json_make_object(crd, "metadata");
 	json_t *list = json_object_get(metadata, "finalizers");
 
 	if (!json_is_array(list)) {
 		list = json_array();
 		json_object_set_new(metadata, "finalizers", list);
 	}
-	if (!list_has(list, FINALIZER_CRD_CLEANUP))
+	if (!json_list_has(list, FINALIZER_CRD_CLEANUP))
 		json_array_append_new(list, json_string(FINALIZER_CRD_CLEANUP));
-	definition_set_condition(make_object(crd, "status"), "Terminating", "True",
+	definition_set_condition(json_make_object(crd, "status"), "Terminating", "True",
 				 "InstanceDeletionPending",
 				 "CustomResourceDefinition marked for deletion; CustomResource "
 				 "deletion will begin soon",

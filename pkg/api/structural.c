@@ -169,17 +169,6 @@ static void check_shape(Walk *w, const json_t *schema)
 
 /* ---- lists ---- */
 
-static bool list_has(const json_t *list, const char *word)
-{
-	json_t *v;
-	size_t i;
-
-	json_array_foreach (list, i, v)
-		if (streq_ptr(json_string_value(v), word))
-			return true;
-	return false;
-}
-
 /* An item without its key could not be told from another: it is required, or has a default. */
 static void check_map_key(Walk *w, const json_t *items, const char *key)
 {
@@ -195,7 +184,7 @@ static void check_map_key(Walk *w, const json_t *items, const char *key)
 		complain(w, FIELD_INVALID, member,
 			 "Invalid value: must be a scalar type if parent array's "
 			 "x-kubernetes-list-type is map");
-	else if (!list_has(json_object_get(items, "required"), key) &&
+	else if (!json_list_has(json_object_get(items, "required"), key) &&
 		 !json_object_get(property, "default"))
 		complain(w, FIELD_REQUIRED, member,
 			 "Required value: this property is in x-kubernetes-list-map-keys, so it "

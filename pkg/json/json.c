@@ -211,3 +211,25 @@ void json_set_at(json_t *v, const char *path, json_t *value)
 		path += n + 1;
 	}
 }
+
+json_t *json_make_object(json_t *parent, const char *name)
+{
+	json_t *o = json_object_get(parent, name);
+
+	if (!json_is_object(o)) {
+		o = json_object();
+		json_object_set_new(parent, name, o);
+	}
+	return o;
+}
+
+bool json_list_has(const json_t *list, const char *word)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (list, i, v)
+		if (streq_ptr(json_string_value(v), word))
+			return true;
+	return false;
+}

@@ -36,6 +36,10 @@ int64_t json_integer_at(const json_t *v, const char *path, int64_t dflt);
 bool json_bool_at(const json_t *v, const char *path, bool dflt);
 /* Creates objects on the way; steals value. */
 void json_set_at(json_t *v, const char *path, json_t *value);
+/* The object member of that name, made (in place of anything else) if it is none. Borrowed. */
+json_t *json_make_object(json_t *parent, const char *name);
+/* True if word is one of the list's strings. */
+bool json_list_has(const json_t *list, const char *word);
 
 /* RFC 7386, in place on target (an object or NULL); a new reference to the result. */
 json_t *json_merge_patch(json_t *target, const json_t *patch);

@@ -29,17 +29,6 @@ typedef struct Search {
 	Error failure; /* the first thing that could not be removed */
 } Search;
 
-static bool list_names(const json_t *list, const char *uid)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item)
-		if (streq_ptr(json_string_value(item), uid))
-			return true;
-	return false;
-}
-
 static bool was_told(const Search *s, const char *type, const char *uid)
 {
 	const json_t *entry;
@@ -73,7 +62,7 @@ static void found(Search *s, const char *type, const char *name, const char *uid
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	json_t *entry;
 
-	if (list_names(s->wanted, uid)) {
+	if (json_list_has(s->wanted, uid)) {
 		if (collect(s, name, uid, &err) == 0) {
 			s->collected++;
 			recorder_event(s->r->env.recorder, s->node, EVENT_NORMAL,

@@ -66,26 +66,15 @@ static void bump_generation(json_t *metadata)
 
 /* ---- create ---- */
 
-static json_t *make_object(json_t *parent, const char *name)
-{
-	json_t *o = json_object_get(parent, name);
-
-	if (!json_is_object(o)) {
-		o = json_object();
-		json_object_set_new(parent, name, o);
-	}
-	return o;
-}
-
 static void create_namespace(const Key *key, json_t *tree)
 {
 	json_t *finalizers = json_array();
 
 	json_array_append_new(finalizers, json_string("kubernetes"));
-	json_object_set_new(make_object(tree, "spec"), "finalizers", finalizers);
-	json_object_set_new(make_object(tree, "status"), "phase", json_string("Active"));
-	json_object_set_new(make_object(metadata_of(tree), "labels"), "kubernetes.io/metadata.name",
-			    json_string(key->name));
+	json_object_set_new(json_make_object(tree, "spec"), "finalizers", finalizers);
+	json_object_set_new(json_make_object(tree, "status"), "phase", json_string("Active"));
+	json_object_set_new(json_make_object(metadata_of(tree), "labels"),
+			    "kubernetes.io/metadata.name", json_string(key->name));
 }
 
 int rules_create(const Kind *kind, const Key *key, json_t *tree, bool with_status, usec_t wall,
@@ -180,7 +169,8 @@ int rules_update(const Kind *kind, const Key *key, const json_t *old, json_t *tr
 	if (has_status(kind))
 		copy_field(tree, old, "status");
 	if (key->gr == GR_NAMESPACE)
-		copy_field(make_object(tree, "spec"), json_object_get(old, "spec"), "finalizers");
+		copy_field(json_make_object(tree, "spec"), json_object_get(old, "spec"),
+			   "finalizers");
 	if (is_deleting(old)) {
 		rc = check_new_finalizers(old, tree, err);
 		if (rc < 0)
@@ -275,7 +265,7 @@ int rules_delete(const Key *key, json_t *tree, int64_t grace, const char *propag
 	json_object_set_new(m, "deletionGracePeriodSeconds", json_integer(grace > 0 ? grace : 0));
 	bump_generation(m);
 	if (key->gr == GR_NAMESPACE)
-		json_object_set_new(make_object(tree, "status"), "phase",
+		json_object_set_new(json_make_object(tree, "status"), "phase",
 				    json_string("Terminating"));
 	return OUTCOME_CHANGED;
 }
@@ -290,7 +280,7 @@ int rules_finalize(const Key *key, json_t *tree, const char *finalizer)
 
 int rules_namespace_finalize(const Key *key, json_t *tree)
 {
-	json_t *spec = make_object(tree, "spec");
+	json_t *spec = json_make_object(tree, "spec");
 
 	assert(key->gr == GR_NAMESPACE);
 	if (json_array_size(json_object_get(spec, "finalizers")) == 0)
