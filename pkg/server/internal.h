@@ -547,7 +547,7 @@ void admission_default(Request *r, json_t *tree);
 int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree);
 /* The status of what is about to be created, if it has one from the start; else false. */
 bool admission_first_status(const Request *r, json_t *tree);
-/* System metadata of a candidate comes from the stored object. */
+/* System metadata of a candidate comes from the stored object; NULL = there is none yet. */
 void admission_keep_system(json_t *tree, const json_t *old_tree);
 /* Rules between an Instance and the networks it names (read from the store). */
 void admission_instance(Store *store, const json_t *tree, FieldErrors *errors);

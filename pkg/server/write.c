@@ -167,20 +167,6 @@ static void generate_name(json_t *metadata)
 	json_object_set_new(metadata, "name", json_string(text));
 }
 
-static void drop_system(json_t *metadata)
-{
-	static const char *const fields[] = { "uid",
-					      "creationTimestamp",
-					      "generation",
-					      "deletionTimestamp",
-					      "resourceVersion",
-					      "deletionGracePeriodSeconds",
-					      "selfLink" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		json_object_del(metadata, fields[i]);
-}
-
 void handle_create(Request *r)
 {
 	_cleanup_(json_decrefp) json_t *tree = NULL;
@@ -196,7 +182,7 @@ void handle_create(Request *r)
 		reply_bad_request(r, "resourceVersion should not be set on objects to be created");
 		return;
 	}
-	drop_system(json_object_get(tree, "metadata"));
+	admission_keep_system(tree, NULL);
 	generate_name(json_object_get(tree, "metadata"));
 	if (r->kind->has_status)
 		json_object_del(tree, "status");
