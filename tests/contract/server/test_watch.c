@@ -416,6 +416,9 @@ static void test_stop_ends_watches(void **state)
 	_cleanup_(json_decrefp) json_t *last = NULL;
 	bool timeout;
 
+	/* The store has called it up to there, and not only said that it will. */
+	json_decref(make_secret(f, "a", NULL));
+	expect_event(c, "ADDED", "a");
 	server_stop(f->server, USEC_PER_SEC);
 	/* Where to go on from, and a proper end. */
 	last = next_event(c, "BOOKMARK", "");
