@@ -86,7 +86,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches prove-tools verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -149,6 +149,15 @@ $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_LIB) $(call archive
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
 
 benches: all $(BENCHES) ## build what hack/bench needs
+
+# The C helpers of the rigs of hack/prove.
+PROVE_TOOLS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/prove/*.c)))
+$(PROVE_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archives,$(USES_all))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
+
+prove-tools: all tests $(PROVE_TOOLS) ## build what hack/prove needs
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
