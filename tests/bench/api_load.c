@@ -264,14 +264,27 @@ static void fill(const BenchServer *s, const char *namespace, unsigned n)
 	bench_close(&c);
 }
 
-static void print_cell(const char *name, const char *via, unsigned clients, Cell c)
-{
-	printf("  %-15s %-5s %3u client%s %9.0f /s   p50 %8.3f ms   p99 %8.3f ms\n", name, via,
-	       clients, clients == 1 ? " " : "s", c.rate, c.p50, c.p99);
-	fflush(stdout);
-}
-
 static const unsigned clients[] = { 1, 10, 50 };
+
+/* Requests per second, and below that how long one took. The table has those over TCP, which is
+ * what the floor speaks, of one client and of many. */
+static void report_cell(Operation op, const char *via, unsigned n, Cell c, const char *peer,
+			double floor)
+{
+	_cleanup_(xfreep) char *rate =
+		xasprintf("%s, %u client%s, %s", operation_names[op], n, n == 1 ? "" : "s", via);
+	_cleanup_(xfreep) char *p50 = xasprintf("%s: p50", rate);
+	_cleanup_(xfreep) char *p99 = xasprintf("%s: p99", rate);
+
+	bench_row(&(Row){ .name = rate,
+			  .unit = "/s",
+			  .ours = SAMPLE(c.rate),
+			  .peer = peer,
+			  .theirs = peer ? SAMPLE(floor) : NULL,
+			  .detail = !peer || n == 10 });
+	bench_row(&(Row){ .name = p50, .unit = "ms", .ours = SAMPLE(c.p50), .detail = true });
+	bench_row(&(Row){ .name = p99, .unit = "ms", .ours = SAMPLE(c.p99), .detail = true });
+}
 
 static void measure_reads(const BenchServer *s, Operation op, const char *target)
 {
@@ -280,14 +293,16 @@ static void measure_reads(const BenchServer *s, Operation op, const char *target
 	floor_start(&f, s, target);
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
 		Load bare = { .port = f.port, .target = target, .op = op };
+		Cell floor = run_load(&bare, clients[i]);
 
 		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
 			Load l = { .server = s, .transport = t, .op = op };
+			const char *peer =
+				t == TRANSPORT_TCP ? "bare server of the same bytes" : NULL;
 
-			print_cell(operation_names[op], transport_names[t], clients[i],
-				   run_load(&l, clients[i]));
+			report_cell(op, transport_names[t], clients[i], run_load(&l, clients[i]),
+				    peer, floor.rate);
 		}
-		print_cell("  floor: bare", "tcp", clients[i], run_load(&bare, clients[i]));
 	}
 	floor_stop(&f);
 }
@@ -297,17 +312,20 @@ static void measure_writes(const BenchServer *s, Operation op, const char *dir)
 	static atomic_uint names; /* creates never meet a name twice */
 
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		_cleanup_(xfreep) char *bare =
+			xasprintf("bare SQLite, %u rows a commit", clients[i]);
+		double floor = floor_commits(dir, clients[i]);
+
 		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
 			Load l = { .server = s, .transport = t, .op = op };
+			const char *peer = t == TRANSPORT_TCP ? bare : NULL;
 			Cell c;
 
 			atomic_store(&l.next, atomic_load(&names));
 			c = run_load(&l, clients[i]);
 			atomic_store(&names, atomic_load(&l.next));
-			print_cell(operation_names[op], transport_names[t], clients[i], c);
+			report_cell(op, transport_names[t], clients[i], c, peer, floor);
 		}
-		printf("    floor: bare SQLite, %2u rows a commit    %9.0f /s\n", clients[i],
-		       floor_commits(dir, clients[i]));
 	}
 }
 

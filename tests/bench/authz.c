@@ -66,7 +66,7 @@ static void fill(Store *store, size_t n)
 }
 
 static void measure(Authorizer *a, const char *what, Identity *who, const char *verb,
-		    const char *namespace, bool expect, long rounds)
+		    const char *namespace, bool expect, long rounds, Samples *floor)
 {
 	const AccessRequest r = { .who = who,
 				  .verb = verb,
@@ -74,6 +74,7 @@ static void measure(Authorizer *a, const char *what, Identity *who, const char *
 				  .resource = "instances",
 				  .namespace = namespace,
 				  .name = "web" };
+	_cleanup_(xfreep) char *name = xasprintf("one decision, %s", what);
 	Samples s = { 0 };
 
 	for (long k = 0; k < rounds; k++) {
@@ -84,12 +85,17 @@ static void measure(Authorizer *a, const char *what, Identity *who, const char *
 				bench_die("%s: decided wrongly", what);
 		samples_add(&s, (double)(clock_now(clock_system()) - start) * 1000 / DECISIONS);
 	}
-	samples_print(&s, what, "ns");
+	bench_row(&(Row){ .name = name,
+			  .unit = "ns",
+			  .ours = &s,
+			  .peer = "one look-up in a hash map",
+			  .theirs = floor,
+			  .detail = !expect });
 	samples_done(&s);
 	identity_unref(who);
 }
 
-static void measure_floor(size_t n, long rounds)
+static Samples measure_floor(size_t n, long rounds)
 {
 	_cleanup_(hashmap_freep) Hashmap *map = hashmap_new(NULL);
 	Samples s = { 0 };
@@ -107,8 +113,7 @@ static void measure_floor(size_t n, long rounds)
 				bench_die("the floor has a hole");
 		samples_add(&s, (double)(clock_now(clock_system()) - start) * 1000 / DECISIONS);
 	}
-	samples_print(&s, "floor: one look-up", "ns");
-	samples_done(&s);
+	return s;
 }
 
 static Identity *somebody(const char *name, const char *group)
@@ -127,6 +132,7 @@ int main(int argc, char **argv)
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	KindRegistry *kinds = kind_registry_new();
 	Authorizer *a = NULL;
+	Samples floor;
 	Store *store;
 	size_t n;
 	long rounds;
@@ -138,13 +144,16 @@ int main(int argc, char **argv)
 	store = open_store(kinds);
 	fill(store, n);
 	bench_check(authorizer_new(store, &a, &err), &err, "authorizer");
-	measure_floor(n, rounds);
-	measure(a, "allowed, by name", somebody("user-0", NULL), "get", "ns-0", true, rounds);
-	measure(a, "allowed, by group", somebody("zoe", "group-1"), "get", "ns-1", true, rounds);
+	floor = measure_floor(n, rounds);
+	measure(a, "allowed, by name", somebody("user-0", NULL), "get", "ns-0", true, rounds,
+		&floor);
+	measure(a, "allowed, by group", somebody("zoe", "group-1"), "get", "ns-1", true, rounds,
+		&floor);
 	measure(a, "refused, of 4 groups", somebody("zoe", "group-1"), "escalate", "ns-1", false,
-		rounds);
+		rounds, &floor);
 	measure(a, "system:masters", somebody("root", GROUP_MASTERS), "delete", "ns-0", true,
-		rounds);
+		rounds, &floor);
+	samples_done(&floor);
 	authorizer_free(a);
 	store_free(store);
 	kind_registry_free(kinds);

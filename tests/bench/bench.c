@@ -4,6 +4,7 @@
  */
 #include "bench.h"
 
+#include <jansson.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,13 +89,76 @@ double samples_quantile(Samples *s, double q)
 	return s->values[i] + (at - (double)i) * (s->values[i + 1] - s->values[i]);
 }
 
-void samples_print(Samples *s, const char *name, const char *unit)
+static void append_line(json_t *line)
 {
-	int digits = samples_quantile(s, 0.5) < 10 ? 2 : 1;
+	const char *path = getenv("BENCH_ROWS");
+	FILE *f = path ? fopen(path, "ae") : NULL;
 
-	printf("  %-44s %8.*f %-4s  (10th to 90th percentile %.*f to %.*f, %zu runs)\n", name,
-	       digits, samples_quantile(s, 0.5), unit, digits, samples_quantile(s, 0.1), digits,
-	       samples_quantile(s, 0.9), s->n);
+	if (f) {
+		if (json_dumpf(line, f, JSON_COMPACT) < 0 || fputc('\n', f) == EOF ||
+		    fclose(f) != 0)
+			bench_die("%s cannot be written", path);
+	} else if (path) {
+		bench_die("%s: %m", path);
+	}
+	json_decref(line);
+}
+
+/* Median, 10th and 90th percentile, and how many there were. */
+static json_t *samples_json(Samples *s)
+{
+	return json_pack("{s:f, s:f, s:f, s:I}", "median", samples_quantile(s, 0.5), "low",
+			 samples_quantile(s, 0.1), "high", samples_quantile(s, 0.9), "runs",
+			 (json_int_t)s->n);
+}
+
+static int digits_of(double value)
+{
+	return value < 10 ? 2 : value < 1000 ? 1 : 0;
+}
+
+static void print_samples(Samples *s, const char *name, const char *unit)
+{
+	double middle = samples_quantile(s, 0.5);
+	int digits = digits_of(middle);
+
+	printf("  %-44s %10.*f %-5s", name, digits, middle, unit);
+	if (s->n > 1)
+		printf(" (10th to 90th percentile %.*f to %.*f, %zu runs)", digits,
+		       samples_quantile(s, 0.1), digits, samples_quantile(s, 0.9), s->n);
+	printf("\n");
+}
+
+void bench_row(const Row *r)
+{
+	json_t *line = json_pack("{s:s, s:s, s:o}", "name", r->name, "unit", r->unit, "ours",
+				 samples_json(r->ours));
+
+	print_samples(r->ours, r->name, r->unit);
+	if (r->peer) {
+		_cleanup_(xfreep) char *name = xasprintf("  beside it: %s", r->peer);
+		double ratio = r->ratios ? samples_quantile(r->ratios, 0.5)
+					 : samples_quantile(r->ours, 0.5) /
+						   samples_quantile(r->theirs, 0.5);
+
+		print_samples(r->theirs, name, r->unit);
+		printf("  %-44s %10.2f x\n", "  ratio", ratio);
+		json_object_set_new(line, "peer", json_string(r->peer));
+		json_object_set_new(line, "theirs", samples_json(r->theirs));
+		json_object_set_new(line, "ratio", json_real(ratio));
+	}
+	if (r->goal)
+		json_object_set_new(line, "goal", json_string(r->goal));
+	if (r->detail)
+		json_object_set_new(line, "detail", json_true());
+	fflush(stdout);
+	append_line(line);
+}
+
+void bench_point(const char *series, const char *unit, double n, double value)
+{
+	append_line(json_pack("{s:s, s:s, s:f, s:f}", "series", series, "unit", unit, "x", n, "y",
+			      value));
 }
 
 void samples_done(Samples *s)

@@ -28,8 +28,26 @@ void samples_add(Samples *s, double value);
 /* q = 0.5 is the median. Sorts the values. */
 double samples_quantile(Samples *s, double q);
 void samples_done(Samples *s);
-/* "name   median   p10 .. p90 unit" on a line of its own. */
-void samples_print(Samples *s, const char *name, const char *unit);
+
+/* One figure of the table: the medians of both, beside each other. */
+typedef struct Row {
+	const char *name, *unit;
+	Samples *ours;
+	const char *
+		peer; /* what stands beside it: a floor, or what people use today; NULL = nothing */
+	Samples *theirs;
+	Samples *ratios;  /* ours / theirs of each pair; NULL = that of the medians */
+	const char *goal; /* "value <= 500" or "ratio >= 2"; NULL = none */
+	bool detail;      /* among the raw numbers only, not in the table */
+} Row;
+
+/* What was measured once. */
+#define SAMPLE(value) (&(Samples){ .values = (double[]){ value }, .n = 1 })
+
+/* Appends it to $BENCH_ROWS, a JSON object a line, and prints it for who looks on. */
+void bench_row(const Row *r);
+/* A point of the picture: what N objects (clients, watches) cost. */
+void bench_point(const char *series, const char *unit, double n, double value);
 
 /* ---- sfd and clients of its API ---- */
 
@@ -46,7 +64,8 @@ typedef struct BenchServer {
  * all transports and to everybody, and waits until it answers. */
 void bench_server_start(BenchServer *s, const char *sfd, const char *dir);
 void bench_server_stop(BenchServer *s);
-/* Of /proc: KiB of memory as its share, microseconds of processor time. */
+/* KiB of memory as its share, microseconds of processor time of all its threads: other work on the
+ * machine hardly changes them. */
 double bench_pss(pid_t pid);
 double bench_cpu(pid_t pid);
 

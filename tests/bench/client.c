@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -120,16 +121,12 @@ double bench_pss(pid_t pid)
 
 double bench_cpu(pid_t pid)
 {
-	_cleanup_(xfreep) char *path = xasprintf("/proc/%d/stat", (int)pid);
-	_cleanup_(xfreep) char *text = NULL;
-	unsigned long user, system;
-	const char *at;
+	struct timespec t;
+	clockid_t clock;
 
-	if (fs_read(path, 4096, &text, NULL, NULL) < 0 || !(at = strrchr(text, ')')) ||
-	    sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) !=
-		    2)
-		bench_die("%s cannot be read", path);
-	return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+		bench_die("processor time of %d: %m", (int)pid);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1000;
 }
 
 /* ---- a client ---- */

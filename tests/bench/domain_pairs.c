@@ -321,23 +321,12 @@ static double turn_virt_install(void)
 
 /* ---- all ---- */
 
-/* Of the two of a pair, not of all: what else the machine does comes and goes, and meets both. */
-static bool ratio_report(Samples *ratios, const char *name, const char *target, double limit)
-{
-	double median = samples_quantile(ratios, 0.5);
-
-	samples_print(ratios, name, "x");
-	printf("  %-44s %8s       target: %s: %s\n", "", "", target,
-	       median <= limit ? "holds" : "MISSED");
-	return median <= limit;
-}
-
 int main(int argc, char **argv)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	Samples sfd = { 0 }, sfctl_only = { 0 }, bottom = { 0 }, other = { 0 }, ratios = { 0 },
 		others = { 0 };
-	bool good, virt_install = access("/usr/bin/virt-install", X_OK) == 0;
+	bool virt_install = access("/usr/bin/virt-install", X_OK) == 0;
 	double one, two, three;
 	unsigned long pairs;
 
@@ -374,19 +363,32 @@ int main(int argc, char **argv)
 		samples_add(&other, three);
 		samples_add(&others, one / three);
 	}
-	samples_print(&sfd, "sfctl apply until the domain runs", "ms");
-	samples_print(&sfctl_only, "  of that, sfctl apply itself", "ms");
-	samples_print(&bottom, "floor: qemu-img create, define, start", "ms");
-	good = ratio_report(&ratios, "sfd / floor, of each pair", "at most 1.25", 1.25);
-	if (other.n) {
-		samples_print(&other, "virt-install --import", "ms");
-		good &= ratio_report(&others, "sfd / virt-install, of each pair", "below 1", 1);
-	}
+	/* The ratios are of the two of a pair: what else the machine does comes and goes, and meets
+	 * both. */
+	bench_row(&(Row){ .name = "sfctl apply until the domain runs",
+			  .unit = "ms",
+			  .ours = &sfd,
+			  .peer = "qemu-img create, define, start",
+			  .theirs = &bottom,
+			  .ratios = &ratios,
+			  .goal = "ratio <= 1.25" });
+	bench_row(&(Row){ .name = "of that, sfctl apply itself",
+			  .unit = "ms",
+			  .ours = &sfctl_only,
+			  .detail = true });
+	if (other.n)
+		bench_row(&(Row){ .name = "sfctl apply until the domain runs",
+				  .unit = "ms",
+				  .ours = &sfd,
+				  .peer = "virt-install --import",
+				  .theirs = &other,
+				  .ratios = &others,
+				  .goal = "ratio <= 1" });
 	samples_done(&sfd);
 	samples_done(&sfctl_only);
 	samples_done(&bottom);
 	samples_done(&other);
 	samples_done(&ratios);
 	samples_done(&others);
-	return good ? 0 : 1;
+	return 0;
 }

@@ -17,9 +17,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include "base/fs.h"
 #include "base/memory.h"
 
 static int notify_socket(void)
@@ -58,34 +56,10 @@ static void wait_ready(int fd)
 	} while (!message_is_ready(text));
 }
 
-static unsigned long pss(pid_t pid)
-{
-	_cleanup_(xfreep) char *path = xasprintf("/proc/%d/smaps_rollup", (int)pid);
-	_cleanup_(error_done) Error err = ERROR_INIT;
-	_cleanup_(xfreep) char *text = NULL;
-	const char *at;
-
-	bench_check(fs_read(path, 1 << 16, &text, NULL, &err), &err, path);
-	at = strstr(text, "\nPss:");
-	return at ? strtoul(at + 5, NULL, 10) : 0;
-}
-
-/* Of all its threads, in milliseconds; what other work on the machine does not change. */
-static double processor_time(pid_t pid)
-{
-	struct timespec t;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
-		bench_die("processor time of %d: %m", (int)pid);
-	return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
-}
-
 int main(int argc, char **argv)
 {
 	usec_t from, to;
-	unsigned long kib;
-	double used;
+	double used, kib;
 	int fd, errors;
 	pid_t pid;
 
@@ -99,10 +73,10 @@ int main(int argc, char **argv)
 	pid = bench_start((const char *const *)&argv[2], -1);
 	wait_ready(fd);
 	to = clock_now(clock_system());
-	used = processor_time(pid);
-	kib = pss(pid);
+	used = bench_cpu(pid) / 1000;
+	kib = bench_pss(pid);
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
-	printf("%.1f %lu %.1f\n", (double)(to - from) / 1000, kib, used);
+	printf("%.1f %.0f %.1f\n", (double)(to - from) / 1000, kib, used);
 	return 0;
 }

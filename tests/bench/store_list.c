@@ -127,10 +127,12 @@ static void measure(Store *store, unsigned long runs)
 	}
 	printf("  %zu Instances, %.1f MB\n", store_count(store, GR_INSTANCE, NULL),
 	       (double)bytes / 1e6);
-	samples_print(&list, "list of all, out of the store into memory", "MB/s");
-	samples_print(&copy, "floor: one memcpy of as many bytes", "MB/s");
-	printf("  %-44s %8s       target: at least 500 MB/s: %s\n", "", "",
-	       samples_quantile(&list, 0.5) >= 500 ? "holds" : "MISSED");
+	bench_row(&(Row){ .name = "list of all, out of the store into memory",
+			  .unit = "MB/s",
+			  .ours = &list,
+			  .peer = "one memcpy of as many bytes",
+			  .theirs = &copy,
+			  .goal = "value >= 500" });
 	samples_done(&list);
 	samples_done(&copy);
 	free(room);
