@@ -174,19 +174,7 @@ boots() {
 
 # ---- leftovers -------------------------------------------------------------------------------------------------
 
-left_over() {
-	local out=''
-	out+=$(virsh -q list --all --name | grep . | sed 's/^/domain /')$'\n'
-	out+=$(find /var/lib/sfd/instances /var/lib/sfd/images/incoming -type f 2>/dev/null | sed 's/^/file /')$'\n'
-	out+=$(find /run/sfd/net -type f 2>/dev/null | sed 's/^/file /')$'\n'
-	out+=$(ip -br link | awk '/^sf[a-z][0-9a-f]/ { print "link " $1 }')$'\n'
-	out+=$(ip netns list | awk '/^sf-/ { print "namespace " $1 }')$'\n'
-	out+=$(nft list tables | grep sfd | sed 's/^/nft /')$'\n'
-	out+=$(pgrep -af 'dnsmasq.*/run/sfd' | sed 's/^/process /')$'\n'
-	out+=$(pgrep -a qemu | cut -c1-80 | sed 's/^/process /')$'\n'
-	grep . <<<"$out"
-}
-nothing_left() { [ -z "$(left_over)" ]; }
+nothing_left() { "$TOP/tests/prove/invariants" --empty; }
 
 delete_all() {
 	sfctl delete instance --all --timeout=120s --ignore-not-found
