@@ -140,9 +140,10 @@ $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $$(call archives,$
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_TEST)
 
-# What hack/bench measures with: a program each, bench.c and client.c are theirs together.
-BENCH_LIB := $(BUILD)/obj/tests/bench/bench.o $(BUILD)/obj/tests/bench/client.o
-BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out %/bench.c %/client.c,$(sort $(wildcard tests/bench/*.c))))
+# What hack/bench measures with: a program each, those with a header (and client.c) are theirs together.
+BENCH_SHARED := tests/bench/client.c $(patsubst %.h,%.c,$(wildcard tests/bench/*.h))
+BENCH_LIB := $(patsubst %.c,$(BUILD)/obj/%.o,$(BENCH_SHARED))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(filter-out $(BENCH_SHARED),$(sort $(wildcard tests/bench/*.c))))
 $(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_LIB) $(call archives,$(USES_all))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

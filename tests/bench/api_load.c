@@ -10,10 +10,9 @@
  * libmicrohttpd that answers the same bytes; for writes a bare SQLite that commits as many rows at
  * once as there are clients.
  */
-#include "bench.h"
+#include "load.h"
 
 #include <microhttpd.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,8 +20,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 
-#define CLIENTS_MAX 50
-#define BASE        "/apis/shakenfist.io/v1alpha1/namespaces/"
+#define BASE "/apis/shakenfist.io/v1alpha1/namespaces/"
 
 static usec_t cell_time = 1000 * USEC_PER_MSEC;
 
@@ -45,32 +43,21 @@ static char *instance_body(const char *name)
 
 /* ---- one cell of the table ---- */
 
-typedef struct Load {
-	const BenchServer *server; /* NULL = the floor's port */
-	Transport transport;
+typedef struct Cell {
 	Operation op;
-	unsigned short port;
+	Transport transport;
 	const char *target; /* of the floor */
-	usec_t end;
-	atomic_uint next; /* numbers for names */
-} Load;
+} Cell;
 
-typedef struct LoadClient {
-	Load *load;
-	unsigned number;
-	pthread_t thread;
-	Samples times;
-} LoadClient;
-
-static char *next_request(LoadClient *c)
+static char *next_request(const Load *l, unsigned client, unsigned n)
 {
-	unsigned n = atomic_fetch_add(&c->load->next, 1);
+	const Cell *c = l->data;
 	char name[32], target[160];
 	_cleanup_(xfreep) char *body = NULL;
 
-	if (c->load->target)
-		return bench_request("GET", c->load->target, NULL, NULL);
-	switch (c->load->op) {
+	if (c->target)
+		return bench_request("GET", c->target, NULL, NULL);
+	switch (c->op) {
 	case OP_GET:
 		return bench_request("GET", BASE "hundred/instances/i-7", NULL, NULL);
 	case OP_LIST:
@@ -78,12 +65,12 @@ static char *next_request(LoadClient *c)
 	case OP_LIST_MANY:
 		return bench_request("GET", BASE "many/instances", NULL, NULL);
 	case OP_CREATE:
-		snprintf(name, sizeof(name), "c-%d-%u", (int)c->load->transport, n);
+		snprintf(name, sizeof(name), "c-%d-%u", (int)c->transport, n);
 		body = instance_body(name);
 		return bench_request("POST", BASE "default/instances", NULL, body);
 	default:
 		/* Each client its own object, something new each time. */
-		snprintf(name, sizeof(name), "a-%u", c->number);
+		snprintf(name, sizeof(name), "a-%u", client);
 		snprintf(target, sizeof(target),
 			 BASE "default/instances/%s?fieldManager=bench&force=true", name);
 		body = xasprintf(
@@ -94,61 +81,6 @@ static char *next_request(LoadClient *c)
 			name, n);
 		return bench_request("PATCH", target, "application/apply-patch+yaml", body);
 	}
-}
-
-static void *client_run(void *arg)
-{
-	LoadClient *c = arg;
-	Load *l = c->load;
-	BenchClient b;
-	usec_t now;
-
-	if (l->server)
-		bench_connect(&b, l->server, l->transport);
-	else
-		bench_connect_port(&b, l->port);
-	do {
-		_cleanup_(xfreep) char *request = next_request(c);
-		usec_t from = clock_now(clock_system());
-		int code = bench_call(&b, request);
-
-		if (code / 100 != 2)
-			bench_die("%s: %d: %.400s", operation_names[l->op], code, b.in.buf);
-		now = clock_now(clock_system());
-		samples_add(&c->times, (double)(now - from));
-	} while (now < l->end);
-	bench_close(&b);
-	return NULL;
-}
-
-typedef struct Cell {
-	double rate, p50, p99;
-} Cell;
-
-static Cell run_load(Load *l, unsigned clients)
-{
-	static LoadClient c[CLIENTS_MAX];
-	usec_t from = clock_now(clock_system());
-	Samples all = { 0 };
-	Cell cell;
-
-	l->end = from + cell_time;
-	for (unsigned i = 0; i < clients; i++) {
-		c[i] = (LoadClient){ .load = l, .number = i };
-		if (pthread_create(&c[i].thread, NULL, client_run, &c[i]) != 0)
-			bench_die("no thread");
-	}
-	for (unsigned i = 0; i < clients; i++) {
-		pthread_join(c[i].thread, NULL);
-		for (size_t j = 0; j < c[i].times.n; j++)
-			samples_add(&all, c[i].times.values[j]);
-		samples_done(&c[i].times);
-	}
-	cell.rate = (double)all.n * 1e6 / (double)(clock_now(clock_system()) - from);
-	cell.p50 = samples_quantile(&all, 0.5) / 1000;
-	cell.p99 = samples_quantile(&all, 0.99) / 1000;
-	samples_done(&all);
-	return cell;
 }
 
 /* ---- floors ---- */
@@ -268,7 +200,7 @@ static const unsigned clients[] = { 1, 10, 50 };
 
 /* Requests per second, and below that how long one took. The table has those over TCP, which is
  * what the floor speaks, of one client and of many. */
-static void report_cell(Operation op, const char *via, unsigned n, Cell c, const char *peer,
+static void report_cell(Operation op, const char *via, unsigned n, LoadResult c, const char *peer,
 			double floor)
 {
 	_cleanup_(xfreep) char *rate =
@@ -292,16 +224,20 @@ static void measure_reads(const BenchServer *s, Operation op, const char *target
 
 	floor_start(&f, s, target);
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
-		Load bare = { .port = f.port, .target = target, .op = op };
-		Cell floor = run_load(&bare, clients[i]);
+		Cell bare = { .target = target };
+		Load floor = { .port = f.port, .next = next_request, .data = &bare };
+		LoadResult bottom = load_run(&floor, clients[i], cell_time);
 
 		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
-			Load l = { .server = s, .transport = t, .op = op };
+			Cell cell = { .op = op, .transport = t };
+			Load l = {
+				.server = s, .transport = t, .next = next_request, .data = &cell
+			};
 			const char *peer =
 				t == TRANSPORT_TCP ? "bare server of the same bytes" : NULL;
 
-			report_cell(op, transport_names[t], clients[i], run_load(&l, clients[i]),
-				    peer, floor.rate);
+			report_cell(op, transport_names[t], clients[i],
+				    load_run(&l, clients[i], cell_time), peer, bottom.rate);
 		}
 	}
 	floor_stop(&f);
@@ -309,7 +245,7 @@ static void measure_reads(const BenchServer *s, Operation op, const char *target
 
 static void measure_writes(const BenchServer *s, Operation op, const char *dir)
 {
-	static atomic_uint names; /* creates never meet a name twice */
+	static unsigned names; /* creates never meet a name twice */
 
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
 		_cleanup_(xfreep) char *bare =
@@ -317,14 +253,16 @@ static void measure_writes(const BenchServer *s, Operation op, const char *dir)
 		double floor = floor_commits(dir, clients[i]);
 
 		for (Transport t = 0; t < _TRANSPORT_MAX; t++) {
-			Load l = { .server = s, .transport = t, .op = op };
+			Cell cell = { .op = op, .transport = t };
+			Load l = {
+				.server = s, .transport = t, .next = next_request, .data = &cell
+			};
 			const char *peer = t == TRANSPORT_TCP ? bare : NULL;
-			Cell c;
 
-			atomic_store(&l.next, atomic_load(&names));
-			c = run_load(&l, clients[i]);
-			atomic_store(&names, atomic_load(&l.next));
-			report_cell(op, transport_names[t], clients[i], c, peer, floor);
+			atomic_store(&l.n, names);
+			report_cell(op, transport_names[t], clients[i],
+				    load_run(&l, clients[i], cell_time), peer, floor);
+			names = atomic_load(&l.n);
 		}
 	}
 }

@@ -64,6 +64,9 @@ typedef struct BenchServer {
  * all transports and to everybody, and waits until it answers. */
 void bench_server_start(BenchServer *s, const char *sfd, const char *dir);
 void bench_server_stop(BenchServer *s);
+unsigned short bench_free_port(void);
+/* Until somebody listens there. */
+void bench_wait_port(unsigned short port);
 /* KiB of memory as its share, microseconds of processor time of all its threads: other work on the
  * machine hardly changes them. */
 double bench_pss(pid_t pid);

@@ -28,7 +28,7 @@ const char *const transport_names[_TRANSPORT_MAX] = { "unix", "tcp", "tls" };
 
 /* ---- sfd ---- */
 
-static unsigned short free_port(void)
+unsigned short bench_free_port(void)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	socklen_t len = sizeof(a);
@@ -53,10 +53,23 @@ static int connect_unix(const char *path)
 	return fd;
 }
 
-static void wait_ready(const BenchServer *s)
+static int connect_port(unsigned short port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return fd_close(fd);
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+void bench_wait_port(unsigned short port)
 {
 	for (int ms = 0; ms < START_DEADLINE; ms += 10) {
-		int fd = connect_unix(s->socket);
+		int fd = connect_port(port);
 
 		if (fd >= 0) {
 			fd_close(fd);
@@ -64,7 +77,7 @@ static void wait_ready(const BenchServer *s)
 		}
 		poll(NULL, 0, 10);
 	}
-	bench_die("sfd does not come up");
+	bench_die("nobody listens on port %u", port);
 }
 
 /* Whoever shows nothing over TLS may do everything: no credential is part of what is measured. */
@@ -88,8 +101,8 @@ void bench_server_start(BenchServer *s, const char *sfd, const char *dir)
 
 	*s = (BenchServer){ 0 };
 	snprintf(s->socket, sizeof(s->socket), "%s/bench.sock", dir);
-	s->port[TRANSPORT_TCP] = free_port();
-	s->port[TRANSPORT_TLS] = free_port();
+	s->port[TRANSPORT_TCP] = bench_free_port();
+	s->port[TRANSPORT_TLS] = bench_free_port();
 	listen_unix = xasprintf("unix:%s", s->socket);
 	listen_tcp = xasprintf("tcp:127.0.0.1:%u", s->port[TRANSPORT_TCP]);
 	listen_tls = xasprintf("tls:127.0.0.1:%u", s->port[TRANSPORT_TLS]);
@@ -98,7 +111,8 @@ void bench_server_start(BenchServer *s, const char *sfd, const char *dir)
 						    "warning", "--listen", listen_unix, "--listen",
 						    listen_tcp, "--listen", listen_tls, NULL },
 			     -1);
-	wait_ready(s);
+	/* The last one that it opens. */
+	bench_wait_port(s->port[TRANSPORT_TLS]);
 	open_to_all(s);
 }
 
@@ -153,14 +167,9 @@ static void start_tls(BenchClient *c)
 
 void bench_connect_port(BenchClient *c, unsigned short port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int on = 1;
-
-	*c = (BenchClient){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+	*c = (BenchClient){ .fd = connect_port(port) };
+	if (c->fd < 0)
 		bench_die("connect: %m");
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 void bench_connect(BenchClient *c, const BenchServer *s, Transport t)
