@@ -135,6 +135,20 @@ static void what_is_named_is_removed_once(void **state)
 	assert_int_equal(told(w), 2);
 }
 
+/* Unknown is not absent: disks are not removed under a guest that libvirt did not tell of. */
+static void while_guests_are_unknown_nothing_goes(void **state)
+{
+	World *w = *state;
+
+	lose(w);
+	fake_hypervisor_set_failure(w->hypervisor, ERR_UNAVAILABLE);
+	ask(w, "blind", LOST);
+	assert_int_equal(told(w), 2);
+	assert_true(disks_exist(w, LOST));
+	fake_hypervisor_set_failure(w->hypervisor, ERR_NONE);
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN), DOMAIN_RUNNING);
+}
+
 static void nothing_else_is_removed(void **state)
 {
 	World *w = *state;
@@ -158,6 +172,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_lost_is_told_and_left_alone, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_named_is_removed_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(while_guests_are_unknown_nothing_goes, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(nothing_else_is_removed, setup, teardown),
 	};
 
