@@ -3,10 +3,20 @@
  * Rule sets of the host. See nft_text.h.
  *
  * table bridge: a guest is nothing but elements; a tap without any passes nothing. Filters look at
- * destination ports 68, 546, because DHCP clients accept any source port. `icmpv6 type` cannot see
- * a header that lies in a second fragment, hence g_frag. Raw payload: @th,288,48 is the client
- * hardware address of a DHCP message, @th,192,32 its "your address", @th,1984,24 the first option
- * (message type ACK); @th,64,128 is the target of an ND message.
+ * destination ports 68, 546, because DHCP clients accept any source port. What is decided by a
+ * field of a message is decided only where that field surely is one:
+ *
+ * - A guest may put bytes behind its packet that the receiver cuts off, and `icmpv6 type` reads
+ *   them where a fragment ends before its header does. So a first fragment carries its transport
+ *   header, with nothing between (g_frag), and messages to a DHCP server come whole.
+ * - Neighbour discovery carries a MAC in its option, which the router and dnsmasq believe: the only
+ *   option of a message, and the sender's own (g_nd, g_rs). 0x0e01 is the nonce of RFC 7527.
+ * - A relay names the client that a DHCP server takes a message to be from: guests are no relays.
+ *
+ * Raw payload: @th,256,32 is the relay, @th,288,48 the client hardware address of a DHCP message,
+ * @th,192,32 its "your address", @th,1984,24 the first option (message type ACK); @th,64,8 is the
+ * type of a DHCPv6 message (12, 13 are relays'); @th,64,128 is the target of an ND message, @th,192
+ * its option, @th,208,48 the MAC in it, @th,80,48 that of a router solicitation.
  *
  * seen4, seennd and acked are filled by the packets themselves: an address was used in ARP or ND,
  * or leased. They are off the path of ordinary traffic.
@@ -44,26 +54,46 @@ static const char bridge_rules[] =
 	"  goto deny; }\n"
 	" chain g_ip4 {\n"
 	"  udp dport 68 goto deny\n"
-	"  udp dport 67 iifname . @th,288,48 != @dh goto deny\n"
-	"  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept\n"
+	"  udp dport 67 goto g_dhcp\n"
+	"  iifname . ip saddr @in4 accept\n"
+	"  goto deny; }\n"
+	" chain g_dhcp {\n"
+	"  ip frag-off & 0x3fff != 0 goto deny; @th,256,32 != 0 goto deny\n"
+	"  iifname . @th,288,48 @dh goto g_dhcp_from\n"
+	"  goto deny; }\n"
+	" chain g_dhcp_from {\n"
+	"  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 accept\n"
 	"  iifname . ip saddr @in4 accept\n"
 	"  goto deny; }\n"
 	" chain g_ip6 {\n"
 	"  exthdr frag exists jump g_frag\n"
 	"  icmpv6 type { nd-router-advert, nd-redirect } goto deny; udp dport 546 goto deny\n"
+	"  udp dport 547 jump g_dhcp6\n"
+	"  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } jump g_nd\n"
+	"  icmpv6 type nd-router-solicit jump g_rs\n"
 	"  ip6 saddr :: goto g_dad\n"
 	"  icmpv6 type nd-neighbor-advert goto g_na\n"
 	"  iifname . ip6 saddr @in6 accept\n"
 	"  jump g_ll; accept; }\n"
 	" chain g_ll {\n"
 	"  ip6 saddr & 0:0:0:0:0:ff:ff00:0 == ::ff:fe00:0 goto deny\n"
-	"  ip6 saddr fe80::1 goto deny; ip6 saddr != fe80::/64 goto deny; }\n"
+	"  ip6 saddr fe80::1 goto deny; ip6 saddr fe80::/64 return; goto deny; }\n"
 	" chain g_frag {\n"
 	"  frag frag-off != 0 return\n"
-	"  icmpv6 type != { nd-router-solicit, nd-router-advert, nd-neighbor-solicit,"
-	" nd-neighbor-advert, nd-redirect } return\n"
-	"  udp dport != 546 return; tcp dport != 0 return\n"
-	"  meta l4proto { sctp, gre, esp, ah } return\n"
+	"  ip6 nexthdr != ipv6-frag goto deny; ip6 length < 16 goto deny\n"
+	"  frag nexthdr { hopopt, ipv6-route, ipv6-frag, ipv6-opts } goto deny; }\n"
+	" chain g_dhcp6 {\n"
+	"  ip6 nexthdr != udp goto deny; @th,64,8 { 12, 13 } goto deny; }\n"
+	" chain g_nd {\n"
+	"  ip6 nexthdr != icmpv6 goto deny\n"
+	"  ip6 length 24 return; ip6 length != 32 goto deny\n"
+	"  iifname . @th,208,48 @dh return\n"
+	"  ip6 saddr :: @th,192,16 0x0e01 return\n"
+	"  goto deny; }\n"
+	" chain g_rs {\n"
+	"  ip6 nexthdr != icmpv6 goto deny\n"
+	"  ip6 length 8 return; ip6 length != 16 goto deny\n"
+	"  iifname . @th,80,48 @dh return\n"
 	"  goto deny; }\n"
 	" chain g_dad {\n"
 	"  icmpv6 type { nd-router-solicit, mld2-listener-report } accept\n"
@@ -72,9 +102,8 @@ static const char bridge_rules[] =
 	" chain g_na { iifname . ip6 saddr @in6 goto g_target; jump g_ll; goto g_target; }\n"
 	" chain g_target {\n"
 	"  iifname . @th,64,128 @nd add @seennd { iifname . @th,64,128 } accept\n"
-	"  @th,64,64 != 0xfe80000000000000 goto deny\n"
 	"  @th,128,64 & 0x000000ffff000000 == 0x000000fffe000000 goto deny\n"
-	"  @th,128,64 1 goto deny; accept; }\n"
+	"  @th,128,64 1 goto deny; @th,64,64 0xfe80000000000000 accept; goto deny; }\n"
 	" chain vx {\n"
 	"  ether saddr & ff:ff:ff:00:00:00 == 02:73:66:00:00:00 ether type arp goto deny_vx\n"
 	"  ether type arp accept; udp dport { 67, 68, 546, 547 } goto deny_vx\n"
