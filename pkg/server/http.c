@@ -100,6 +100,8 @@ static void *request_begin(void *cls, const char *uri, struct MHD_Connection *mh
 	r->conn = connection_of(mhd);
 	r->conn->served = true;
 	r->began = clock_now(server_clock(r->server));
+	r->raw_target = uri;
+	r->raw_target_len = strlen(uri);
 	r->body = STRBUF_INIT_MAX(BODY_MAX);
 	if (target_parse(uri, &r->target, &err) < 0) {
 		r->bad_target = true;
@@ -156,123 +158,6 @@ static void request_completed(void *cls, struct MHD_Connection *mhd _unused_, vo
 const char *request_header(Request *r, const char *name)
 {
 	return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
-}
-
-/* ---- the head ---- */
-
-typedef struct HeadScan {
-	unsigned content_lengths, transfer_encodings, hosts, authorizations;
-	bool impersonates, bad_encoding;
-	const char *length;
-} HeadScan;
-
-static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind _unused_, const char *name,
-				   const char *value)
-{
-	HeadScan *scan = cls;
-
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
-		scan->content_lengths++;
-		scan->length = value;
-	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-		scan->transfer_encodings++;
-		scan->bad_encoding |= !value || strcasecmp(value, "chunked") != 0;
-	} else if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
-		scan->hosts++;
-	} else if (strcasecmp(name, MHD_HTTP_HEADER_AUTHORIZATION) == 0) {
-		scan->authorizations++;
-	} else if (strncasecmp(name, "Impersonate-", strlen("Impersonate-")) == 0) {
-		scan->impersonates = true;
-	}
-	return MHD_YES;
-}
-
-/* Two ways to say where the body ends, or who one is, are how requests are smuggled: refuse, and
- * hang up. */
-static bool check_framing(Request *r, const HeadScan *scan)
-{
-	const char *problem = NULL;
-
-	if (scan->content_lengths && scan->transfer_encodings)
-		problem = "both Content-Length and Transfer-Encoding are given";
-	else if (scan->content_lengths > 1)
-		problem = "Content-Length is given twice";
-	else if (scan->transfer_encodings > 1 || scan->bad_encoding)
-		problem = "the only Transfer-Encoding is \"chunked\", once";
-	else if (scan->hosts > 1)
-		problem = "Host is given twice";
-	else if (scan->authorizations > 1)
-		problem = "Authorization is given twice";
-	if (!problem)
-		return true;
-	reply_bad_request(r, "%s", problem);
-	r->reply.close = true;
-	return false;
-}
-
-static bool check_size(Request *r, const HeadScan *scan)
-{
-	size_t digits = scan->length ? strspn(scan->length, "0123456789") : 0;
-
-	if (!scan->length)
-		return true;
-	if (scan->length[digits]) {
-		reply_bad_request(r, "Content-Length is no number");
-	} else if (digits > 18 || strtoull(scan->length, NULL, 10) > BODY_MAX) {
-		reply_failure(r, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLarge", NULL,
-			      "the body is larger than %u bytes", BODY_MAX);
-	} else {
-		return true;
-	}
-	r->reply.close = true;
-	return false;
-}
-
-static bool is_loopback_host(const char *host)
-{
-	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
-
-	for (size_t i = 0; host && i < ARRAY_SIZE(names); i++) {
-		size_t n = strlen(names[i]);
-
-		if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))
-			return true;
-	}
-	return host && str_has_prefix(host, "127.") && strspn(host, "0123456789.:") == strlen(host);
-}
-
-/*
- * Loopback TCP knows no user, so a web page must not be able to use a browser as its hand: no
- * foreign Host (DNS rebinding), and no Origin but this very address, from which no page ever came.
- * Python's WebSocket client sends that one.
- */
-static bool check_browser(Request *r)
-{
-	const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
-	const char *origin = request_header(r, MHD_HTTP_HEADER_ORIGIN);
-	bool own = !origin || (host && str_has_prefix(origin, "http://") &&
-			       streq(origin + strlen("http://"), host));
-
-	if (!r->conn->who || r->conn->who->source != IDENTITY_LOOPBACK)
-		return true;
-	if (is_loopback_host(host) && own)
-		return true;
-	reply_failure(r, MHD_HTTP_FORBIDDEN, "Forbidden", NULL,
-		      "forbidden: this address serves local tools only, not browsers or other "
-		      "host names");
-	return false;
-}
-
-/* False if the request is answered already, and nothing more is read. */
-static bool check_head(Request *r)
-{
-	HeadScan scan = { 0 };
-
-	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, scan_header, &scan);
-	if (!check_framing(r, &scan) || !check_size(r, &scan) || !check_browser(r))
-		return false;
-	r->impersonates = scan.impersonates;
-	return true;
 }
 
 /* ---- the answer ---- */
@@ -378,7 +263,7 @@ static enum MHD_Result take_body(Request *r, const char *data, size_t *size)
 
 static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection *mhd,
 				      const char *url _unused_, const char *method,
-				      const char *version _unused_, const char *upload_data,
+				      const char *version, const char *upload_data,
 				      size_t *upload_data_size, void **context)
 {
 	Request *r = *context;
@@ -387,7 +272,7 @@ static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection 
 	switch (r->state) {
 	case REQUEST_HEAD:
 		r->method = method_from_string(method);
-		if (!check_head(r))
+		if (!request_check_head(r, method, version))
 			return request_answer(r);
 		r->state = REQUEST_BODY;
 		conn_set_deadline(r->conn, BODY_DEADLINE);

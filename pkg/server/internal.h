@@ -185,6 +185,8 @@ struct Request {
 	RequestState state;
 	Method method;
 	Target target;
+	const char *raw_target; /* where it lay in libmicrohttpd's buffer; compared, never read */
+	size_t raw_target_len;
 	bool bad_target, impersonates;
 	char *bad_reason;
 	Route route;
@@ -330,6 +332,12 @@ int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err);
 void request_suspend(Request *r);
 void request_resume(Request *r);
 const char *request_header(Request *r, const char *name); /* NULL if absent */
+
+/* ---- head.c ---- */
+
+/* With the head: does it mean one thing only, and may such a thing come here at all? False = it is
+ * answered, and nothing more is read. */
+bool request_check_head(Request *r, const char *method, const char *version);
 
 /* ---- dispatch.c, routes.c ---- */
 

@@ -51,6 +51,66 @@ static void test_framing(void **state)
 	still_alive(f);
 }
 
+/* Like raw(), and the number of answers that came: what a refused head hides is no request. */
+static int raw_answers(Fixture *f, const char *bytes, size_t n, int *ret_code)
+{
+	HttpClient *c = http_connect(f->path);
+	int answers = 0;
+
+	http_send(c, bytes, n);
+	for (;;) {
+		HttpAnswer a = http_read_answer(c);
+		int code = a.code;
+
+		http_answer_done(&a);
+		if (!code)
+			break;
+		*ret_code = answers++ ? *ret_code : code;
+	}
+	http_close(c);
+	return answers;
+}
+
+#define HIDDEN "GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+
+/* What libmicrohttpd lets pass, and understands in its own way. */
+static void test_heads_with_two_meanings(void **state)
+{
+#define HEAD(text) \
+	{ \
+		text, sizeof(text) - 1 \
+	}
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} heads[] = {
+		HEAD(POST_HEAD "Content-Length : 2\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X A: b\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD ": b\r\nContent-Length: 40\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD ":\r\nContent-Length: 40\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A: b\r\n c\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A:\r\n\tb\r\nX-B: c\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A: b\rContent-Length: 40\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A: b\0c\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A: b\0c\r\nX-B: c\r\n\r\n" HIDDEN),
+		HEAD(POST_HEAD "X-A: b\nX-B: c\r\n\r\n" HIDDEN),
+		HEAD("GET /version\0/x HTTP/1.1\r\nHost: x\r\n\r\n" HIDDEN),
+		HEAD("GET /version?a=b\0c HTTP/1.1\r\nHost: x\r\n\r\n" HIDDEN),
+		HEAD("GET  /version HTTP/1.1\r\nHost: x\r\n\r\n" HIDDEN),
+	};
+	Fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		int code = 0, n = raw_answers(f, heads[i].bytes, heads[i].n, &code);
+
+		if (n != 1 || code != 400)
+			fail_msg("head %zu: %d answers, the first %d", i, n, code);
+	}
+	assert_int_equal(raw(f, "GET /version?a=b&c HTTP/1.1\r\nHost:x\r\nX-A:\r\nX-B: \t c d "
+				"\r\nCookie: a=b; c=d\r\n\r\n"),
+			 200);
+}
+
 static void test_body_limits(void **state)
 {
 	Fixture *f = *state;
@@ -314,6 +374,7 @@ int main(void)
 		TEST(test_many_long_warnings),
 		TEST(test_long_heads),
 		TEST(test_framing),
+		TEST(test_heads_with_two_meanings),
 		TEST(test_body_limits),
 		TEST(test_chunked_body),
 		TEST(test_head_limits),
