@@ -158,7 +158,13 @@ $(PROVE_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archi
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
 
-prove-tools: all tests $(PROVE_TOOLS) ## build what hack/prove needs
+# The same code as a library, to be put into a role's process.
+$(BUILD)/tests/prove/confined.so: tests/prove/confined.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu17 -O2 -D_GNU_SOURCE -DPRELOAD -fPIC -shared -o $@ $<
+
+prove-tools: all tests $(PROVE_TOOLS) $(BUILD)/tests/prove/confined.so ## build what hack/prove needs
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

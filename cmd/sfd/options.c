@@ -24,7 +24,7 @@ typedef enum OptionType {
 	OPTION_DIR,    /* an absolute path */
 	OPTION_NAME,   /* of an object */
 	OPTION_SIZE,
-	OPTION_HOURS,
+	OPTION_COUNT, /* of hours or seconds: more than none */
 	OPTION_FLAG,
 	OPTION_LIST,
 	OPTION_SAN, /* a list of host names and addresses */
@@ -69,9 +69,13 @@ static const Option table[] = {
 	       "let images come from this host (tests)"),
 	OPTION("image-deny-private", FLAG, image_deny_private, NULL,
 	       "refuse images from private addresses"),
+	OPTION("image-max-size", SIZE, image_max_size, "QUANTITY",
+	       "largest download and largest disk of an image (64Gi)"),
+	OPTION("image-timeout", COUNT, image_timeout, "SECONDS",
+	       "how long a source may be silent or slow (30)"),
 	OPTION("image-cache-size", SIZE, image_cache_size, "QUANTITY",
 	       "limit of the image cache (none)"),
-	OPTION("image-cache-age", HOURS, image_cache_age, "HOURS",
+	OPTION("image-cache-age", COUNT, image_cache_age, "HOURS",
 	       "unused images go after this (720)"),
 	OPTION("role", ROLE, role, "daemon|net|fetch|convert", "which process this is (daemon)"),
 	OPTION("log-level", LEVEL, log_level, "error|warning|notice|info|debug",
@@ -101,7 +105,7 @@ void options_init(Options *o)
 
 static bool is_text(const Option *opt)
 {
-	return opt->type <= OPTION_HOURS;
+	return opt->type <= OPTION_COUNT;
 }
 
 void options_done(Options *o)
@@ -179,13 +183,13 @@ static int check_name(const char *value, Error *err)
 			      "\"%s\" cannot be a name: use letters, digits, '-' and '.'", value);
 }
 
-static int check_hours(const char *value, Error *err)
+static int check_count(const char *value, Error *err)
 {
 	size_t n = strspn(value, "0123456789");
 
 	if (n > 0 && n <= 6 && !value[n])
 		return 0;
-	return error_set(err, ERR_INVALID, "\"%s\" is no number of hours", value);
+	return error_set(err, ERR_INVALID, "\"%s\" is no number of hours or seconds", value);
 }
 
 /* The value alone: what only the machine can tell is found out at the start. */
@@ -204,8 +208,8 @@ static int check_text(const Option *opt, const char *value, Error *err)
 		return check_name(value, err);
 	case OPTION_SIZE:
 		return quantity_parse(value, &bytes, err);
-	case OPTION_HOURS:
-		return check_hours(value, err);
+	case OPTION_COUNT:
+		return check_count(value, err);
 	default:
 		return 0;
 	}
@@ -234,7 +238,7 @@ static int option_set(Options *o, const Option *opt, const char *value, Error *e
 	case OPTION_DIR:
 	case OPTION_NAME:
 	case OPTION_SIZE:
-	case OPTION_HOURS:
+	case OPTION_COUNT:
 		return set_text(field, opt, value, err);
 	case OPTION_SAN:
 		if (ip_parse(value, &ip, NULL) < 0 && check_name(value, err) < 0)

@@ -26,7 +26,8 @@ typedef struct Options {
 			      child */
 	int net_socket_fd; /* --role=net: an inherited socket; -1 = none */
 	bool image_allow_loopback, image_deny_private;
-	char *image_cache_size, *image_cache_age; /* quantity; duration such as 720h */
+	char *image_cache_size, *image_cache_age; /* quantity; hours */
+	char *image_max_size, *image_timeout;     /* quantity; seconds */
 	LogLevel log_level;
 	bool accept_store; /* a store that was put back is the right one now */
 	bool check, version, help;

@@ -188,6 +188,14 @@ static int open_images(Service *s, Error *err)
 	}
 	if (s->o->image_cache_age)
 		options.max_age = strtoull(s->o->image_cache_age, NULL, 10) * USEC_PER_HOUR;
+	if (s->o->image_max_size) {
+		rc = quantity_parse(s->o->image_max_size, &options.max_size, err);
+		if (rc < 0)
+			return error_wrap_rc(err, rc, "--image-max-size");
+	}
+	if (s->o->image_timeout)
+		options.connect_seconds = options.low_speed_seconds =
+			MAX((unsigned)strtoul(s->o->image_timeout, NULL, 10), 1u);
 	rc = image_cache_new(&options, &s->images, err);
 	if (rc == 0)
 		rc = disk_store_new(&(DiskStoreOptions){ .state_dir = s->o->state_dir }, &s->disks,

@@ -26,6 +26,8 @@ typedef struct SpawnOptions {
 	bool outlive; /* do not kill it when we die (dnsmasq) */
 	int netns_fd; /* enter this network namespace before exec; 0 = stay. (fd 0 is never a
 			 namespace.) */
+	const struct sock_fprog *filter; /* seccomp, for a child that may gain no privileges (the
+					    caller sees to that); NULL = none */
 } SpawnOptions;
 
 /* Starts it; *ret_pidfd is a pidfd that becomes readable at exit (caller closes). Not waiting. */
@@ -39,3 +41,5 @@ int spawn_wait(Context *ctx, pid_t pid, int pidfd, int *ret_status, Error *err);
  * line of stderr" as text.
  */
 int spawn_run(Context *ctx, const char *const *argv, StrBuf *out, StrBuf *errout, Error *err);
+/* The same with options; their descriptors are not used. */
+int spawn_run_with(Context *ctx, const SpawnOptions *o, StrBuf *out, StrBuf *errout, Error *err);

@@ -24,6 +24,8 @@ refuses() {
 	refuses 2 '^sfd: --node-name: "a b" cannot be a name' --node-name 'a b'
 	refuses 2 '^sfd: --image-cache-age: "soon"' --image-cache-age soon
 	refuses 2 '^sfd: --image-cache-size: "-1"' --image-cache-size -1
+	refuses 2 '^sfd: --image-max-size: "much"' --image-max-size much
+	refuses 2 '^sfd: --image-timeout: "1m"' --image-timeout 1m
 	refuses 2 '^sfd: unexpected argument "more"' more
 	refuses 1 '^--runtime-dir: /etc/passwd: Not a directory' --runtime-dir /etc/passwd
 	busybox httpd -f -p 127.0.0.1:8444 -h /run >/dev/null 2>&1 3>&- &

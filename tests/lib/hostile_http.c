@@ -11,37 +11,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
-#include "base/hashmap.h"
 #include "base/memory.h"
-
-#define REQUEST_MAX 65536
-
-typedef struct File {
-	char *data, *etag;
-	size_t len;
-} File;
-
-struct HostileHttp {
-	int fd;
-	unsigned port;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stop, go;
-	unsigned connections;
-	Hashmap *files;
-	char **paths;
-	char *last; /* request */
-	uint64_t sent;
-};
-
-typedef struct Connection {
-	HostileHttp *h;
-	int fd;
-	char path[4096];
-	char request[REQUEST_MAX];
-} Connection;
+#include "tests/lib/hostile_kinds.h"
 
 static void file_release(void *p)
 {
@@ -54,8 +25,7 @@ static void file_release(void *p)
 
 /* ---- talking ---- */
 
-/* False when the client has left. */
-static bool say_n(Connection *c, const void *p, size_t n)
+bool say_n(Connection *c, const void *p, size_t n)
 {
 	const char *at = p;
 
@@ -72,13 +42,12 @@ static bool say_n(Connection *c, const void *p, size_t n)
 	return true;
 }
 
-static bool say(Connection *c, const char *s)
+bool say(Connection *c, const char *s)
 {
 	return say_n(c, s, strlen(s));
 }
 
-/* Holds the line for a while; false when the server stops or the client has left. */
-static bool hold(Connection *c, unsigned msec)
+bool hold(Connection *c, unsigned msec)
 {
 	Clock *clock = clock_system();
 	usec_t until = clock_now(clock) + msec * USEC_PER_MSEC;
@@ -93,12 +62,6 @@ static bool hold(Connection *c, unsigned msec)
 	return !stop && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
-static void hold_for_ever(Connection *c)
-{
-	while (hold(c, 100))
-		;
-}
-
 static void hold_until_go(Connection *c)
 {
 	bool go;
@@ -110,7 +73,7 @@ static void hold_until_go(Connection *c)
 	} while (!go && hold(c, 20));
 }
 
-static char *header_of(const char *request, const char *name)
+char *header_of(const char *request, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -123,171 +86,9 @@ static char *header_of(const char *request, const char *name)
 	return NULL;
 }
 
-/* ---- bad manners ---- */
-
-static void repeat(Connection *c, const char *s, unsigned n)
-{
-	for (unsigned i = 0; i < n && say(c, s); i++)
-		;
-}
-
-static void endless(Connection *c, const char *s)
-{
-	while (say(c, s))
-		;
-}
-
-static void bad_stall_headers(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\nContent-Le");
-	hold_for_ever(c);
-}
-
-static void bad_stall_body(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nETag: \"s\"\r\n\r\nhello");
-	hold_for_ever(c);
-}
-
-static void bad_drip(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
-	while (say(c, "x") && hold(c, 50))
-		;
-}
-
-static void bad_headers_drip(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\n");
-	while (say(c, "X: y\r\n") && hold(c, 50))
-		;
-}
-
-static void bad_headers_many(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\n");
-	repeat(c, "X-Filler: 0123456789\r\n", 20000);
-	say(c, "\r\nhello");
-}
-
-static void bad_header_long(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\nX-Long: ");
-	repeat(c, "0123456789012345678901234567890123456789012345678901234567890123456789", 20000);
-	say(c, "\r\n\r\nhello");
-}
-
-static void bad_endless_chunks(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-	endless(c, "40\r\n0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n");
-}
-
-static void bad_endless_body(Connection *c)
-{
-	say(c, "HTTP/1.1 200 OK\r\n\r\n");
-	endless(c, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
-}
-
-static void bad_endless_error(Connection *c)
-{
-	say(c, "HTTP/1.1 404 Not Found\r\n\r\n");
-	endless(c, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
-}
-
-static void bad_hops(Connection *c)
-{
-	char text[200];
-	unsigned n = (unsigned)strtoul(c->path + strlen("/bad/hops"), NULL, 10);
-
-	snprintf(text, sizeof(text),
-		 "HTTP/1.1 302 Found\r\nLocation: /bad/hops%u\r\nContent-Length: 0\r\n\r\n", n + 1);
-	say(c, text);
-}
-
-/* A kind is a fixed answer, or a function. `len` is for answers with NUL bytes in them. */
-static const struct {
-	const char *kind, *answer;
-	void (*fn)(Connection *c);
-} kinds[] = {
-	{"stall-headers",    NULL,									  bad_stall_headers },
-	{ "stall-body",      NULL,									  bad_stall_body    },
-	{ "drip",            NULL,									  bad_drip          },
-	{ "headers-drip",    NULL,									  bad_headers_drip  },
-	{ "headers-many",    NULL,									  bad_headers_many  },
-	{ "header-long",     NULL,									  bad_header_long   },
-	{ "endless-chunks",  NULL,									  bad_endless_chunks},
-	{ "endless-body",    NULL,									  bad_endless_body  },
-	{ "endless-error",   NULL,									  bad_endless_error },
-	{ "hops",            NULL,									  bad_hops          },
-	{ "close",           "",									    NULL              },
-	{ "garbage",         "\x01\x02\x03 nonsense\r\n\r\n",                                               NULL              },
-	{ "http09",          "<html>hello</html>",							  NULL              },
-	{ "empty",           "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",                                NULL              },
-	{ "truncated",       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello",                         NULL              },
-	{ "length-short",    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello world",                     NULL              },
-	{ "length-double",
-         "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 5\r\n\r\nhello world",                   NULL              },
-	{ "length-twice",
-         "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 11\r\n\r\nhello world",                  NULL              },
-	{ "length-negative", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello world",                    NULL              },
-	{ "length-huge",
-         "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\nhello world",                       NULL              },
-	{ "length-large",    "HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\nhello world",
-         NULL														 },
-	{ "length-garbage",  "HTTP/1.1 200 OK\r\nContent-Length: 11abc\r\n\r\nhello world",                 NULL              },
-	{ "length-list",     "HTTP/1.1 200 OK\r\nContent-Length: 11, 5\r\n\r\nhello world",                 NULL              },
-	{ "length-chunked",
-         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-	  "b\r\nhello world\r\n0\r\n\r\n",								  NULL              },
-	{ "chunk-bad",       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello world\r\n",
-         NULL														 },
-	{ "chunk-huge",
-         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello\r\n",	    NULL              },
-	{ "chunk-cut",       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n",
-         NULL														 },
-	{ "gzip",            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
-         NULL														 },
-	{ "part-unasked",
-         "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\n"
-	  "Content-Length: 5\r\n\r\nhello",								 NULL              },
-	{ "part-nameless",   "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nhello",              NULL              },
-	{ "part-reversed",
-         "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 9-5/10\r\n"
-	  "Content-Length: 5\r\n\r\nhello",								 NULL              },
-	{ "loop",            "HTTP/1.1 302 Found\r\nLocation: /bad/loop\r\nContent-Length: 0\r\n\r\n",      NULL              },
-	{ "nowhere",         "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",                             NULL              },
-	{ "gone",            "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n",                              NULL              },
-	{ "forbidden",       "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",                         NULL              },
-	{ "unauthorized",    "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",                      NULL              },
-	{ "error",           "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",                          NULL              },
-	{ "busy",            "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",            NULL              },
-	{ "teapot",          "HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n",                            NULL              },
-	{ "unasked-304",     "HTTP/1.1 304 Not Modified\r\n\r\n",                                           NULL              },
-	{ "html",
-         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n"
-	  "<html>hello</html>\n",									   NULL              },
-};
-
-static void serve_bad(Connection *c)
-{
-	const char *kind = c->path + strlen("/bad/");
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strncmp(kind, kinds[i].kind, strlen(kinds[i].kind)) != 0)
-			continue;
-		if (kinds[i].fn)
-			kinds[i].fn(c);
-		else
-			say(c, kinds[i].answer);
-		return;
-	}
-	say(c, "HTTP/1.1 404 No such kind\r\nContent-Length: 0\r\n\r\n");
-}
-
 /* ---- good manners ---- */
 
-static bool file_get(HostileHttp *h, const char *name, File *ret)
+bool file_get(HostileHttp *h, const char *name, File *ret)
 {
 	File *f;
 
@@ -380,6 +181,72 @@ static bool request_read(Connection *c)
 	return false;
 }
 
+/* Locked. */
+static void path_add(HostileHttp *h, const char *path)
+{
+	h->paths = strv_append(h->paths, path);
+	GROW_ARRAY(h->times, h->n_times, h->cap_times);
+	h->times[h->n_times++] = clock_now(clock_system());
+}
+
+static void path_note(HostileHttp *h, const Connection *c)
+{
+	_cleanup_(xfreep) char *credentials = header_of(c->request, "Authorization"), *noted = NULL;
+
+	path_add(h, c->path);
+	if (credentials) {
+		noted = xasprintf("authorization:%s", c->path);
+		path_add(h, noted);
+	}
+}
+
+/* The two parts of "KIND/NAME". */
+static const char *kind_and_name(const char *s, char kind[static 64])
+{
+	size_t n = strcspn(s, "/");
+
+	snprintf(kind, 64, "%.*s", (int)n, s);
+	return s[n] ? s + n + 1 : "";
+}
+
+static void serve_turn(Connection *c)
+{
+	char kind[64];
+	const char *name = kind_and_name(c->path + strlen("/turn/"), kind);
+	bool turned;
+
+	pthread_mutex_lock(&c->h->lock);
+	turned = c->h->turned;
+	pthread_mutex_unlock(&c->h->lock);
+	if (turned)
+		serve_kind(c, kind);
+	else
+		serve_file(c, name, false);
+}
+
+static void serve_half(Connection *c)
+{
+	_cleanup_(xfreep) char *range = header_of(c->request, "Range");
+	char kind[64], head[400];
+	const char *name = kind_and_name(c->path + strlen("/half/"), kind);
+	File f;
+
+	if (range) {
+		serve_kind(c, kind);
+		return;
+	}
+	if (!file_get(c->h, name, &f)) {
+		say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+		return;
+	}
+	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: %s\r\n\r\n",
+		 f.len, f.etag ? f.etag : "\"half\"");
+	if (say(c, head))
+		say_n(c, f.data, f.len / 2);
+	free(f.data);
+	free(f.etag);
+}
+
 static void *serve(void *arg)
 {
 	Connection *c = arg;
@@ -387,13 +254,17 @@ static void *serve(void *arg)
 
 	if (request_read(c)) {
 		pthread_mutex_lock(&h->lock);
-		h->paths = strv_append(h->paths, c->path);
+		path_note(h, c);
 		free(h->last);
 		h->last = xstrdup(c->request);
 		pthread_cond_broadcast(&h->changed);
 		pthread_mutex_unlock(&h->lock);
 		if (str_has_prefix(c->path, "/bad/"))
-			serve_bad(c);
+			serve_kind(c, c->path + 5);
+		else if (str_has_prefix(c->path, "/turn/"))
+			serve_turn(c);
+		else if (str_has_prefix(c->path, "/half/"))
+			serve_half(c);
 		else if (str_has_prefix(c->path, "/to/"))
 			serve_redirect(c);
 		else if (str_has_prefix(c->path, "/hold/"))
@@ -434,22 +305,39 @@ static void *accept_loop(void *arg)
 	return NULL;
 }
 
-HostileHttp *hostile_http_new(void)
+static HostileHttp *server_new(const struct sockaddr *address, socklen_t len)
 {
 	HostileHttp *h = xnew0(HostileHttp, 1);
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
+	struct sockaddr_in6 a = { 0 }; /* both families have their port at the same place */
+	socklen_t got = sizeof(a);
+	int no = 0;
 
 	pthread_mutex_init(&h->lock, NULL);
 	clock_cond_init(&h->changed);
 	h->files = hashmap_new(file_release);
-	h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (h->fd < 0 || bind(h->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(h->fd, 64) < 0 || getsockname(h->fd, (struct sockaddr *)&a, &len) < 0 ||
+	h->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (address->sa_family == AF_INET6)
+		(void)setsockopt(h->fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
+	if (h->fd < 0 || bind(h->fd, address, len) < 0 || listen(h->fd, 128) < 0 ||
+	    getsockname(h->fd, (struct sockaddr *)&a, &got) < 0 ||
 	    pthread_create(&h->thread, NULL, accept_loop, h) != 0)
 		abort();
-	h->port = ntohs(a.sin_port);
+	h->port = ntohs(a.sin6_port);
 	return h;
+}
+
+HostileHttp *hostile_http_new(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	return server_new((struct sockaddr *)&a, sizeof(a));
+}
+
+HostileHttp *hostile_http_new_public(void)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT };
+
+	return server_new((struct sockaddr *)&a, sizeof(a));
 }
 
 HostileHttp *hostile_http_free(HostileHttp *h)
@@ -468,6 +356,7 @@ HostileHttp *hostile_http_free(HostileHttp *h)
 	hashmap_free(h->files);
 	strv_free(h->paths);
 	free(h->last);
+	free(h->times);
 	pthread_cond_destroy(&h->changed);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
@@ -502,6 +391,25 @@ void hostile_http_remove(HostileHttp *h, const char *name)
 	pthread_mutex_lock(&h->lock);
 	hashmap_remove(h->files, name);
 	pthread_mutex_unlock(&h->lock);
+}
+
+void hostile_http_turn(HostileHttp *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->turned = true;
+	pthread_mutex_unlock(&h->lock);
+}
+
+size_t hostile_http_times(HostileHttp *h, const char *prefix, usec_t *ret, size_t max)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&h->lock);
+	for (size_t i = 0; i < h->n_times && n < max; i++)
+		if (str_has_prefix(h->paths[i], prefix))
+			ret[n++] = h->times[i];
+	pthread_mutex_unlock(&h->lock);
+	return n;
 }
 
 void hostile_http_release(HostileHttp *h, bool go)

@@ -12,11 +12,17 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -37,6 +43,8 @@ typedef struct Ruleset {
 #define NET_BIND     (1ULL << 0)  /* ABI 4 */
 #define NET_CONNECT  (1ULL << 1)
 #define SCOPE_ALL    3ULL /* ABI 6: abstract Unix sockets, signals */
+
+#define DESCRIPTORS_MAX 128
 
 static Ruleset ruleset_for(const Confine *c, long abi)
 {
@@ -69,10 +77,10 @@ static int landlock_allow(int ruleset, int fd, uint64_t access, Error *err)
 	return 0;
 }
 
-static int landlock_allow_read(int ruleset, const Ruleset *r, const char *path, Error *err)
+static int landlock_allow_read(int ruleset, const Ruleset *r, const char *path, uint64_t access,
+			       Error *err)
 {
 	_cleanup_(fd_closep) int fd = open(path, O_PATH | O_CLOEXEC);
-	uint64_t access = FS_READ | FS_EXECUTE;
 	struct stat st;
 
 	if (fd < 0)
@@ -82,8 +90,30 @@ static int landlock_allow_read(int ruleset, const Ruleset *r, const char *path, 
 	if (S_ISDIR(st.st_mode))
 		access |= FS_READ_DIR;
 	else if (S_ISCHR(st.st_mode))
-		access = FS_READ | FS_WRITE | (r->fs & FS_IOCTL_DEV);
+		access |= FS_WRITE | (r->fs & FS_IOCTL_DEV);
 	return landlock_allow(ruleset, fd, access, err);
+}
+
+/* The program that loads our libraries, as our own file names it: the kernel starts it with the
+ * program. */
+static int find_loader(struct dl_phdr_info *info, _unused_ size_t size, void *ret)
+{
+	for (size_t i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_INTERP)
+			*(const char **)ret =
+				(const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+	return 1; /* the first one is the program itself */
+}
+
+static int landlock_allow_program(int ruleset, const Ruleset *r, const char *program, Error *err)
+{
+	const char *loader = NULL;
+	int rc = landlock_allow_read(ruleset, r, program, FS_READ | FS_EXECUTE, err);
+
+	dl_iterate_phdr(find_loader, &loader);
+	if (rc == 0 && loader)
+		rc = landlock_allow_read(ruleset, r, loader, FS_READ | FS_EXECUTE, err);
+	return rc;
 }
 
 static int confine_files(const Confine *c, Error *err)
@@ -100,7 +130,9 @@ static int confine_files(const Confine *c, Error *err)
 		return error_set_errno(err, errno, "landlock");
 	rc = landlock_allow(ruleset, c->directory_fd, r.fs & ~FS_EXECUTE, err);
 	for (const char *const *p = c->read_paths; rc == 0 && *p; p++)
-		rc = landlock_allow_read(ruleset, &r, *p, err);
+		rc = landlock_allow_read(ruleset, &r, *p, FS_READ, err);
+	if (rc == 0 && c->program)
+		rc = landlock_allow_program(ruleset, &r, c->program, err);
 	if (rc == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0U) < 0)
 		rc = error_set_errno(err, errno, "landlock");
 	return rc;
@@ -166,10 +198,42 @@ static const char *const refused_calls[] = {
 	"mknodat",
 	"fanotify_init",
 	"vhangup",
+	"memfd_create", /* a file to execute that Landlock does not see */
+	"memfd_secret",
+	"execveat",
+	/* Whom it may signal is Landlock's only since Linux 6.12; spawn's own pidfd stays usable.
+	 */
+	"kill",
+	"tkill",
+	"rt_sigqueueinfo",
+	"rt_tgsigqueueinfo",
+	"pidfd_open",
+	/* We are root without its privileges, but still the owner of its files: Landlock knows
+	 * nothing of these, and of truncate only since Linux 6.2. */
+	"chmod",
+	"fchmod",
+	"fchmodat",
+	"fchmodat2",
+	"chown",
+	"fchown",
+	"lchown",
+	"fchownat",
+	"setxattr",
+	"lsetxattr",
+	"fsetxattr",
+	"removexattr",
+	"lremovexattr",
+	"fremovexattr",
+	"utime",
+	"utimes",
+	"futimesat",
+	"utimensat",
+	"truncate",
 	NULL,
 };
 
-static const char *const refused_execute[] = { "execve", "execveat", NULL };
+static const char *const refused_execute[] = { "execve", "fork", "vfork", NULL };
+static const char *const refused_services[] = { "bind", "listen", "accept", "accept4", NULL };
 static const char *const refused_network[] = { "socket", "socketpair", "connect", "bind",
 					       "listen", "accept",     "accept4", NULL };
 
@@ -186,17 +250,123 @@ static int refuse(scmp_filter_ctx filter, const char *const *names)
 	return 0;
 }
 
+static int refuse_if(scmp_filter_ctx filter, int nr, int errnum, struct scmp_arg_cmp what)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)errnum), nr, 1, what);
+}
+
+/* New namespaces give capabilities in them; without a program there is only use for threads. */
+static int refuse_clones(scmp_filter_ctx filter, bool threads_only)
+{
+	static const uint64_t namespaces[] = { CLONE_NEWUSER,  CLONE_NEWNS,  CLONE_NEWPID,
+					       CLONE_NEWNET,   CLONE_NEWIPC, CLONE_NEWUTS,
+					       CLONE_NEWCGROUP };
+	int nr = SCMP_SYS(clone);
+	/* Its flags are in memory, where a filter cannot look. The C library then uses clone. */
+	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(namespaces); i++)
+		rc = refuse_if(filter, nr, EPERM,
+			       SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+	if (rc == 0 && threads_only)
+		rc = refuse_if(filter, nr, EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+	return rc;
+}
+
+/* Only the internet: a Unix socket leads to services that take us for root, libvirt's for one. */
+static int refuse_families(scmp_filter_ctx filter)
+{
+	int nr = SCMP_SYS(socket), rc = 0;
+
+	for (unsigned family = 0; rc == 0 && family < AF_INET6; family++)
+		if (family != AF_INET)
+			rc = refuse_if(filter, nr, EAFNOSUPPORT, SCMP_A0(SCMP_CMP_EQ, family));
+	if (rc == 0)
+		rc = refuse_if(filter, nr, EAFNOSUPPORT, SCMP_A0(SCMP_CMP_GT, AF_INET6));
+	return rc;
+}
+
+/* What depends on an argument: signals to others than ourselves, input to a terminal. */
+static int refuse_arguments(scmp_filter_ctx filter)
+{
+	int rc = refuse_if(filter, SCMP_SYS(tgkill), EPERM,
+			   SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
+
+	if (rc == 0)
+		rc = refuse_if(filter, SCMP_SYS(ioctl), EPERM,
+			       SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
+	if (rc == 0)
+		rc = refuse_if(filter, SCMP_SYS(ioctl), EPERM,
+			       SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCLINUX));
+	return rc;
+}
+
 static int confine_calls(const Confine *c, Error *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int rc = 0;
 
 	if (!filter || refuse(filter, refused_calls) < 0 ||
-	    (!c->execute && refuse(filter, refused_execute) < 0) ||
+	    refuse_clones(filter, !c->program) < 0 || refuse_arguments(filter) < 0 ||
+	    (!c->program && refuse(filter, refused_execute) < 0) ||
+	    (c->network && (refuse_families(filter) < 0 || refuse(filter, refused_services) < 0)) ||
 	    (!c->network && refuse(filter, refused_network) < 0) || seccomp_load(filter) < 0)
 		rc = error_set(err, ERR_INTERNAL, "cannot load the system call filter");
 	if (filter)
 		seccomp_release(filter);
+	return rc;
+}
+
+#define FILTER_LOAD(field)        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define FILTER_CALL(number, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, skip)
+#define FILTER_REFUSE             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+const struct sock_fprog *confine_program_filter(void)
+{
+	/* Loaded on top of ours, which kills whoever uses the numbers of another architecture. */
+	static struct sock_filter steps[] = {
+		FILTER_LOAD(nr),
+#ifdef SYS_fork
+		FILTER_CALL(SYS_fork, 1),
+		FILTER_REFUSE,
+		FILTER_CALL(SYS_vfork, 1),
+		FILTER_REFUSE,
+#endif
+		FILTER_CALL(SYS_clone, 3),
+		FILTER_LOAD(args[0]),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0),
+		FILTER_REFUSE,
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	static const struct sock_fprog program = { ARRAY_SIZE(steps), steps };
+
+	return &program;
+}
+
+static int limit(int resource, uint64_t value, Error *err)
+{
+	struct rlimit r = { value, value };
+
+	if (setrlimit(resource, &r) < 0)
+		return error_set_errno(err, errno, "setrlimit");
+	return 0;
+}
+
+int confine_limits(const ConfineLimits *l, Error *err)
+{
+	int rc = limit(RLIMIT_CORE, 0, err);
+
+	if (rc == 0)
+		rc = limit(RLIMIT_NOFILE, DESCRIPTORS_MAX, err);
+	if (rc == 0)
+		rc = limit(RLIMIT_FSIZE, l->file_size, err);
+	if (rc == 0 && l->cpu_seconds)
+		rc = limit(RLIMIT_CPU, l->cpu_seconds, err);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	/* A sanitizer's shadow alone is larger than any sensible limit. */
+	if (rc == 0)
+		rc = limit(RLIMIT_AS, l->memory, err);
+#endif
 	return rc;
 }
 

@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -32,8 +31,10 @@
 #define FILE_SIZE_SLACK     (64 * (GIB / 1024))
 #define READ_CHUNK          (256u * 1024)
 
-static const char *const read_paths[] = { "/usr",      "/lib",         "/lib64", "/etc/ld.so.cache",
-					  "/dev/null", "/dev/urandom", NULL };
+static const char *const read_paths[] = {
+	"/usr/lib",         "/usr/lib64", "/lib",         "/lib64",
+	"/etc/ld.so.cache", "/dev/null",  "/dev/urandom", NULL
+};
 
 typedef struct Convert {
 	const char *input, *output;
@@ -67,30 +68,15 @@ static int convert_parse(const json_t *request, Convert *c, Error *err)
 	return 0;
 }
 
-static int limit(int resource, uint64_t value, Error *err)
-{
-	struct rlimit r = { value, value };
-
-	if (setrlimit(resource, &r) < 0)
-		return error_set_errno(err, errno, "setrlimit");
-	return 0;
-}
-
 static int limits_set(uint64_t virtual_size, Error *err)
 {
 	uint64_t gib = (virtual_size + GIB - 1) / GIB;
-	int rc = limit(RLIMIT_CORE, 0, err);
 
-	if (rc == 0)
-		rc = limit(RLIMIT_CPU, CPU_SECONDS + gib * CPU_SECONDS_PER_GIB, err);
-	if (rc == 0)
-		rc = limit(RLIMIT_FSIZE, virtual_size + virtual_size / 20 + FILE_SIZE_SLACK, err);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	/* A sanitizer's shadow alone is larger than any sensible limit. */
-	if (rc == 0)
-		rc = limit(RLIMIT_AS, ADDRESS_SPACE, err);
-#endif
-	return rc;
+	return confine_limits(
+		&(ConfineLimits){ .memory = ADDRESS_SPACE,
+				  .file_size = virtual_size + virtual_size / 20 + FILE_SIZE_SLACK,
+				  .cpu_seconds = CPU_SECONDS + gib * CPU_SECONDS_PER_GIB },
+		err);
 }
 
 static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
@@ -103,7 +89,9 @@ static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
 		in,       out,       NULL
 	};
 	Context ctx = context_with_timeout(&CONTEXT_BACKGROUND, c->timeout);
-	int rc = spawn_run(&ctx, argv, NULL, NULL, err);
+	int rc = spawn_run_with(&ctx,
+				&(SpawnOptions){ .argv = argv, .filter = confine_program_filter() },
+				NULL, NULL, err);
 
 	/* The file passed our check, so what qemu-img says is about the file, or about space. */
 	if (rc == -ERR_UNAVAILABLE && strstr(error_message(err), "No space left"))
@@ -125,7 +113,7 @@ static int output_hash(int fd, Sha *sha, Error *err)
 	return 0;
 }
 
-/* Makes the output durable and final and tells about it. */
+/* Makes the output durable and tells about it. */
 static int output_finish(const Convert *c, const ImageHeader *h, Error *err)
 {
 	_cleanup_(fd_closep) int fd =
@@ -137,7 +125,7 @@ static int output_finish(const Convert *c, const ImageHeader *h, Error *err)
 
 	if (fd < 0)
 		return fd;
-	if (fchmod(fd, 0444) < 0 || fsync(fd) < 0 || fstat(fd, &st) < 0)
+	if (fsync(fd) < 0 || fstat(fd, &st) < 0)
 		return error_set_errno(err, errno, "converted image");
 	rc = output_hash(fd, sha, err);
 	if (rc < 0)
@@ -185,7 +173,7 @@ int convert_role_main(_unused_ int argc, _unused_ char **argv)
 	if (rc == 0)
 		rc = confine(&(Confine){ .read_paths = read_paths,
 					 .directory_fd = ROLE_DIRECTORY_FD,
-					 .execute = true },
+					 .program = QEMU_IMG },
 			     &err);
 	if (rc == 0)
 		rc = convert(&c, &err);

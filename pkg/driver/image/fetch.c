@@ -21,7 +21,9 @@
 #include "driver/image/roles.h"
 #include "driver/image/transfer.h"
 
-#define SUMS_MAX (1024u * 1024)
+#define SUMS_MAX        (1024u * 1024)
+#define ADDRESS_SPACE   ((uint64_t)1 << 30)
+#define FILE_SIZE_SLACK (1024u * 1024)
 
 /* Libraries, the resolver's configuration, certificates. Not /etc: we may be its owner, root. */
 static const char *const read_paths[] = {
@@ -372,6 +374,11 @@ int fetch_role_main(_unused_ int argc, _unused_ char **argv)
 					 .directory_fd = ROLE_DIRECTORY_FD,
 					 .network = true },
 			     &err);
+	/* A cap of the kernel's on what fetch_body() counts. */
+	if (rc == 0)
+		rc = confine_limits(&(ConfineLimits){ .memory = ADDRESS_SPACE,
+						      .file_size = f.max_size + FILE_SIZE_SLACK },
+				    &err);
 	if (rc == 0)
 		rc = fetch(&f, &err);
 	json_decref(request);

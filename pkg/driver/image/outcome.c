@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "driver/image/jobs.h"
@@ -107,6 +109,26 @@ void job_fetched(Cache *c, Job *j)
 	j->step = JOB_CONVERT_QUEUED;
 }
 
+/* The role may have been talked into anything: what becomes visible is a file of its own, and only
+ * to be read. */
+static int converted_seal(const Cache *c, const char *name, Error *err)
+{
+	/* Nor does it wait for the writer of a pipe. */
+	_cleanup_(fd_closep) int fd =
+		fs_open_beneath(c->incoming_fd, name, O_RDONLY | O_NONBLOCK, 0, err);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return error_set_errno(err, errno, "stat");
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return error_set(err, ERR_INVALID, "not a file of its own");
+	if (fchmod(fd, 0444) < 0 || fsync(fd) < 0)
+		return error_set_errno(err, errno, "make it read-only");
+	return 0;
+}
+
 /* Moves the converted file to its content address. Not locked: it waits for the disk. */
 int job_publish(const Cache *c, const Job *j, Error *err)
 {
@@ -117,6 +139,9 @@ int job_publish(const Cache *c, const Job *j, Error *err)
 	if (rc < 0)
 		return rc;
 	snprintf(from, sizeof(from), "%s.qcow2", j->name);
+	rc = converted_seal(c, from, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "converted image");
 	/* Equal content keeps the file that disks may already stand on. */
 	if (faccessat(c->index.fd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		(void)unlinkat(c->incoming_fd, from, 0);

@@ -465,6 +465,38 @@ static void test_misbehaving_roles(void **state)
 	}
 }
 
+/* A convert role that was taken over: what it leaves is not what it says. */
+static void test_converted_link(void **state)
+{
+	static const char script[] =
+		"#!/bin/sh\n"
+		"case $1 in --role=fetch) echo '{\"result\":{\"checksum\":\"\",\"bytes\":1}}'; "
+		"exit ;; esac\n"
+		"out=$(sed 's/.*\"output\":\"\\([^\"]*\\)\".*/\\1/') && cd /proc/self/fd/3 || "
+		"exit; rm -rf $out other\n"
+		"%s\n"
+		"echo "
+		"'{\"result\":{\"digest\":\"sha256:%064d\",\"virtualSize\":1,\"fileSize\":1}}'\n";
+	static const char *const ways[] = { "ln -s /etc/passwd $out", "mkdir $out", "mkfifo $out",
+					    "echo x >$out; ln $out other", ":" };
+	Env *e = *state;
+	_cleanup_(xfreep) char *url = hostile_http_url(e->http, "/file/d");
+	_cleanup_(xfreep) char *images = xasprintf("%s/images/%064d.qcow2", e->dir, 7);
+	struct stat st;
+	ImageState s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		_cleanup_(xfreep) char *text = xasprintf(script, ways[i], 7);
+
+		program(e, text);
+		s = settle(e, UID_A, url);
+		if (s.phase != IMAGE_FAILED || !strstr(error_message(&s.error), "converted image"))
+			fail_msg("%s: %s", ways[i], error_message(&s.error));
+		image_state_done(&s);
+		assert_int_equal(lstat(images, &st), -1);
+	}
+}
+
 static void test_stuck_role(void **state)
 {
 	Env *e = *state;
@@ -561,7 +593,7 @@ static int probe_main(bool network)
 	Confine c = { .read_paths = probe_paths,
 		      .directory_fd = ROLE_DIRECTORY_FD,
 		      .network = network,
-		      .execute = !network };
+		      .program = network ? NULL : argv[0] };
 	_cleanup_(xfreep) char *status = NULL;
 	Error err = ERROR_INIT;
 	int result = 0;
@@ -621,6 +653,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_source_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_images, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_misbehaving_roles, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_converted_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck_role, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_in_use_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_file, setup, teardown),
