@@ -70,7 +70,10 @@ size_t path_push_name(StrBuf *path, const char *name)
 {
 	size_t len = path->len;
 
-	strbuf_addf(path, "%s%s", len ? "." : "", name);
+	/* For every field of every object that comes: no printf. */
+	if (len)
+		strbuf_addc(path, '.');
+	strbuf_adds(path, name);
 	return len;
 }
 

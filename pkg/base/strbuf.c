@@ -29,7 +29,12 @@ void strbuf_adds(StrBuf *b, const char *s)
 
 void strbuf_addc(StrBuf *b, char c)
 {
-	strbuf_add(b, &c, 1);
+	if (b->max || b->len + 1 >= b->cap) {
+		strbuf_add(b, &c, 1);
+		return;
+	}
+	b->buf[b->len++] = c;
+	b->buf[b->len] = '\0';
 }
 
 void strbuf_vaddf(StrBuf *b, const char *fmt, va_list ap)

@@ -85,26 +85,6 @@ int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledF
 	return rc;
 }
 
-static char *dump(const json_t *v, size_t flags)
-{
-	char *s = json_dumps(v, flags | JSON_COMPACT | JSON_ENCODE_ANY);
-
-	/* A tree is only ever made of valid UTF-8 and finite numbers: what fails here is memory. */
-	if (!s)
-		abort();
-	return s;
-}
-
-char *json_canonical(const json_t *v)
-{
-	return dump(v, JSON_SORT_KEYS);
-}
-
-char *json_text(const json_t *v)
-{
-	return dump(v, 0);
-}
-
 static bool array_same(const json_t *a, const json_t *b)
 {
 	size_t n = json_array_size(a);

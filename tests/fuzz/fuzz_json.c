@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON: canonical text decodes to the same; patches. An array of two is a document and a patch.
+ * JSON: canonical text is what jansson writes and decodes to the same; patches. An array of two is
+ * a document and a patch.
  */
 #include "fuzz.h"
 #include "server/strategic.h"
@@ -9,7 +10,10 @@ static void canonical(const json_t *v)
 {
 	_cleanup_(xfreep) char *text = json_canonical(v), *again_text = NULL;
 	_cleanup_(json_decrefp) json_t *again = NULL;
+	char *want = json_dumps(v, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
 
+	FUZZ_REQUIRE(streq(text, want));
+	free(want);
 	FUZZ_REQUIRE(json_decode(text, strlen(text), &again, NULL) == 0);
 	FUZZ_REQUIRE(json_same(v, again));
 	again_text = json_canonical(again);
