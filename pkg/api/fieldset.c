@@ -348,7 +348,7 @@ json_t *fieldset_to_json(const FieldSet *s)
 
 static void add_keys(StrBuf *path, const char *text)
 {
-	_cleanup_(json_decrefp) json_t *keys = json_loads(text, 0, NULL);
+	_cleanup_(json_decrefp) json_t *keys = json_load(text, strlen(text));
 	const char *name;
 	bool first = true;
 	json_t *v;

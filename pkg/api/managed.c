@@ -110,8 +110,9 @@ static bool is_reset(const json_t *list)
 /* As an array; a new reference. */
 static json_t *list_of(const json_t *managed)
 {
-	return json_is_string(managed) ? json_loads(json_string_value(managed), 0, NULL)
-				       : json_incref((json_t *)managed);
+	return json_is_string(managed)
+		       ? json_load(json_string_value(managed), json_string_length(managed))
+		       : json_incref((json_t *)managed);
 }
 
 static bool same_list(const json_t *a, const json_t *b)

@@ -117,7 +117,7 @@ int managed_list_decode(ManagedList *l, const Schema *schema, const json_t *list
 	size_t i;
 
 	if (json_is_string(list)) {
-		l->source = json_loads(json_string_value(list), 0, NULL);
+		l->source = json_load(json_string_value(list), json_string_length(list));
 		list = l->source;
 	}
 	if (list && !json_is_array(list))

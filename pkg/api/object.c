@@ -177,7 +177,7 @@ static bool find_in_metadata(const char *text, const char *name, const char **re
 
 json_t *object_decode(const Object *o)
 {
-	json_t *v = json_loadb(o->text, o->text_len, 0, NULL);
+	json_t *v = json_load(o->text, o->text_len);
 
 	/* We wrote the text or checked it when it was read: it cannot fail but for memory. */
 	assert(v);
@@ -198,7 +198,7 @@ json_t *object_decode_lean(const Object *o)
 	memcpy(text, o->text, head);
 	memcpy(text + head, "null", 4);
 	memcpy(text + head + 4, end, o->text_len - (size_t)(end - o->text) + 1);
-	tree = json_loads(text, 0, NULL);
+	tree = json_load(text, o->text_len - (size_t)(end - begin) + 4);
 	assert(tree);
 	json_object_set_new(json_object_get(tree, "metadata"), "managedFields",
 			    json_stringn_nocheck(begin, (size_t)(end - begin)));

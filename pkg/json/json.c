@@ -38,20 +38,15 @@ static int check_depth(const char *text, size_t len, Error *err)
 	return 0;
 }
 
-static int check_size(const char *text, size_t len, Error *err)
-{
-	if (len > JSON_TEXT_MAX)
-		return error_set(err, ERR_INVALID,
-				 "JSON of %zu bytes is larger than the limit of %u", len,
-				 JSON_TEXT_MAX);
-	return check_depth(text, len, err);
-}
-
 static int load(const char *text, size_t len, size_t flags, json_t **ret, json_error_t *e,
 		Error *err)
 {
-	json_t *v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
+	int rc = check_depth(text, len, err);
+	json_t *v;
 
+	if (rc < 0)
+		return rc;
+	v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
 	if (!v)
 		return error_set(err, ERR_INVALID, "JSON, line %d, column %d: %s", e->line,
 				 e->column, e->text);
@@ -59,23 +54,34 @@ static int load(const char *text, size_t len, size_t flags, json_t **ret, json_e
 	return 0;
 }
 
+static int decode(const char *text, size_t len, json_t **ret, json_error_t *e, Error *err)
+{
+	json_t *usual;
+
+	if (len > JSON_TEXT_MAX)
+		return error_set(err, ERR_INVALID,
+				 "JSON of %zu bytes is larger than the limit of %u", len,
+				 JSON_TEXT_MAX);
+	usual = json_read_usual(text, len);
+	if (!usual)
+		return load(text, len, JSON_REJECT_DUPLICATES, ret, e, err);
+	*ret = usual;
+	return 0;
+}
+
 int json_decode(const char *text, size_t len, json_t **ret, Error *err)
 {
 	json_error_t e;
-	int rc = check_size(text, len, err);
 
-	return rc < 0 ? rc : load(text, len, JSON_REJECT_DUPLICATES, ret, &e, err);
+	return decode(text, len, ret, &e, err);
 }
 
 int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,
 			Error *err)
 {
-	json_error_t e;
-	int rc = check_size(text, len, err);
+	json_error_t e = { 0 };
+	int rc = decode(text, len, ret, &e, err);
 
-	if (rc < 0)
-		return rc;
-	rc = load(text, len, JSON_REJECT_DUPLICATES, ret, &e, err);
 	if (rc == 0 || json_error_code(&e) != json_error_duplicate_key)
 		return rc;
 	error_done(err);
@@ -83,6 +89,13 @@ int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledF
 	if (rc == 0)
 		json_find_doubled(text, fn, arg);
 	return rc;
+}
+
+json_t *json_load(const char *text, size_t len)
+{
+	json_t *v = json_read_usual(text, len);
+
+	return v ? v : json_loadb(text, len, JSON_DECODE_ANY, NULL);
 }
 
 static bool array_same(const json_t *a, const json_t *b)

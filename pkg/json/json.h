@@ -23,6 +23,8 @@ int json_decode(const char *text, size_t len, json_t **ret, Error *err);
 typedef void (*JsonDoubledFn)(void *arg, const char *path);
 int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,
 			Error *err);
+/* Text that we wrote ourselves, of any kind and without limits; NULL if it is no JSON. */
+json_t *json_load(const char *text, size_t len);
 /* Compact, keys sorted: equal trees give equal text. Caller frees. */
 char *json_canonical(const json_t *v);
 char *json_text(const json_t *v); /* compact, insertion order */

@@ -29,7 +29,7 @@ static int rows_open(Server *s, const GroupResource *gr, Rows *ret)
 		const char *cells = object_head(ret->list->items[i])->cells;
 
 		if (!str_is_empty(cells))
-			ret->cells[i] = json_loads(cells, JSON_DECODE_ANY, NULL);
+			ret->cells[i] = json_load(cells, strlen(cells));
 	}
 	return 0;
 }

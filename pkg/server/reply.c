@@ -80,7 +80,7 @@ void reply_to_yaml(Request *r)
 	const char *text = r->reply.object ? object_text(r->reply.object, &len) : r->reply.body;
 
 	if (r->reply.response || !streq_ptr(r->reply.content_type, MEDIA_JSON) ||
-	    !(tree = json_loadb(text, len, 0, NULL)))
+	    !(tree = json_load(text, len)))
 		return;
 	yaml_emit(tree, &out);
 	len = out.len;

@@ -90,7 +90,7 @@ static void row_cells(StrBuf *out, const Kind *k, const Object *o, usec_t wall)
 
 		cells = kind_cells(k, tree);
 	} else if (!str_is_empty(head->cells))
-		cells = json_loads(head->cells, JSON_DECODE_ANY, NULL);
+		cells = json_load(head->cells, strlen(head->cells));
 	json_quote(out, object_key(o)->name);
 	for (size_t i = 0; i < k->n_columns; i++) {
 		const PrinterColumn *c = &k->columns[i];

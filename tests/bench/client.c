@@ -208,7 +208,7 @@ void bench_send(BenchClient *c, const char *text, size_t n)
 
 bool bench_receive(BenchClient *c)
 {
-	char buf[65536];
+	static _Thread_local char buf[65536]; /* not on the stack, where it would be zeroed */
 	ssize_t n;
 
 	if (c->tls) {

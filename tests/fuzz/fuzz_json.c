@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 #include "server/strategic.h"
+#include "json/json_internal.h"
 
 static void canonical(const json_t *v)
 {
@@ -18,6 +19,19 @@ static void canonical(const json_t *v)
 	FUZZ_REQUIRE(json_same(v, again));
 	again_text = json_canonical(again);
 	FUZZ_REQUIRE(streq(text, again_text));
+}
+
+/* What is read without jansson is what jansson reads. */
+static void reads_the_same(const uint8_t *data, size_t size)
+{
+	_cleanup_(json_decrefp) json_t *usual = json_read_usual((const char *)data, size);
+	_cleanup_(json_decrefp) json_t *other = NULL;
+
+	if (!usual)
+		return;
+	other = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+			   NULL);
+	FUZZ_REQUIRE(other && json_equal(usual, other));
 }
 
 static void merge(const json_t *doc, const json_t *patch)
@@ -61,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(json_decrefp) json_t *v = fuzz_json(data, size);
 
+	reads_the_same(data, size);
 	if (!v)
 		return 0;
 	canonical(v);

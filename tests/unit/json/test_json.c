@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "json/json.h"
+#include "json/json_internal.h"
 
 static json_t *tree(const char *text)
 {
@@ -114,6 +114,81 @@ static void test_text_is_janssons(void **state)
 		assert_string_equal(text, want);
 		free(want);
 	}
+}
+
+/* The short way takes what is usual and makes what jansson makes; all else it leaves alone. */
+static void test_read_usual(void **state)
+{
+	static const char *const taken[] = {
+		"{}",
+		" [ ] ",
+		"{\"a\":1,\"b\":[true,false,null,\"x\"]}\n",
+		"\"\"",
+		"-7",
+		"0",
+		"\t{ \"a\" : { \"b\" : [ 1 , 2 ] } }",
+		"999999999999999999",
+		"\"a\\\"b\\\\c\\/d\\b\\f\\n\\r\\te\"",
+		"{\"a\\nb\":\"c\\nd\",\"\u00fc\":\"\u20ac\"}",
+	};
+	static const char *const left[] = {
+		"",
+		" ",
+		"{",
+		"[",
+		"\"",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"[1,]",
+		"[,1]",
+		"[1 2]",
+		"{\"a\":1 \"b\":2}",
+		"{a:1}",
+		"{} {}",
+		"1x",
+		"01",
+		"-",
+		"+1",
+		"1.5",
+		"1e3",
+		"-01",
+		"1000000000000000000",
+		"9223372036854775808",
+		"tru",
+		"nulll",
+		"\"\\u0041\"",
+		"\"\\x\"",
+		"\"a\nb\"",
+		"\"\\",
+		"\"\\\"",
+		"{\"a\":1,\"a\":1}",
+		"{1:2}",
+		"\"\xff\"",
+		"{\"\xc0\x80\":1}",
+		"{\"\\ud800\":1}",
+		"[1}",
+		"{\"a\":1]",
+		"\xef\xbb\xbf{}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		_cleanup_(json_decrefp) json_t *got = json_read_usual(taken[i], strlen(taken[i]));
+		_cleanup_(json_decrefp) json_t *want = json_loads(taken[i], JSON_DECODE_ANY, NULL);
+
+		if (!got || !json_equal(got, want))
+			fail_msg("%s", taken[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
+		if (json_read_usual(left[i], strlen(left[i])))
+			fail_msg("%s", left[i]);
+	assert_null(json_read_usual("[1]\0", 4));
+	assert_null(json_read_usual("\"a\0b\"", 5));
+	/* It stops where the text does, NUL or not. */
+	assert_null(json_read_usual("[1,2]", 4));
+	assert_null(json_read_usual("\"ab\"", 3));
+	assert_null(json_read_usual("true", 3));
 }
 
 static void test_canonical_of_many(void **state)
@@ -349,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_decode_depth),
 		cmocka_unit_test(test_canonical),
 		cmocka_unit_test(test_text_is_janssons),
+		cmocka_unit_test(test_read_usual),
 		cmocka_unit_test(test_canonical_of_many),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_at),
