@@ -130,8 +130,8 @@ int spawn_start(const SpawnOptions *o, pid_t *ret_pid, int *ret_pidfd, Error *er
 	write_end = fcntl(fds[1], F_DUPFD_CLOEXEC, 2 * SPAWN_FD_BASE); /* above all targets */
 	close(fds[1]);
 	c.status_fd = write_end;
-	/* Not clone3: a filter that looks at the flags, as the image roles have, must refuse that.
-	 */
+	/* Not clone3: a filter that looks at the flags must refuse that, as the image roles' does
+	 * and RestrictNamespaces= of our units. */
 	pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, NULL);
 	if (pid < 0)
 		return error_set_errno(err, errno, "start %s", o->argv[0]);

@@ -87,8 +87,8 @@ untouched() {
 
 @test "the units pass systemd-analyze" {
 	inside systemd-analyze verify --man=yes /usr/lib/systemd/system/sfd{.service,-net.service,.socket}
-	inside systemd-analyze security --offline=true --threshold=40 /usr/lib/systemd/system/sfd.service
-	inside systemd-analyze security --offline=true --threshold=66 /usr/lib/systemd/system/sfd-net.service
+	inside systemd-analyze security --offline=true --threshold=25 /usr/lib/systemd/system/sfd.service
+	inside systemd-analyze security --offline=true --threshold=52 /usr/lib/systemd/system/sfd-net.service
 }
 
 @test "a guest runs" {
