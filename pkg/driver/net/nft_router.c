@@ -45,17 +45,18 @@ static void add_input(StrBuf *out, const Router *r)
 			 " chain lan_in {\n");
 	if (r->four)
 		strbuf_addf(out,
-			    "  udp sport 68 udp dport 67 accept\n"
+			    "  ip daddr { %s, 255.255.255.255 } udp sport 68 udp dport 67 accept\n"
 			    "  ip daddr %s meta l4proto { tcp, udp } th dport 53 accept\n"
 			    "  ip daddr %s icmp type echo-request limit rate 100/second accept\n",
-			    r->gw4, r->gw4);
+			    r->gw4, r->gw4, r->gw4);
 	strbuf_adds(out,
 		    "  icmpv6 type { nd-router-solicit, nd-neighbor-solicit,"
 		    " nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept\n");
 	if (r->six)
 		strbuf_addf(
 			out,
-			"  ip6 saddr fe80::/64 udp sport 546 udp dport 547 accept\n"
+			"  ip6 saddr fe80::/64 ip6 daddr ff02::1:2 udp sport 546 udp dport 547"
+			" accept\n"
 			"  ip6 daddr { %s, fe80::1 } meta l4proto { tcp, udp } th dport 53 accept\n"
 			"  ip6 daddr { %s, fe80::1 } icmpv6 type echo-request"
 			" limit rate 100/second accept\n",
