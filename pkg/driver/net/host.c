@@ -63,6 +63,26 @@ static bool is_reachable(const IpAddress *a)
 	return !ip_equal(a, &loopback6) && !(a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
 }
 
+/* A host also hears what is sent to the last address of its networks, and older ones the first. */
+static void add_broadcasts(AddressList *to, const Record *r)
+{
+	if (r->address.family != AF_INET || r->length > 30)
+		return;
+	for (int last = 0; last <= 1; last++) {
+		IpAddress a = r->address;
+
+		for (unsigned bit = r->length; bit < 32; bit++) {
+			uint8_t mask = (uint8_t)(0x80 >> (bit % 8));
+
+			if (last)
+				a.bytes[bit / 8] |= mask;
+			else
+				a.bytes[bit / 8] &= (uint8_t)~mask;
+		}
+		address_list_add(to, &a);
+	}
+}
+
 static int observe_addresses(Host *h, const Links *links, AddressList *to, Error *err)
 {
 	_cleanup_(xfreep) unsigned *indexes = xnew0(unsigned, links->n + 1);
@@ -75,8 +95,10 @@ static int observe_addresses(Host *h, const Links *links, AddressList *to, Error
 			indexes[n++] = links->links[i].index;
 	rc = records_list_addresses(h->rt, indexes, n, &found, err);
 	for (size_t i = 0; i < found.n; i++)
-		if (is_reachable(&found.records[i].address))
+		if (is_reachable(&found.records[i].address)) {
 			address_list_add(to, &found.records[i].address);
+			add_broadcasts(to, &found.records[i]);
+		}
 	records_done(&found);
 	address_list_sort(to);
 	return rc;

@@ -11,6 +11,8 @@
  *   header, with nothing between (g_frag), and messages to a DHCP server come whole.
  * - Neighbour discovery carries a MAC in its option, which the router and dnsmasq believe: the only
  *   option of a message, and the sender's own (g_nd, g_rs). 0x0e01 is the nonce of RFC 7527.
+ * - The neighbour table is one for all namespaces of a host, and full with 1,024 entries. A guest
+ * has one random link-local address, or a few; a storm of them stops at its tap (llknown, llnew).
  * - A relay names the client that a DHCP server takes a message to be from: guests are no relays.
  *
  * Raw payload: @th,256,32 is the relay, @th,288,48 the client hardware address of a DHCP message,
@@ -33,6 +35,9 @@ static const char bridge_rules[] =
 	" set seen4 { typeof iifname . arp saddr ip; flags dynamic; }\n"
 	" set seennd { typeof iifname . @th,64,128; flags dynamic; }\n"
 	" set acked { typeof iifname . @th,192,32; flags dynamic; }\n"
+	" set llknown { typeof iifname . ip6 saddr; size 65535; flags dynamic,timeout; timeout "
+	"10m; }\n"
+	" set llnew { typeof iifname; size 65535; flags dynamic,timeout; timeout 10m; }\n"
 	" counter drop_guest { }\n"
 	" counter drop_vx { }\n"
 	" counter drop_host { }\n"
@@ -77,7 +82,12 @@ static const char bridge_rules[] =
 	"  jump g_ll; accept; }\n"
 	" chain g_ll {\n"
 	"  ip6 saddr & 0:0:0:0:0:ff:ff00:0 == ::ff:fe00:0 goto deny\n"
-	"  ip6 saddr fe80::1 goto deny; ip6 saddr fe80::/64 return; goto deny; }\n"
+	"  ip6 saddr fe80::1 goto deny; ip6 saddr fe80::/64 goto g_ll_known; goto deny; }\n"
+	" chain g_ll_known {\n"
+	"  iifname . ip6 saddr @llknown return\n"
+	"  add @llnew { iifname limit rate 6/minute burst 4 packets }"
+	" add @llknown { iifname . ip6 saddr } return\n"
+	"  goto deny; }\n"
 	" chain g_frag {\n"
 	"  frag frag-off != 0 return\n"
 	"  ip6 nexthdr != ipv6-frag goto deny; ip6 length < 16 goto deny\n"
