@@ -7,7 +7,10 @@ import sys
 import time
 
 import matrix
+import reach
 import rig
+import starve
+import window
 
 BRIDGE_NF = "/proc/sys/net/bridge/bridge-nf-call-%stables"
 
@@ -23,6 +26,12 @@ def all_of(figure, bad, total, least):
     for what in bad:
         print("  %s: %s" % (figure, what))
     row(figure, total - len(bad), total, "all, of %d or more" % least, not bad and total >= least)
+
+
+def none_of(figure, bad, total, least):
+    for what in bad:
+        print("  %s: %s" % (figure, what))
+    row(figure, len(bad), total, "0, in %d or more" % least, not bad and total >= least)
 
 
 class Matrix:
@@ -56,11 +65,16 @@ def bridge_netfilter(on):
             f.write("1" if on else "0")
 
 
-def flush(world):
-    """Somebody reloads his own firewall; the next reconcile mends ours."""
+def flush(world, table):
+    """Somebody reloads his own firewall; the next reconcile mends ours. Before it does, what needs no rules stands."""
     rig.sh("nft flush ruleset")
+    n, bad = matrix.run_lies(world, "MAC: ")
+    all_of("frames with a foreign MAC dropped with no rules at all", bad, n, 30)
+    n, bad = reach.without_rules(world)
+    none_of("ports of the host reached with no rules at all (frames sent)", bad, n, 1000)
     if not world.role.ensure(world.a)["repaired"]:
         raise RuntimeError("nobody noticed that the rules had gone")
+    table.run("after nft flush ruleset")
 
 
 def restart(world, sig):
@@ -71,9 +85,7 @@ def restart(world, sig):
             raise RuntimeError("a new net role did not adopt network %d as it was" % network.vni)
 
 
-def main(mode):
-    world = rig.World(os.environ["BUILD"] + "/sfd")
-    table = Matrix(world)
+def states(world, table):
     has_bridge_nf = os.path.exists(BRIDGE_NF % "ip")
     for on in (False, True) if has_bridge_nf else (None,):
         if has_bridge_nf:
@@ -81,13 +93,33 @@ def main(mode):
         table.run("br_netfilter " + {True: "on", False: "off", None: "missing"}[on])
     if has_bridge_nf:
         bridge_netfilter(False)
-    flush(world)
-    table.run("after nft flush ruleset")
+    flush(world, table)
     restart(world, signal.SIGTERM)
     table.run("after a restart of the net role")
     restart(world, signal.SIGKILL)
     table.run("after kill -9 of the net role")
+
+
+def main(mode):
+    full = mode == "full"
+    sfd = os.environ["BUILD"] + "/sfd"
+    starts, frames, bad = window.first_network(sfd, 100 if full else 5)
+    world = rig.World(sfd)
+    table = Matrix(world)
+    states(world, table)
     table.rows()
+    more = window.new_guests(world, 500 if full else 15)
+    strange, seen = window.strange_tap(world)
+    print("starts: %d frames sent while links appeared" % (frames + more[1]))
+    none_of("spoofed frames seen of guests that sent them as their link appeared", bad + more[2] + seen, starts + more[0],
+            10)
+    sent, bad = reach.run(world, full)
+    none_of("ports reached besides DHCP and DNS of the guest's own gateway (frames sent)", bad, sent, 131070)
+    sent, bad = starve.run_leases(world, 20000 if full else 1000, seed=int(time.time()))
+    none_of("guests without their addresses after a storm of DHCP requests by another (requests)", bad, sent, 10000)
+    sent, most, bad = starve.run_neighbours(world, 200000 if full else 10000)
+    print("neighbour storm: at most %d entries in the router" % most)
+    none_of("networks cut off by a storm of neighbour solicitations (frames)", bad, sent, 10000)
     world.close()
 
 

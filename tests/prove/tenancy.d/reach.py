@@ -226,6 +226,22 @@ def run(world, full):
     return scan.sent, bad
 
 
+def without_rules(world):
+    """Somebody has flushed the rule set and nobody has mended it yet: the routers still filter, and the devices of the
+    host are deaf by themselves. (frames sent, [what of the host was reached])"""
+    watch(world)
+    world.forget()
+    scan = Scan(world, False)
+    for mac in macs(world):
+        for dst in [rig.HOST4, rig.HOST6, "127.0.0.1", "::1", world.a.transit4, "169.254.0.1", "192.0.2.255", "192.0.2.0", "255.255.255.255",
+                    "224.0.0.1", "ff02::1"]:
+            scan.address(dst, FEW, mac)
+    world.fence()
+    bad = ["%s reached" % e for key, got in reached(world).items() if key[0] == "host" for e in sorted(got)]
+    unwatch(world)
+    return scan.sent, bad
+
+
 def listener_was_called(listener):
     listener.setblocking(False)
     try:
