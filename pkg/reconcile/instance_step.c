@@ -468,6 +468,18 @@ static int step_start(InstanceWork *w, Error *err)
 	return 0;
 }
 
+/* It could not be asked, or does not answer: no reason to be late when its time is over. */
+static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
+{
+	usec_t over = stop->first + w->view.grace;
+
+	w->view.stop_asked = stop->first;
+	w->wait_for = MIN(over > stop->last ? over - stop->last : 1, INSTANCE_ASK_AGAIN);
+	waits(w, error_code_to_string(-ERR_UNAVAILABLE), "%s", error_message(err));
+	error_done(err);
+	return STEP_WAITS;
+}
+
 static int step_off(InstanceWork *w, bool force, Error *err)
 {
 	StopTimes stop = { 0 };
@@ -491,7 +503,7 @@ static int step_off(InstanceWork *w, bool force, Error *err)
 	/* No request id: a stop is done when the guest is off, a restart when it runs again. */
 	rc = h->ops->power(h, w->ctx, w->domain_name, force ? POWER_DESTROY : POWER_SHUTDOWN, NULL,
 			   err);
-	return rc;
+	return rc == -ERR_UNAVAILABLE && !force ? ask_unheard(w, &stop, err) : rc;
 }
 
 static int step_pause(InstanceWork *w, bool pause, Error *err)

@@ -16,6 +16,13 @@
 /* How late a cancellation is noticed: it comes without a signal. */
 #define CANCEL_SLICE (100 * USEC_PER_MSEC)
 
+static const unsigned limits[_CALL_KIND_MAX] = {
+	[CALL_LOOK] = CALLS_LOOK_MAX,
+	[CALL_MAKE] = CALLS_MAKE_MAX,
+	[CALL_ASK] = CALLS_ASK_MAX,
+	[CALL_OFF] = CALLS_OFF_MAX,
+};
+
 struct Calls {
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* the queue has something, or stopping */
@@ -23,7 +30,7 @@ struct Calls {
 	Clock *clock;
 	Call *queue, **queue_tail;
 	Hashmap *slots; /* slot -> Call that holds it */
-	unsigned queued, idle, helpers, abandoned;
+	unsigned queued, idle, helpers, left[_CALL_KIND_MAX];
 	bool stopping;
 	unsigned refs; /* the owner's and one per helper */
 };
@@ -88,8 +95,10 @@ static void helper_serve(Calls *s)
 	c->rc = rc;
 	c->done = true;
 	left = c->left;
-	if (left)
-		s->abandoned--;
+	if (left) {
+		c->crowded = s->left[c->kind] >= limits[c->kind];
+		s->left[c->kind]--;
+	}
 	slot_leave(s, c);
 	pthread_cond_broadcast(&s->ended);
 	if (left && c->returned) {
@@ -164,10 +173,11 @@ Calls *calls_new(Clock *clock)
 
 unsigned calls_abandoned(Calls *s)
 {
-	unsigned n;
+	unsigned n = 0;
 
 	pthread_mutex_lock(&s->lock);
-	n = s->abandoned;
+	for (int kind = 0; kind < _CALL_KIND_MAX; kind++)
+		n += s->left[kind];
 	pthread_mutex_unlock(&s->lock);
 	return n;
 }
@@ -175,6 +185,15 @@ unsigned calls_abandoned(Calls *s)
 static usec_t wait_until(const Context *ctx, usec_t deadline)
 {
 	return ctx->canceled ? MIN(deadline, clock_now(ctx->clock) + CANCEL_SLICE) : deadline;
+}
+
+/* The same text for as long as it hangs, so that it is told once. */
+static int hangs(const Call *c, Error *err)
+{
+	char text[TIMESTAMP_MAX];
+
+	return error_set(err, ERR_UNAVAILABLE, "libvirt has not answered a call (%s) since %s",
+			 c->what ? c->what : "?", timestamp_format(c->started, text));
 }
 
 /* Waits for the slot and takes it; the lock is held. */
@@ -187,10 +206,7 @@ static int slot_enter(Calls *s, Context *ctx, Call *c, Error *err)
 		return 0;
 	while ((holder = hashmap_get(s->slots, c->slot))) {
 		if (holder->left)
-			return error_set(
-				err, ERR_UNAVAILABLE, "an earlier call hangs since %llu s",
-				(unsigned long long)((clock_now(s->clock) - holder->started) /
-						     USEC_PER_SEC));
+			return hangs(holder, err);
 		if ((rc = context_check(ctx, err)) < 0)
 			return rc;
 		clock_wait(s->clock, &s->ended, &s->lock, wait_until(ctx, ctx->deadline));
@@ -202,7 +218,7 @@ static int slot_enter(Calls *s, Context *ctx, Call *c, Error *err)
 static void queue_append(Calls *s, Call *c)
 {
 	c->refs++;
-	c->started = clock_now(s->clock);
+	c->started = clock_wall(s->clock);
 	c->next = NULL;
 	*s->queue_tail = c;
 	s->queue_tail = &c->next;
@@ -212,10 +228,15 @@ static void queue_append(Calls *s, Call *c)
 
 static int call_queue(Calls *s, Context *ctx, Call *c, Error *err)
 {
+	const Call *holder = c->slot ? hashmap_get(s->slots, c->slot) : NULL;
 	int rc = context_check(ctx, err);
 
-	if (rc == 0 && s->abandoned >= CALLS_ABANDONED_MAX)
-		rc = error_set(err, ERR_UNAVAILABLE, "%u earlier calls hang", s->abandoned);
+	if (rc == 0 && holder && holder->left)
+		rc = hangs(holder, err);
+	if (rc == 0 && s->left[c->kind] >= limits[c->kind])
+		rc = error_set(err, ERR_UNAVAILABLE,
+			       "libvirt has not answered %u calls for others, so it is not asked",
+			       s->left[c->kind]);
 	if (rc < 0 || (rc = slot_enter(s, ctx, c, err)) < 0)
 		return rc;
 	if (s->idle <= s->queued && (rc = helper_start(s, err)) < 0) {
@@ -236,12 +257,21 @@ void calls_post(Calls *s, Call *c)
 	call_unref_unlock(s, c);
 }
 
+/* The lock is held. */
+static usec_t patience(const Calls *s, const Call *c)
+{
+	if (c->kind == CALL_LOOK || c->kind == CALL_MAKE)
+		return CALL_TIMEOUT_MAX;
+	return s->left[CALL_ASK] || s->left[CALL_OFF] ? CALL_PATIENCE_CROWDED : CALL_PATIENCE;
+}
+
 int calls_run(Calls *s, Context *ctx, Call *c, Error *err)
 {
-	Context bounded = context_with_timeout(ctx, CALL_TIMEOUT_MAX);
+	Context bounded;
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
+	bounded = context_with_timeout(ctx, patience(s, c));
 	rc = call_queue(s, &bounded, c, err);
 	while (rc == 0 && !c->done && (rc = context_check(&bounded, err)) == 0)
 		clock_wait(s->clock, &s->ended, &s->lock, wait_until(ctx, bounded.deadline));
@@ -257,7 +287,11 @@ int calls_run(Calls *s, Context *ctx, Call *c, Error *err)
 		return rc;
 	}
 	c->left = true;
-	s->abandoned++;
+	s->left[c->kind]++;
+	if (rc == -ERR_TIMEOUT && context_check(ctx, NULL) == 0) {
+		error_ignore(err);
+		rc = hangs(c, err);
+	}
 	pthread_mutex_unlock(&s->lock);
 	if (c->abandoned)
 		c->abandoned(c);

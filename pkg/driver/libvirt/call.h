@@ -11,10 +11,30 @@
 
 #include "base/context.h"
 
-/* The most calls that hang at any time; beyond that none are made. */
-#define CALLS_ABANDONED_MAX 10
+/*
+ * Kinds of calls, by whom they wait for. Each kind has its own limit of calls that hang, so that
+ * QEMUs that do not answer never keep anybody from looking, or from starting another guest; all
+ * limits together stay below what libvirtd serves at a time (20). A caller waits for a QEMU only
+ * as long as one that is well needs: what takes longer goes on by itself, and its end is told.
+ */
+typedef enum CallKind {
+	CALL_LOOK, /* libvirtd itself answers */
+	CALL_MAKE, /* define, start: takes as long as it takes */
+	CALL_ASK,  /* a running QEMU has to answer */
+	CALL_OFF,  /* force off: libvirtd gives a QEMU that is stuck 10 s */
+	_CALL_KIND_MAX,
+} CallKind;
+
+/* The most calls of a kind that hang at any time; beyond that none of that kind are made. */
+#define CALLS_LOOK_MAX 4
+#define CALLS_MAKE_MAX 4
+#define CALLS_ASK_MAX  8
+#define CALLS_OFF_MAX  4
 /* No call is waited for longer than this, whatever its context says. */
 #define CALL_TIMEOUT_MAX (60 * USEC_PER_SEC)
+/* And none that waits for a QEMU longer than this; the second while others hang already. */
+#define CALL_PATIENCE         USEC_PER_SEC
+#define CALL_PATIENCE_CROWDED (USEC_PER_SEC / 2)
 
 typedef struct Calls Calls;
 typedef struct Call Call;
@@ -29,21 +49,25 @@ struct Call {
 	void (*abandoned)(Call *c);
 	void (*returned)(Call *c);
 	char *slot; /* owned; NULL = shares none */
+	CallKind kind;
+	const char *what; /* the verb, for messages; static */
+	bool crowded;     /* set before returned(): while it hung its kind was at its limit */
 
 	/* Private to call.c. */
 	unsigned refs;
 	bool done, left;
 	int rc;
 	Error error;
-	usec_t started;
+	usec_t started; /* wall clock */
 	Call *next;
 };
 
 Calls *calls_new(Clock *clock);
 /*
- * Runs c and waits for it. -ERR_TIMEOUT or -ERR_CANCELED when the context ends first (the call goes
- * on), -ERR_UNAVAILABLE when an earlier call of that slot, or too many in all, still hang; else its
- * own result. The caller keeps its reference; what the call brought may be read only on success.
+ * Runs c and waits for it. -ERR_TIMEOUT or -ERR_CANCELED when the context ends first, and
+ * -ERR_UNAVAILABLE when it takes longer than its kind may (the call goes on), or when an earlier
+ * call of that slot, or too many of that kind, still hang; else its own result. The caller keeps
+ * its reference; what the call brought may be read only on success.
  */
 int calls_run(Calls *calls, Context *ctx, Call *c, Error *err);
 /* Runs c some time, nobody waits for it; takes the caller's reference. */

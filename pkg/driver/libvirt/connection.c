@@ -124,9 +124,9 @@ DomainEnd libvirt_domain_end(Libvirt *lv, const char *domain)
 	return end ? (DomainEnd)(end - 1) : END_NONE;
 }
 
-/* ---- the connector ---- */
+/* ---- opening ---- */
 
-static Connection *connection_open(Libvirt *lv, Error *err)
+static Connection *connection_new(Libvirt *lv, Error *err)
 {
 	virConnectPtr conn = virConnectOpen(lv->uri);
 	Connection *c;
@@ -136,12 +136,70 @@ static Connection *connection_open(Libvirt *lv, Error *err)
 		return NULL;
 	}
 	c = xnew0(Connection, 1);
-	/* Drivers inside this process (test:///) have no keepalive and cannot be lost. */
-	c->remote = virConnectSetKeepAlive(conn, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT) == 0;
+	c->lifecycle = -1;
 	c->libvirt = lv;
 	c->conn = conn;
 	c->refs = 1;
 	libvirt_ref(lv);
+	return c;
+}
+
+/* One that nobody else uses; on a helper thread, because opening may hang. It needs no keepalive:
+ * only its own call waits on it. */
+static Connection *spare_take(Libvirt *lv, Error *err)
+{
+	Connection *c = NULL;
+
+	pthread_mutex_lock(&lv->lock);
+	if (lv->n_spares)
+		c = lv->spares[--lv->n_spares];
+	pthread_mutex_unlock(&lv->lock);
+	if (c && virConnectIsAlive(c->conn) == 1)
+		return c;
+	if (c)
+		connection_unref(c);
+	return connection_new(lv, err);
+}
+
+static void spare_give(Libvirt *lv, Connection *c)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&lv->lock);
+	if (lv->n_spares < SPARES_MAX && !lv->stopping && lv->current && !c->dead) {
+		lv->spares[lv->n_spares++] = c;
+		kept = true;
+	}
+	pthread_mutex_unlock(&lv->lock);
+	if (!kept)
+		connection_unref(c);
+}
+
+/* They go with the libvirtd they lead to. */
+static void spares_drop(Libvirt *lv)
+{
+	Connection *spares[SPARES_MAX];
+	unsigned n;
+
+	pthread_mutex_lock(&lv->lock);
+	n = lv->n_spares;
+	memcpy(spares, lv->spares, sizeof(spares));
+	lv->n_spares = 0;
+	pthread_mutex_unlock(&lv->lock);
+	for (unsigned i = 0; i < n; i++)
+		connection_unref(spares[i]);
+}
+
+/* ---- the connector ---- */
+
+static Connection *connection_open(Libvirt *lv, Error *err)
+{
+	Connection *c = connection_new(lv, err);
+
+	if (!c)
+		return NULL;
+	/* Drivers inside this process (test:///) have no keepalive and cannot be lost. */
+	c->remote = virConnectSetKeepAlive(c->conn, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT) == 0;
 	if (events_register(c, err) < 0) {
 		connection_unref(c);
 		return NULL;
@@ -184,6 +242,7 @@ static void connector_drop(Libvirt *lv)
 	pthread_mutex_unlock(&lv->lock);
 	log_debug("libvirt: lost %s", lv->uri);
 	connection_unref(c);
+	spares_drop(lv);
 	/* What was known is unknown now, and says so. */
 	libvirt_emit(lv, NULL);
 	pthread_mutex_lock(&lv->lock);
@@ -277,6 +336,7 @@ void libvirt_stop(Libvirt *lv)
 	pthread_mutex_unlock(&lv->lock);
 	if (c)
 		connection_unref(c);
+	spares_drop(lv);
 	/* A connector that hangs in virConnectOpen() may still post: then its Calls stay too. */
 	if (lv->connector_ended)
 		calls_free(lv->calls, STOP_PATIENCE);
@@ -330,19 +390,34 @@ static void connection_lost(Connection *c)
 	pthread_mutex_unlock(&lv->lock);
 }
 
+/* Whether calls of that kind share the current connection. */
+static bool call_shares(const LibvirtCall *c)
+{
+	return c->call.kind == CALL_LOOK || !c->connection->remote;
+}
+
 static int call_op(Call *call, Error *err)
 {
 	LibvirtCall *c = CONTAINER_OF(call, LibvirtCall, call);
+	Connection *own = call_shares(c) ? NULL : spare_take(c->libvirt, err);
+	Connection *used = own ? own : c->connection;
 	int rc;
 
+	if (!own && !call_shares(c))
+		return -(int)err->code;
 	virResetLastError();
-	rc = c->op(c, c->connection->conn, err);
-	if (rc < 0 && virConnectIsAlive(c->connection->conn) == 0) {
-		connection_lost(c->connection);
+	rc = c->op(c, used->conn, err);
+	if (rc < 0 && virConnectIsAlive(used->conn) == 0) {
+		if (own)
+			own->dead = true;
+		else
+			connection_lost(used);
 		if (err)
 			err->code = ERR_UNAVAILABLE;
-		return -ERR_UNAVAILABLE;
+		rc = -ERR_UNAVAILABLE;
 	}
+	if (own)
+		spare_give(c->libvirt, own);
 	return rc;
 }
 
@@ -351,6 +426,8 @@ static void call_abandoned(Call *call)
 	LibvirtCall *c = CONTAINER_OF(call, LibvirtCall, call);
 	Libvirt *lv = c->libvirt;
 
+	if (!call_shares(c))
+		return;
 	pthread_mutex_lock(&lv->lock);
 	if (++c->connection->abandoned >= CONNECTION_ABANDONED_MAX) {
 		c->connection->dead = true;
@@ -363,11 +440,13 @@ static void call_returned(Call *call)
 {
 	LibvirtCall *c = CONTAINER_OF(call, LibvirtCall, call);
 
-	pthread_mutex_lock(&c->libvirt->lock);
-	c->connection->abandoned--;
-	pthread_mutex_unlock(&c->libvirt->lock);
-	/* The domain can be asked again. */
-	libvirt_emit(c->libvirt, c->domain);
+	if (call_shares(c)) {
+		pthread_mutex_lock(&c->libvirt->lock);
+		c->connection->abandoned--;
+		pthread_mutex_unlock(&c->libvirt->lock);
+	}
+	/* The domain can be asked again; and so can those that had to stand back. */
+	libvirt_emit(c->libvirt, call->crowded ? NULL : c->domain);
 }
 
 static void call_release(Call *call)
@@ -383,13 +462,16 @@ static void call_release(Call *call)
 	libvirt_unref(lv);
 }
 
-void libvirt_call_init(LibvirtCall *c, Libvirt *lv, const char *domain, const char *slot)
+void libvirt_call_init(LibvirtCall *c, Libvirt *lv, CallKind kind, const char *what,
+		       const char *domain, const char *slot)
 {
 	c->call = (Call){ .run = call_op,
 			  .release = call_release,
 			  .abandoned = call_abandoned,
 			  .returned = call_returned,
 			  .slot = xstrdup(slot),
+			  .kind = kind,
+			  .what = what,
 			  .refs = 1 };
 	c->libvirt = lv;
 	c->domain = xstrdup(domain);

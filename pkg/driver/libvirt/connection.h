@@ -22,11 +22,18 @@
 
 typedef struct Libvirt Libvirt;
 
+/*
+ * A call that changes something has a connection of its own, taken from those that are idle or
+ * opened for it: in libvirt 9.0 a thread that waits for a reply may keep the request of another
+ * thread of the same connection from being sent, so nobody shares one with a call that may hang.
+ */
+#define SPARES_MAX 4
+
 /* Counted: one reference is the current one's, one each running call's. */
 typedef struct Connection {
 	Libvirt *libvirt; /* a reference */
 	virConnectPtr conn;
-	unsigned refs, abandoned;
+	unsigned refs, abandoned; /* abandoned: of calls that share it */
 	bool dead;
 	bool remote;   /* a libvirtd is behind it */
 	int lifecycle; /* callback id, -1 = none */
@@ -47,7 +54,9 @@ struct Libvirt {
 	char *uri, *virt_type, *store_id, *log_dir;
 	bool validate;
 	Calls *calls;
-	Connection *current; /* NULL = not connected */
+	Connection *current;            /* NULL = not connected */
+	Connection *spares[SPARES_MAX]; /* idle */
+	unsigned n_spares;
 	usec_t connecting_since, retry_at;
 	unsigned failures;
 	Error last_error;
@@ -76,8 +85,9 @@ typedef struct LibvirtCall {
 	char *domain;
 } LibvirtCall;
 
-/* Prepares c (zeroed, allocated by the caller); slot NULL = needs no monitor. */
-void libvirt_call_init(LibvirtCall *c, Libvirt *lv, const char *domain, const char *slot);
+/* Prepares c (zeroed, allocated by the caller); what: the verb, static; slot NULL = shares none. */
+void libvirt_call_init(LibvirtCall *c, Libvirt *lv, CallKind kind, const char *what,
+		       const char *domain, const char *slot);
 /* Gets a connection and runs op on a helper thread; see calls_run(). */
 int libvirt_call_run(LibvirtCall *c, Context *ctx, Error *err);
 void libvirt_call_unref(LibvirtCall *c);

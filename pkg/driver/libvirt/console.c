@@ -440,7 +440,7 @@ static int attach_client(LibvirtConsole *c, Context *ctx, const char *domain, in
 	if (rc != 0)
 		return rc;
 	o = xnew0(OpenCall, 1);
-	libvirt_call_init(&o->base, c->libvirt, domain, NULL);
+	libvirt_call_init(&o->base, c->libvirt, CALL_LOOK, "open console", domain, NULL);
 	o->base.op = op_open;
 	o->base.done = open_free;
 	opened = libvirt_call_run(&o->base, ctx, &open_error);

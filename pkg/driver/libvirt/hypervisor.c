@@ -49,12 +49,13 @@ static void verb_free(LibvirtCall *c)
 	free(v);
 }
 
-static VerbCall *verb_new(Hypervisor *self, const char *domain, const char *slot,
+static VerbCall *verb_new(Hypervisor *self, CallKind kind, const char *what, const char *domain,
+			  const char *slot,
 			  int (*op)(LibvirtCall *c, virConnectPtr conn, Error *err))
 {
 	VerbCall *v = xnew0(VerbCall, 1);
 
-	libvirt_call_init(&v->base, hypervisor_libvirt(self), domain, slot);
+	libvirt_call_init(&v->base, hypervisor_libvirt(self), kind, what, domain, slot);
 	v->base.op = op;
 	v->base.done = verb_free;
 	return v;
@@ -74,7 +75,8 @@ static int op_inspect(LibvirtCall *c, virConnectPtr conn, Error *err)
 static int libvirt_inspect(Hypervisor *self, Context *ctx, const char *domain, DomainInfo *ret,
 			   Error *err)
 {
-	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, domain, NULL, op_inspect);
+	_cleanup_(verb_unrefp) VerbCall *v =
+		verb_new(self, CALL_LOOK, "inspect", domain, NULL, op_inspect);
 	int rc = libvirt_call_run(&v->base, ctx, err);
 
 	if (rc == 0)
@@ -92,7 +94,7 @@ static int op_list(LibvirtCall *c, virConnectPtr conn, Error *err)
 static int libvirt_list(Hypervisor *self, Context *ctx, DomainEntry **ret, size_t *ret_n,
 			Error *err)
 {
-	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, NULL, NULL, op_list);
+	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, CALL_LOOK, "list", NULL, NULL, op_list);
 	int rc = libvirt_call_run(&v->base, ctx, err);
 
 	if (rc == 0) {
@@ -121,7 +123,7 @@ static int libvirt_define(Hypervisor *self, Context *ctx, const DomainConfig *co
 	if (store_id && !streq(store_id, config->store_id))
 		return error_set(err, ERR_INVALID, "domain %s: the mark is not this store's",
 				 config->name);
-	v = verb_new(self, config->name, config->name, op_define);
+	v = verb_new(self, CALL_MAKE, "define", config->name, config->name, op_define);
 	v->config = domain_config_copy(config);
 	return libvirt_call_run(&v->base, ctx, err);
 }
@@ -139,7 +141,11 @@ static int libvirt_power(Hypervisor *self, Context *ctx, const char *domain, Dom
 	/* Force off works on a QEMU that answers nothing, so it does not queue behind that. */
 	_cleanup_(xfreep) char *slot =
 		xasprintf("%s%s", domain, action == POWER_DESTROY ? "/off" : "");
-	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, domain, slot, op_power);
+	CallKind kind = action == POWER_START     ? CALL_MAKE
+			: action == POWER_DESTROY ? CALL_OFF
+						  : CALL_ASK;
+	_cleanup_(verb_unrefp) VerbCall *v =
+		verb_new(self, kind, domain_power_to_string(action), domain, slot, op_power);
 
 	v->action = action;
 	v->request_id = xstrdup(request_id);
@@ -159,7 +165,7 @@ static int libvirt_update_live(Hypervisor *self, Context *ctx, const DomainConfi
 
 	if (rc < 0)
 		return rc;
-	v = verb_new(self, config->name, config->name, op_update);
+	v = verb_new(self, CALL_ASK, "update", config->name, config->name, op_update);
 	v->config = domain_config_copy(config);
 	return libvirt_call_run(&v->base, ctx, err);
 }
@@ -172,7 +178,8 @@ static int op_remove(LibvirtCall *c, virConnectPtr conn, Error *err)
 static int libvirt_remove(Hypervisor *self, Context *ctx, const char *domain, Error *err)
 {
 	_cleanup_(xfreep) char *slot = xasprintf("%s/off", domain);
-	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, domain, slot, op_remove);
+	_cleanup_(verb_unrefp) VerbCall *v =
+		verb_new(self, CALL_OFF, "remove", domain, slot, op_remove);
 
 	return libvirt_call_run(&v->base, ctx, err);
 }
@@ -214,7 +221,7 @@ static int op_info(LibvirtCall *c, virConnectPtr conn, Error *err)
 
 static int libvirt_info(Hypervisor *self, Context *ctx, HypervisorInfo *ret, Error *err)
 {
-	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, NULL, NULL, op_info);
+	_cleanup_(verb_unrefp) VerbCall *v = verb_new(self, CALL_LOOK, "info", NULL, NULL, op_info);
 	int rc = libvirt_call_run(&v->base, ctx, err);
 
 	if (rc == 0)

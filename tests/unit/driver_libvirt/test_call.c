@@ -20,7 +20,7 @@
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
 static bool gate_open;
-static atomic_uint released, returned, abandoned, ran;
+static atomic_uint released, returned, abandoned, ran, crowded;
 
 typedef struct TestCall {
 	Call call;
@@ -52,8 +52,9 @@ static void on_abandoned(Call *c _unused_)
 	atomic_fetch_add(&abandoned, 1);
 }
 
-static void on_returned(Call *c _unused_)
+static void on_returned(Call *c)
 {
+	atomic_fetch_add(&crowded, c->crowded);
 	atomic_fetch_add(&returned, 1);
 }
 
@@ -71,16 +72,25 @@ static TestCall *call_new(bool hang, const char *slot)
 	return t;
 }
 
-static int run(Calls *calls, bool hang, const char *slot, usec_t timeout)
+static int run_kind(Calls *calls, CallKind kind, bool hang, const char *slot, usec_t timeout,
+		    Error *err)
 {
 	Context background = CONTEXT_BACKGROUND, ctx = context_with_timeout(&background, timeout);
 	TestCall *t = call_new(hang, slot);
-	int rc = calls_run(calls, &ctx, &t->call, NULL);
+	int rc;
 
+	t->call.kind = kind;
+	t->call.what = "test";
+	rc = calls_run(calls, &ctx, &t->call, err);
 	if (rc == 0)
 		assert_int_equal(t->answer, 42);
 	call_unref(calls, &t->call);
 	return rc;
+}
+
+static int run(Calls *calls, bool hang, const char *slot, usec_t timeout)
+{
+	return run_kind(calls, CALL_LOOK, hang, slot, timeout, NULL);
 }
 
 static void gate(bool open)
@@ -93,7 +103,7 @@ static void gate(bool open)
 
 static int setup(void **state)
 {
-	released = returned = abandoned = ran = 0;
+	released = returned = abandoned = ran = crowded = 0;
 	gate_open = false;
 	*state = calls_new(clock_system());
 	return 0;
@@ -128,8 +138,6 @@ static void test_plain(void **state)
 
 static void test_hanging_slot(void **state)
 {
-	_cleanup_(error_done) Error err = ERROR_INIT;
-
 	assert_int_equal(run(*state, true, "a", SHORT), -ERR_TIMEOUT);
 	assert_int_equal(calls_abandoned(*state), 1);
 	assert_int_equal(run(*state, false, "a", LONG), -ERR_UNAVAILABLE);
@@ -141,18 +149,45 @@ static void test_hanging_slot(void **state)
 	assert_int_equal(run(*state, false, "a", LONG), 0);
 }
 
+/* What hangs keeps those of its kind away, and nobody else. */
 static void test_limit(void **state)
 {
+	static const unsigned limits[] = { CALLS_LOOK_MAX, CALLS_MAKE_MAX, CALLS_ASK_MAX,
+					   CALLS_OFF_MAX };
+	unsigned total = 0;
 	char slot[16] = "a";
 
-	for (unsigned i = 0; i < CALLS_ABANDONED_MAX; i++, slot[0]++)
-		assert_int_equal(run(*state, true, slot, SHORT), -ERR_TIMEOUT);
-	assert_int_equal(run(*state, false, "other", LONG), -ERR_UNAVAILABLE);
-	assert_int_equal(run(*state, false, NULL, LONG), -ERR_UNAVAILABLE);
+	for (int kind = 0; kind < _CALL_KIND_MAX; kind++) {
+		for (unsigned i = 0; i < limits[kind]; i++, slot[0]++)
+			assert_int_equal(run_kind(*state, kind, true, slot, SHORT, NULL),
+					 -ERR_TIMEOUT);
+		total += limits[kind];
+		for (int other = 0; other < _CALL_KIND_MAX; other++)
+			assert_int_equal(run_kind(*state, other, false, "other", LONG, NULL),
+					 other <= kind ? -ERR_UNAVAILABLE : 0);
+	}
 	gate(true);
-	wait_for(&returned, CALLS_ABANDONED_MAX);
+	wait_for(&returned, total);
 	assert_int_equal(run(*state, false, "other", LONG), 0);
-	assert_int_equal(abandoned, CALLS_ABANDONED_MAX);
+	assert_int_equal(abandoned, total);
+	/* Each kind's first to return says that others had to stand back. */
+	assert_true(crowded >= _CALL_KIND_MAX);
+}
+
+/* A QEMU that is stuck holds its caller up for moments, and the text is the same for as long. */
+static void test_patience(void **state)
+{
+	_cleanup_(error_done) Error first = ERROR_INIT, again = ERROR_INIT;
+	usec_t began = clock_now(clock_system());
+
+	assert_int_equal(run_kind(*state, CALL_ASK, true, "a", LONG, &first), -ERR_UNAVAILABLE);
+	assert_true(clock_now(clock_system()) < began + LONG / 2);
+	assert_int_equal(run_kind(*state, CALL_ASK, false, "a", LONG, &again), -ERR_UNAVAILABLE);
+	assert_string_equal(error_message(&first), error_message(&again));
+	assert_non_null(strstr(error_message(&first), "not answered a call (test) since 20"));
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "a/off", LONG, NULL), -ERR_UNAVAILABLE);
+	assert_true(clock_now(clock_system()) < began + LONG / 2);
+	assert_int_equal(calls_abandoned(*state), 2);
 }
 
 static void test_cancel(void **state)
@@ -204,6 +239,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hanging_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_threads_one_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_hanging, setup, teardown),
