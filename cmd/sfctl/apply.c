@@ -36,6 +36,14 @@ static const Option options[] = {
 	OPTIONS_END
 };
 
+/* What an object was before it was stored, as the dry run of the same document showed it: one that
+ * is there keeps its uid and version in a dry run, one that would be made gets a uid of that dry
+ * run only. That spares asking for each. */
+typedef struct Before {
+	bool known;
+	char *uid, *version;
+} Before;
+
 typedef struct Apply {
 	Cli *cli;
 	const ApplyOptions *o;
@@ -43,14 +51,35 @@ typedef struct Apply {
 	const char *template;
 	bool dry_run;
 	int code;
-	bool conflict; /* of field managers, somewhere */
-	json_t *shown; /* objects, for -o yaml and json */
-	ApplySet set;  /* with --prune */
+	bool conflict;  /* of field managers, somewhere */
+	json_t *shown;  /* objects, for -o yaml and json */
+	Before *before; /* of each document */
+	ApplySet set;   /* with --prune */
 } Apply;
 
 static const char *version_of(const json_t *object)
 {
 	return json_string_at(object, "metadata.resourceVersion");
+}
+
+static const char *uid_of(const json_t *object)
+{
+	return json_string_at(object, "metadata.uid");
+}
+
+static Before before_of(const json_t *object)
+{
+	const char *uid = uid_of(object), *version = version_of(object);
+
+	return (Before){ .known = true,
+			 .uid = uid ? xstrdup(uid) : NULL,
+			 .version = version ? xstrdup(version) : NULL };
+}
+
+static void before_done(Before *b)
+{
+	free(b->uid);
+	free(b->version);
 }
 
 /* After a dry run, when no resourceVersion has moved that could tell. */
@@ -65,10 +94,9 @@ static bool same_for_people(const json_t *a, const json_t *b)
 }
 
 /* One document's result: a line, or the object for later. */
-static void show(Apply *a, const Document *d, const json_t *live, json_t *object)
+static void show(Apply *a, const Document *d, const char *what, json_t *object)
 {
 	_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
-	const char *what;
 
 	if (a->format == OUTPUT_NAME) {
 		fprintf(a->cli->out, "%s\n", name);
@@ -79,15 +107,22 @@ static void show(Apply *a, const Document *d, const json_t *live, json_t *object
 		json_array_append(a->shown, object);
 		return;
 	}
-	if (!live)
-		what = "created";
-	else if (a->dry_run ? same_for_people(live, object)
-			    : streq_ptr(version_of(live), version_of(object)))
-		what = "unchanged";
-	else
-		what = "configured";
 	fprintf(a->cli->out, "%s %s%s\n", name, what, a->dry_run ? " (server dry run)" : "");
 	fflush(a->cli->out);
+}
+
+static const char *what_happened(const Before *before, const json_t *object)
+{
+	if (!streq_ptr(before->uid, uid_of(object)))
+		return "created";
+	return streq_ptr(before->version, version_of(object)) ? "unchanged" : "configured";
+}
+
+static const char *what_would(const json_t *live, const json_t *object)
+{
+	if (!live)
+		return "created";
+	return same_for_people(live, object) ? "unchanged" : "configured";
 }
 
 /* Before anything is stored: every document, so that all errors are told at once. Warnings come
@@ -99,6 +134,8 @@ static void try_all(Apply *a, const Manifests *m)
 		json_t *would = NULL;
 		int code = document_try(a->cli, m, &m->items[i], &a->o->as, &would);
 
+		if (would)
+			a->before[i] = before_of(would);
 		json_decref(would);
 		exit_code_merge(&a->code, code);
 		if (code == EXIT_CONFLICT &&
@@ -123,8 +160,11 @@ static void dry_run_all(Apply *a, const Manifests *m)
 			code = (int)document_report(a->cli, d, rc, &err);
 		else
 			code = document_try(a->cli, m, d, &a->o->as, &would);
-		if (code == EXIT_OK)
-			show(a, d, live, would ? would : (json_t *)d->tree);
+		if (code == EXIT_OK) {
+			json_t *object = would ? would : (json_t *)d->tree;
+
+			show(a, d, what_would(live, object), object);
+		}
 		if (code == EXIT_CONFLICT &&
 		    status_is_field_conflict(client_status(a->cli->client)))
 			a->conflict = true;
@@ -134,22 +174,33 @@ static void dry_run_all(Apply *a, const Manifests *m)
 	}
 }
 
+/* Where the dry run could not tell: the namespace or the kind came with the same set. */
+static int learn_before(Apply *a, const Document *d, Before *before, Error *err)
+{
+	json_t *live = NULL;
+	int rc = document_live(a->cli, d, &live, err);
+
+	if (rc == 0)
+		*before = before_of(live);
+	json_decref(live);
+	return rc;
+}
+
 static void store_all(Apply *a, const Manifests *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		const Document *d = &m->items[i];
 		_cleanup_(error_done) Error err = ERROR_INIT;
-		json_t *live = NULL, *stored = NULL;
-		int rc;
+		Before *before = &a->before[i];
+		json_t *stored = NULL;
+		int rc = before->known ? 0 : learn_before(a, d, before, &err);
 
-		rc = document_live(a->cli, d, &live, &err);
 		if (rc == 0)
 			rc = document_store(a->cli, d, &a->o->as, &stored, &err);
 		if (rc == 0)
-			show(a, d, live, stored);
+			show(a, d, what_happened(before, stored), stored);
 		else
 			exit_code_merge(&a->code, (int)document_report(a->cli, d, rc, &err));
-		json_decref(live);
 		json_decref(stored);
 		if (rc == -ERR_UNAVAILABLE)
 			return;
@@ -236,6 +287,7 @@ static void prune_all(Apply *a, const Manifests *m)
 
 static void apply_all(Apply *a, const Manifests *m)
 {
+	a->before = xnew0(Before, m->n);
 	if (a->code == EXIT_OK)
 		try_all(a, m);
 	if (a->code == EXIT_OK)
@@ -246,6 +298,9 @@ static void apply_all(Apply *a, const Manifests *m)
 		fputs("error: nothing was applied\n", a->cli->err);
 	if (a->code == EXIT_OK && a->o->wait)
 		wait_all(a, m);
+	for (size_t i = 0; i < m->n; i++)
+		before_done(&a->before[i]);
+	free(a->before);
 }
 
 static int apply_manifests(Apply *a, Manifests *m, Error *err)

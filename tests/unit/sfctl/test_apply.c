@@ -60,9 +60,12 @@ static char *without_folder(const Folder *d, const char *text)
 
 #define APPLY_QUERY "?fieldManager=sfctl&fieldValidation=Strict"
 static const char object_7[] =
-	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"7\"}}";
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"7\"}}";
 static const char object_8[] =
-	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"8\"}}";
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"8\"}}";
+/* Each dry run of what is not there yet makes up a uid. */
+static const char object_0[] =
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"uid\":\"dry\",\"resourceVersion\":\"0\"}}";
 
 static const char three_documents[] = "apiVersion: shakenfist.io/v1alpha1\n"
 				      "kind: Instance\n"
@@ -80,14 +83,16 @@ static const char three_documents[] = "apiVersion: shakenfist.io/v1alpha1\n"
 static void test_apply(void **state)
 {
 	HttpRule rules[] = {
-		HTTP_RULE(.method = "GET", .path = "/api/v1/namespaces/lab", .body = object_7),
-		HTTP_RULE(.method = "GET", .path = NS "/networks/front", .body = object_7),
 		HTTP_RULE(.method = "PATCH", .path = "/api/v1/namespaces/lab" APPLY_QUERY "*",
 			  .body = object_7),
-		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "*",
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY "&dryRun=All",
+			  .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/front" APPLY_QUERY,
 			  .body = object_8),
-		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "*",
-			  .code = 201, .body = object_8),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .code = 201, .body = object_0),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY, .code = 201,
+			  .body = object_8),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = { 0 };
@@ -108,6 +113,8 @@ static void test_apply(void **state)
 	assert_non_null(last_try);
 	assert_non_null(first_write);
 	assert_true(last_try < first_write);
+	/* The dry runs told what there is. */
+	assert_null(strstr(r.log, "GET " NS));
 	http_fake_stop(f);
 }
 
