@@ -57,7 +57,7 @@ static void report_ready(Reconcilers *r, const Object *obj, json_t *status, cons
 	const char *error = error_message(&st->error);
 
 	if (st->phase == IMAGE_READY && st->source_gone) {
-		text = xasprintf("cached; the source did not answer: %s", error);
+		text = xasprintf("cached; asking the source again failed: %s", error);
 		status_condition(r, obj, status, "Ready", CONDITION_TRUE, "SourceUnavailable",
 				 text);
 	} else if (st->phase == IMAGE_READY) {

@@ -235,8 +235,8 @@ static void serve_half(Connection *c)
 		serve_kind(c, kind);
 		return;
 	}
-	if (!file_get(c->h, name, &f)) {
-		say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	if (hostile_http_count(c->h, c->path) > 1 || !file_get(c->h, name, &f)) {
+		serve_file(c, name, false);
 		return;
 	}
 	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: %s\r\n\r\n",

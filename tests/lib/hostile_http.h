@@ -7,7 +7,7 @@
  * /to/URL redirects to URL (not decoded). /bad/KIND: see hostile_kinds.c, where each kind is one
  * entry of a table; raw-NAME answers with the bytes that were put as NAME, head and all.
  * /turn/KIND/NAME is /file/NAME until hostile_http_turn(), and KIND from then on. /half/KIND/NAME
- * sends the first half of NAME and hangs up; a request for the rest meets KIND.
+ * sends the first half of NAME once and hangs up; a request for the rest meets KIND.
  *
  * One thread accepts, one serves each connection; every function may be called from any thread.
  */

@@ -86,7 +86,7 @@ static void bad_endless_error(Connection *c)
 
 static void bad_endless_redirect(Connection *c)
 {
-	say(c, "HTTP/1.1 302 Found\r\nLocation: /file/none\r\n\r\n");
+	say(c, "HTTP/1.1 302 Found\r\nLocation: /bad/chunk-cut\r\n\r\n");
 	endless(c, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
 }
 
@@ -180,9 +180,11 @@ static void rest_changed(Connection *c)
 
 static void raw(Connection *c, const char *kind)
 {
+	_cleanup_(xfreep) char *name =
+		xstrndup(kind + strlen("raw-"), strcspn(kind, "/") - strlen("raw-"));
 	File f;
 
-	if (!file_get(c->h, kind + strlen("raw-"), &f))
+	if (!file_get(c->h, name, &f))
 		return;
 	say_n(c, f.data, f.len);
 	free(f.data);

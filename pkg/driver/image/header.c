@@ -93,7 +93,7 @@ static int foreign_check(const uint8_t *buf, size_t len, Error *err)
 	return 0;
 }
 
-/* A VHD of fixed size is raw data with its header at the end. */
+/* A VHD of fixed size is raw data with its header at the end, and so is a DMG. */
 static int footer_check(int fd, uint64_t size, Error *err)
 {
 	char footer[8] = "";
@@ -103,6 +103,9 @@ static int footer_check(int fd, uint64_t size, Error *err)
 	if (memcmp(footer, "conectix", 8) == 0)
 		return error_set(err, ERR_INVALID,
 				 "the image is VHD; only qcow2 and raw disks are taken");
+	if (memcmp(footer, "koly", 4) == 0)
+		return error_set(err, ERR_INVALID,
+				 "the image is DMG; only qcow2 and raw disks are taken");
 	return 0;
 }
 

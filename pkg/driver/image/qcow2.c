@@ -62,6 +62,7 @@ int qcow2_header_parse(const uint8_t *buf, size_t len, Qcow2Header *ret, Error *
 	h.refcount_offset = be64(buf + 48);
 	h.refcount_clusters = be32(buf + 56);
 	h.n_snapshots = be32(buf + 60);
+	h.snapshots_offset = be64(buf + 64);
 	if (h.version == 3) {
 		if (len < QCOW2_V3_LENGTH)
 			return error_set(err, ERR_INVALID, "qcow2 header is cut off");
@@ -128,17 +129,25 @@ static int geometry_check(const Qcow2Header *h, uint64_t file_size, uint64_t max
 	    h->refcount_offset >= file_size || (uint64_t)h->refcount_clusters * cluster > file_size)
 		return error_set(err, ERR_INVALID,
 				 "the qcow2 image is cut off: its reference counts are not in it");
+	if (h->n_snapshots && (h->snapshots_offset % cluster || h->snapshots_offset >= file_size))
+		return error_set(err, ERR_INVALID,
+				 "the qcow2 image is cut off: its snapshots are not in it");
 	return 0;
 }
 
 /* Header extensions name external files too. */
 static int extensions_check(const Qcow2Header *h, const uint8_t *buf, size_t len, Error *err)
 {
-	size_t at = h->length;
+	size_t at = h->length, end = (size_t)1 << h->cluster_bits;
 
-	while (at + 8 <= len && at + 8 <= (1ULL << h->cluster_bits)) {
-		uint32_t type = be32(buf + at), size = be32(buf + at + 4);
+	/* What is not read is not judged: the list must end in what is here. */
+	while (at + 8 <= end) {
+		uint32_t type, size;
 
+		if (at + 8 > len)
+			return error_set(err, ERR_INVALID, "qcow2 header extensions without end");
+		type = be32(buf + at);
+		size = be32(buf + at + 4);
 		if (type == QCOW2_EXT_END)
 			return 0;
 		if (type == QCOW2_EXT_DATA)

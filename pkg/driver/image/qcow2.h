@@ -19,6 +19,7 @@ typedef struct Qcow2Header {
 	uint64_t refcount_offset;
 	uint32_t refcount_clusters;
 	uint32_t n_snapshots;
+	uint64_t snapshots_offset;
 	uint64_t incompatible;
 	uint32_t refcount_order;
 	uint32_t length;

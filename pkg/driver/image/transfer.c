@@ -23,9 +23,9 @@ typedef struct Transfer {
 	TransferResponse response;
 	Error error; /* what a callback refused; wins over curl's own words */
 	bool begun;
-	bool encoded, chunked;
+	bool encoded, chunked, coded; /* Content-Encoding; Transfer-Encoding: chunked, another */
 	unsigned n_lengths, n_headers;
-	size_t header_bytes, ignored;
+	size_t header_bytes;
 	usec_t deadline;
 } Transfer;
 
@@ -198,6 +198,14 @@ static void copy_value(char *dst, size_t size, const char *v, size_t n)
 	dst[n] = '\0';
 }
 
+/* libcurl undoes any coding of a transfer unasked, gzip too, and more than one. */
+static void transfer_encoding(Transfer *t, const char *v, size_t n)
+{
+	t->coded = t->coded || t->chunked || n != strlen("chunked") ||
+		   strncasecmp(v, "chunked", n) != 0;
+	t->chunked = true;
+}
+
 static int header_line(Transfer *t, const char *line, size_t n)
 {
 	const char *v;
@@ -207,7 +215,7 @@ static int header_line(Transfer *t, const char *line, size_t n)
 		t->response =
 			(TransferResponse){ .length = -1, .range_start = -1, .range_total = -1 };
 		t->n_lengths = 0;
-		t->encoded = t->chunked = false;
+		t->encoded = t->chunked = t->coded = false;
 		return 0;
 	}
 	if (++t->n_headers > HEADERS_MAX || (t->header_bytes += n) > HEADER_BYTES_MAX)
@@ -219,7 +227,7 @@ static int header_line(Transfer *t, const char *line, size_t n)
 	if (header_is(line, n, "Content-Encoding", &v, &len))
 		t->encoded = len && !(len == 8 && strncasecmp(v, "identity", 8) == 0);
 	else if (header_is(line, n, "Transfer-Encoding", &v, &len))
-		t->chunked = true;
+		transfer_encoding(t, v, len);
 	else if (header_is(line, n, "ETag", &v, &len))
 		copy_value(t->response.etag, sizeof(t->response.etag), v, len);
 	else if (header_is(line, n, "Last-Modified", &v, &len))
@@ -245,6 +253,9 @@ static int transfer_begin(Transfer *t)
 	if (t->encoded)
 		return error_set(&t->error, ERR_INVALID,
 				 "the server sent a Content-Encoding we did not ask for");
+	if (t->coded)
+		return error_set(&t->error, ERR_INVALID,
+				 "the server sent a Transfer-Encoding we did not ask for");
 	if (t->chunked && t->n_lengths)
 		return error_set(&t->error, ERR_INVALID,
 				 "the server sent Content-Length and Transfer-Encoding");
@@ -258,6 +269,8 @@ static int transfer_begin(Transfer *t)
 typedef struct Hop {
 	Transfer *t;
 	CURL *curl;
+	size_t ignored;            /* bytes of a body that is not the image */
+	char why[CURL_ERROR_SIZE]; /* libcurl's words for a failure */
 } Hop;
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -269,8 +282,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	curl_easy_getinfo(hop->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200 && status != 206) {
 		/* An error's or redirect's page: nobody reads it, and it may have no end. */
-		t->ignored += size * n;
-		return t->ignored > IGNORED_MAX ? 0 : size * n;
+		hop->ignored += size * n;
+		return hop->ignored > IGNORED_MAX ? 0 : size * n;
 	}
 	t->response.status = status;
 	if (!t->begun && transfer_begin(t) < 0)
@@ -310,6 +323,7 @@ static CURLcode hop_options(Hop *hop, const char *url, struct curl_slist *header
 	CURLcode rc = CURLE_OK;
 
 #define SET(option, value) rc = rc ? rc : curl_easy_setopt(hop->curl, option, value)
+	SET(CURLOPT_ERRORBUFFER, hop->why);
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -317,6 +331,7 @@ static CURLcode hop_options(Hop *hop, const char *url, struct curl_slist *header
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_USERAGENT, "sfd/" SF_VERSION);
 	SET(CURLOPT_HTTPHEADER, headers);
@@ -337,18 +352,28 @@ static CURLcode hop_options(Hop *hop, const char *url, struct curl_slist *header
 	return rc;
 }
 
-static int hop_status(Transfer *t, CURL *curl, CURLcode rc, char **ret_next, Error *err)
+/* Names in certificates get into libcurl's words, from there to terminals. */
+static const char *hop_failure(Hop *hop, CURLcode rc)
 {
+	for (char *p = hop->why; *p; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
+	return *hop->why ? hop->why : curl_easy_strerror(rc);
+}
+
+static int hop_status(Hop *hop, CURLcode rc, char **ret_next, Error *err)
+{
+	Transfer *t = hop->t;
 	char *next = NULL;
 	long status = 0;
 
 	if (rc != CURLE_OK && t->error.code)
 		return error_move(err, &t->error);
 	error_done(&t->error); /* a refused address, but another one answered */
-	if (rc != CURLE_OK && t->ignored <= IGNORED_MAX)
-		return error_set(err, curl_code(rc), "%s", curl_easy_strerror(rc));
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &next);
+	if (rc != CURLE_OK && hop->ignored <= IGNORED_MAX)
+		return error_set(err, curl_code(rc), "%s", hop_failure(hop, rc));
+	curl_easy_getinfo(hop->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(hop->curl, CURLINFO_REDIRECT_URL, &next);
 	t->response.status = status;
 	if (status_is_final(status))
 		return 0;
@@ -401,7 +426,7 @@ static int hop_run(Transfer *t, CURLU *first, const char *url, struct curl_slist
 	}
 	if (rc == CURLE_OK)
 		rc = curl_easy_perform(hop.curl);
-	result = hop_status(t, hop.curl, rc, ret_next, err);
+	result = hop_status(&hop, rc, ret_next, err);
 	curl_easy_cleanup(hop.curl);
 	return result;
 }

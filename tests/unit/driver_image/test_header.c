@@ -181,6 +181,38 @@ static void test_hostile_qcow2(void **state)
 	assert_int_equal(missed, 0);
 }
 
+/* An extension that fills what is read of the header hides the next one. */
+static void test_extensions_without_end(void **state)
+{
+	_cleanup_(xfreep) uint8_t *b = xcalloc(1, 4 * SIZE);
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	(void)state;
+	image_good(b);
+	put32(b + 20, 17); /* clusters of 128 KiB */
+	put64(b + 40, 2 * CLUSTER);
+	put64(b + 48, 4 * CLUSTER);
+	put32(b + 104, 0x12345678);
+	put32(b + 108, CLUSTER - 112);
+	put32(b + CLUSTER, 0x44415441);
+	put32(b + CLUSTER + 4, 8);
+	assert_int_equal(check(b, 4 * SIZE, NULL, &err), -ERR_INVALID);
+	assert_non_null(strstr(error_message(&err), "extension"));
+}
+
+static void test_snapshots_outside(void **state)
+{
+	_cleanup_(xfreep) uint8_t *b = xmalloc(SIZE);
+	_cleanup_(error_done) Error err = ERROR_INIT;
+
+	(void)state;
+	image_good(b);
+	put32(b + 60, 1);
+	put64(b + 64, 1ULL << 40);
+	assert_int_equal(check(b, SIZE, NULL, &err), -ERR_INVALID);
+	assert_non_null(strstr(error_message(&err), "snapshots"));
+}
+
 static void test_truncated(void **state)
 {
 	static const size_t lengths[] = { 0,    1,  4,      71, 80,       103, 104,
@@ -222,6 +254,7 @@ static void test_posing_as_raw(void **state)
 		{ "VHD",       0,     8,  "conectix"        },
 		{ "VHD",       65024, 8,  "conectix"        },
 		{ "VHDX",      0,     8,  "vhdxfile"        },
+		{ "DMG",       65024, 4,  "koly"            },
 		{ "QED",       0,     4,  "QED\0"           },
 		{ "LUKS",      0,     6,  "LUKS\xba\xbe"    },
 		{ "ISO",       32769, 5,  "CD001"           },
@@ -320,10 +353,15 @@ static void test_mutants(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_qcow2), cmocka_unit_test(test_hostile_qcow2),
-		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_posing_as_raw),
-		cmocka_unit_test(test_raw),        cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_good_qcow2),
+		cmocka_unit_test(test_hostile_qcow2),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_posing_as_raw),
+		cmocka_unit_test(test_raw),
+		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_mutants),
+		cmocka_unit_test(test_extensions_without_end),
+		cmocka_unit_test(test_snapshots_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
