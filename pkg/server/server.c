@@ -65,6 +65,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->started = clock_wall(s->options.clock);
 	s->epoll_fd = s->wake_fd = -1;
 	s->next_wake = USEC_INFINITY;
+	conns_set_limits(s);
 	s->render_cache = render_cache_new();
 	s->request_metrics = request_metrics_new();
 	pthread_mutex_init(&s->lock, NULL);
@@ -82,17 +83,21 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	return 0;
 }
 
-/* A peer that lost its power or network says nothing, for ever: its watch would stay. What is
- * accepted inherits this. */
-static void keep_alive(int fd)
+/*
+ * What is accepted inherits this. A peer that lost its power or network says nothing, for ever: its
+ * watch would stay. And the last part of a TLS handshake must not wait for the peer to acknowledge
+ * the first, which takes him 40 ms.
+ */
+static void set_tcp_options(int fd)
 {
 	static const struct {
 		int level, option, value;
 	} options[] = {
 		{SOL_SOCKET,   SO_KEEPALIVE,  1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE,  60},
+                { IPPROTO_TCP, TCP_KEEPIDLE,  60},
 		{ IPPROTO_TCP, TCP_KEEPINTVL, 15},
-		{ IPPROTO_TCP, TCP_KEEPCNT,   4 },
+                { IPPROTO_TCP, TCP_KEEPCNT,   4 },
+		{ IPPROTO_TCP, TCP_NODELAY,   1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
@@ -244,7 +249,7 @@ static int listener_add_tcp(Server *s, int fd, const IpAddress *ip, bool tls, Er
 		return error_set(err, ERR_FORBIDDEN,
 				 "plain TCP is for loopback addresses only, and TLS needs a CA");
 	}
-	keep_alive(fd);
+	set_tcp_options(fd);
 	l = listener_add(s, fd);
 	l->tcp = true;
 	l->tls = tls;
