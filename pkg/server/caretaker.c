@@ -8,6 +8,9 @@
  * its socket for EPOLLRDHUP and may ask to be poked at a time. The thread sleeps until the earliest
  * of these, or for ever: an idle server does not wake.
  *
+ * It also keeps descriptors for what is inside: libmicrohttpd would stop to accept, or spin, when
+ * there are none, so there are never so many connections.
+ *
  * A Conn is in the list from accept until just before its descriptor is closed, both under
  * Server.lock, so a shutdown() under that lock can never hit a descriptor that was given to someone
  * else.
@@ -15,13 +18,15 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
 #include "server/internal.h"
 
-#define WAKE_ID    UINT64_MAX
-#define EVENTS_MAX 64
+#define WAKE_ID            UINT64_MAX
+#define EVENTS_MAX         64
+#define SHED_TELL_INTERVAL (60 * USEC_PER_SEC)
 /* For a stream's last bytes when the server stops. */
 #define STREAM_END_DEADLINE USEC_PER_SEC
 
@@ -41,6 +46,18 @@ static void need_by_locked(Server *s, usec_t at)
 	}
 }
 
+void conns_set_limits(Server *s)
+{
+	struct rlimit l = { .rlim_cur = 2 * (rlim_t)CONNECTIONS_MAX };
+	size_t n, inside;
+
+	(void)getrlimit(RLIMIT_NOFILE, &l);
+	n = (size_t)MIN(l.rlim_cur, (rlim_t)2 * CONNECTIONS_MAX);
+	inside = MIN(n / 2, (size_t)DESCRIPTORS_INSIDE);
+	s->conns_max = MIN(n - inside, (size_t)CONNECTIONS_MAX);
+	s->conns_per_user = MIN(s->conns_max / 4, (size_t)CONNECTIONS_PER_USER);
+}
+
 /* Everybody may connect to the Unix socket: nobody but an administrator may fill it. */
 static bool user_has_too_many_locked(const Server *s, const Conn *c)
 {
@@ -50,27 +67,66 @@ static bool user_has_too_many_locked(const Server *s, const Conn *c)
 		return false;
 	for (const Conn *other = s->conns; other; other = other->next)
 		n += other->stranger == c->stranger;
-	return n >= CONNECTIONS_PER_USER;
+	return n > s->conns_per_user;
+}
+
+/*
+ * Who goes for the new connection c: the oldest of those that have not said who they are. Whoever
+ * opens many and sends nothing, or nothing good, makes room for himself so; a client that sends its
+ * request at once is not the oldest. Where all are known, the new one goes.
+ */
+static Conn *to_shed_locked(const Server *s, Conn *c)
+{
+	bool of_root = c->who && c->who->source == IDENTITY_UNIX && c->who->masters;
+	size_t n = s->n_conns - s->n_shed;
+
+	if (user_has_too_many_locked(s, c))
+		return c;
+	if (n <= s->conns_max)
+		return NULL;
+	for (Conn *old = s->conns_tail; old != c; old = old->prev)
+		if (!old->known && !old->shed)
+			return old;
+	return of_root && n <= s->conns_max + CONNECTIONS_OF_ROOT ? NULL : c;
+}
+
+static void conn_shed_locked(Server *s, Conn *c)
+{
+	/* libmicrohttpd sees the end of file and cleans up on its own thread. */
+	(void)shutdown(c->fd, SHUT_RDWR);
+	c->shed = true;
+	s->n_shed++;
+	atomic_fetch_add(&s->counters.cut, 1);
 }
 
 void conn_add(Server *s, Conn *c)
 {
-	bool too_many;
+	usec_t now = clock_now(server_clock(s));
+	bool full, tell;
+	Conn *shed;
 
 	pthread_mutex_lock(&s->lock);
-	too_many = user_has_too_many_locked(s, c);
 	c->id = s->next_conn_id++;
 	c->next = s->conns;
 	if (s->conns)
 		s->conns->prev = c;
+	else
+		s->conns_tail = c;
 	s->conns = c;
 	s->n_conns++;
+	shed = to_shed_locked(s, c);
+	if (shed)
+		conn_shed_locked(s, shed);
+	full = s->n_conns - s->n_shed >= s->conns_max;
+	tell = full && (!s->shed_told || now - s->shed_told >= SHED_TELL_INTERVAL);
+	if (tell)
+		s->shed_told = now;
 	need_by_locked(s, c->deadline);
 	pthread_mutex_unlock(&s->lock);
-	if (!too_many)
-		return;
-	atomic_fetch_add(&s->counters.cut, 1);
-	(void)shutdown(c->fd, SHUT_RDWR);
+	if (tell)
+		log_warning("%zu connections are open, and no more are possible: the oldest of "
+			    "those that did not say who they are give way",
+			    s->conns_max);
 }
 
 void conn_remove(Server *s, Conn *c)
@@ -82,7 +138,10 @@ void conn_remove(Server *s, Conn *c)
 		s->conns = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	else
+		s->conns_tail = c->prev;
 	s->n_conns--;
+	s->n_shed -= c->shed;
 	pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -146,11 +205,12 @@ void conn_use(Conn *c, Identity *who)
 	usec_t now, wall;
 
 	/* Most come by a socket's peer and stay who they are. */
-	if (!who->credential && !c->used)
+	if (!who->credential && !c->used && (c->known || who->source == IDENTITY_ANONYMOUS))
 		return;
 	now = clock_now(server_clock(s));
 	wall = clock_wall(server_clock(s));
 	pthread_mutex_lock(&s->lock);
+	c->known |= who->source != IDENTITY_ANONYMOUS;
 	before = c->used;
 	c->used = who->credential ? identity_ref(who) : NULL;
 	c->expires = c->used && who->expires ? now + (who->expires - MIN(who->expires, wall))

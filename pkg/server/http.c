@@ -353,7 +353,8 @@ int http_listener_start(Server *s, Listener *l, unsigned threads, Error *err)
 			MHD_USE_ITC | MHD_USE_ERROR_LOG | (l->tls ? MHD_USE_TLS : 0),
 		0, NULL, NULL, access_handler, l, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
 		MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_THREAD_POOL_SIZE, threads,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+		/* Never reached in any thread: see conn_add(). */
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * threads * CONNECTIONS_MAX),
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_DEADLINE / USEC_PER_SEC),
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_STACK_SIZE, (size_t)512 * 1024,

@@ -35,6 +35,8 @@
 #define REPLY_DEADLINE       (300 * USEC_PER_SEC)
 #define CONNECTIONS_MAX      8192
 #define CONNECTIONS_PER_USER 256 /* of a local user who is no administrator */
+#define CONNECTIONS_OF_ROOT  16  /* more for administrators of this host: they must always get in */
+#define DESCRIPTORS_INSIDE   256 /* never for connections: the store, the drivers, sessions */
 #define WATCH_QUEUE_MAX      1024
 #define BOOKMARK_INTERVAL    (60 * USEC_PER_SEC)
 #define SESSIONS_MAX         64
@@ -106,6 +108,8 @@ typedef struct Conn {
 	Identity *used; /* by a credential, last: the connection falls with it. Under Server.lock */
 	usec_t expires; /* of that; then the connection is shut down. Under Server.lock */
 	bool served;    /* a request came */
+	bool known;     /* a request of somebody with a name came. Written under Server.lock */
+	bool shed;      /* shut down to make room. Under Server.lock */
 	usec_t deadline; /* then the connection is shut down; USEC_INFINITY = none */
 	PokeFn poke;     /* under Server.lock; NULL = no stream */
 	void *poke_arg;
@@ -253,9 +257,11 @@ struct Server {
 	usec_t started;
 
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* in_flight or sessions went down, or a connection went */
-	Conn *conns;
-	size_t n_conns;
+	pthread_cond_t idle;      /* in_flight or sessions went down, or a connection went */
+	Conn *conns, *conns_tail; /* the newest and the oldest */
+	size_t n_conns, n_shed;
+	size_t conns_max, conns_per_user; /* set once */
+	usec_t shed_told;
 	uint64_t next_conn_id;
 	size_t in_flight; /* commits whose answer is not yet handed back, logs being opened */
 	size_t n_busy;    /* connections with a request that has no complete answer yet */
@@ -317,6 +323,8 @@ void conn_set_deadline(Conn *c, usec_t after); /* USEC_INFINITY = none */
 void conn_attach(Conn *c, PokeFn poke, void *arg);
 void conn_detach(Conn *c);
 void conn_set_wake(Conn *c, usec_t at);
+/* How many connections there may be, by how many descriptors there may be. */
+void conns_set_limits(Server *s);
 /* The connection acts for `who` from now on, and ends when that one's credential does. */
 void conn_use(Conn *c, Identity *who);
 /* Shuts down what acts by that credential. Any thread, the store's writer too. */

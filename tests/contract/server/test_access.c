@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -157,6 +158,50 @@ static void test_slow_head_is_cut(void **state)
 		http_close(c[i]);
 }
 
+/* Few descriptors, many connections: the silent ones give way, in the order in which they came. */
+static void test_silent_connections_give_way(void **state)
+{
+	HttpClient *watch, *busy, *silent[300];
+	struct rlimit before, few;
+	size_t closed = 0;
+	HttpAnswer a;
+	Fixture *f;
+
+	/* The server looks at its limit when it is made. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ .rlim_cur = 256, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(fixture_teardown(state), 0);
+	assert_int_equal(fixture_setup(state), 0);
+	f = *state;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	watch = http_connect(f->path);
+	http_request(watch, "GET", SECRETS "?watch=1", "", NULL);
+	a = http_read_head(watch);
+	assert_int_equal(a.code, 200);
+	http_answer_done(&a);
+	busy = http_connect(f->path);
+	for (size_t i = 0; i < ARRAY_SIZE(silent); i++) {
+		silent[i] = http_connect(f->path);
+		if (i % 50)
+			continue;
+		http_request(busy, "GET", "/version", "", NULL);
+		a = http_read_answer(busy);
+		assert_int_equal(a.code, 200);
+		http_answer_done(&a);
+	}
+	json_decref(make_secret(f, "news", NULL)); /* on a new one */
+	free(http_read_line(watch, 5000, NULL));
+	for (size_t i = 0; i < 170; i++)
+		closed += http_is_closed(silent[i], 5000);
+	assert_int_equal(closed, 170);
+	assert_false(http_is_closed(silent[299], 0));
+	for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+		http_close(silent[i]);
+	http_close(watch);
+	http_close(busy);
+}
+
 static void test_many_idle_watches(void **state)
 {
 	Fixture *f = *state;
@@ -192,6 +237,7 @@ int main(void)
 		TEST(test_address_not_loopback_refused),
 		TEST(test_slow_head_is_cut),
 		TEST(test_many_idle_watches),
+		TEST(test_silent_connections_give_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
