@@ -5,10 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 import traceback
 
+import flood
+import healthy
 import hostile
-from sfd import BUILD, Sfd
+import slow
+from sfd import BUILD, Broken, Sfd, call, wait_for
 
 ROWS = os.environ.get("PROVE_ROWS", "/dev/null")
 
@@ -59,7 +63,121 @@ def part_matrix():
         wrong, asked, "all, of 20,000 or more", r.returncode == 0 and asked >= 20000)
 
 
-PARTS = {"requests": part_requests, "matrix": part_matrix}
+def under_attack(figure, pair):
+    """A row for healthy clients while something goes on."""
+    ratio, text, rounds = healthy.measure(pair, 15 if FULL else 5, 45, 500 if FULL else 150)
+    say("  %s: worst of %d rounds: %s" % (figure, rounds, text))
+    row("healthy clients' p99 beside " + figure, "%.2f" % ratio, "", "under 2 times normal", ratio < 2)
+
+
+def pair_of(name):
+    """An sfd to attack, and one like it that is left alone."""
+    pair = Sfd(HOME + "/%s-attacked" % name), Sfd(HOME + "/%s-alone" % name)
+    for sfd in pair:
+        healthy.prepare(sfd)
+    return pair
+
+
+def part_slow():
+    """Many slow ones: they cost little, are cut, and leave nothing."""
+    pair = pair_of("slow")
+    victim, n = pair[0], 1000
+    for sfd in pair:
+        slow.make_many(sfd, 10000)
+    say("  control, without any attack: " + healthy.measure(pair, 5, 5, 150)[1])
+    descriptors, threads, pss = victim.descriptors(), victim.threads(), victim.pss()
+    attacks = [("%d slow connections" % n, n, slow.slow_bytes, (n, 2.0)),
+               ("100 slow readers of 10,000 objects", 100, slow.slow_lists, (100, 2.0)),
+               ("%d idle watches" % n, n, slow.watches, (n, True)),
+               ("100 watches that nobody reads", 100, slow.watches, (100, False))]
+    after = []
+    for turn in range(2):
+        for figure, many, what, arguments in attacks:
+            with slow.attack(what, victim, *arguments) as told:
+                wait_for("connections of " + figure, lambda: victim.descriptors() >= descriptors + many * 0.9)
+                held = (victim.pss() - pss) / many
+                if turn == 0:
+                    under_attack(figure, pair)
+                    say("  %.1f KiB each" % held)
+                if what is slow.slow_bytes and turn == 0:
+                    wait_for("all of them cut", lambda: told()[-1] != "ready" and told()[-1] >= n)
+                    row("slow connections cut", told()[-1], "", "%d or more" % n, told()[-1] >= n)
+                if what is slow.watches and turn == 1 and many == n:
+                    row("memory of an idle watch, KiB", "%.1f" % held, "", "under 64", held < 64)
+            wait_for("descriptors as before", lambda: victim.descriptors() <= descriptors)
+        after.append(victim.pss())
+    row("descriptors and threads afterwards", "%+d, %+d" % (victim.descriptors() - descriptors,
+                                                            victim.threads() - threads), "", "+0, +0",
+        victim.descriptors() == descriptors and victim.threads() <= threads)
+    say("  memory in KiB: %d before, %d after the attacks, %d after the second time" % (pss, *after))
+    row("memory grown by the attacks the second time, KiB", after[1] - after[0], "", "under 4096",
+        after[1] - after[0] < 4096)
+    for sfd in pair:
+        sfd.stop()
+
+
+def run_until(what, victim, n):
+    """How often it was done, at least n times, with nobody else there."""
+    with slow.attack(what, victim, 0) as told:
+        return wait_for("%d %s" % (n, what.__name__), lambda: told()[-1] != "ready" and told()[-1] >= n and told()[-1],
+                        600)
+
+
+def part_flood():
+    """Fast ones: they get their refusals, and nothing of them stays."""
+    pair = pair_of("flood")
+    victim = pair[0]
+    passed, of = flood.old_protocols(victim, say)
+    all_of("old TLS protocols refused", passed, of, 3)
+    for what, figure, n, rate in ((flood.unauthenticated, "requests without a right", 1000000 if FULL else 100000, 5000),
+                                  (flood.handshakes, "TLS handshakes", 10000 if FULL else 1000, 100),
+                                  (flood.half_handshakes, "half TLS handshakes", 100000 if FULL else 5000, 1000)):
+        run_until(what, victim, n / 10)  # what is made once is not what grows
+        state = victim.revision(), victim.threads(), victim.descriptors()
+        log, pss = victim.log_size(), victim.pss()
+        done = run_until(what, victim, n)
+        wait_for("descriptors as before", lambda: victim.descriptors() <= state[2])
+        grown, lines = victim.pss() - pss, victim.log_size() - log
+        now = victim.revision(), victim.threads(), victim.descriptors()
+        same = now[0] == state[0] and now[1] <= state[1]
+        row("%s: revisions, threads, descriptors, log lines left" % figure, "%s, %d" % ("0, 0, 0" if same else "not 0", lines),
+            done, "0, 0, 0, 0", same and lines == 0)
+        row("%s: memory grown, KiB" % figure, grown, "", "under 2048", grown < 2048)
+        with slow.attack(what, victim, rate):
+            under_attack("%d %s a second" % (rate, figure), pair)
+    for sfd in pair:
+        sfd.stop()
+
+
+def part_descriptors():
+    """No descriptors left: connections are shed, what is inside goes on, and all comes back."""
+    sfd = Sfd(HOME + "/descriptors", nofile=256)
+    before, n = sfd.descriptors(), 2000
+    kept = flood.storm(sfd, n)
+    most, good, cpu, begin = 0, 0, sfd.cpu(), time.monotonic()
+    for i in range(50):
+        most = max(most, sfd.descriptors())
+        try:
+            name = "during-%d" % i
+            call(sfd.doors[i % 3], "POST", "/api/v1/namespaces", '{"metadata":{"name":"%s"}}' % name, expect=201)
+            call(sfd.doors[i % 3], "DELETE", "/api/v1/namespaces/" + name)
+            wait_for("namespace gone", lambda: call(sfd.unix, "GET", "/api/v1/namespaces/" + name).code == 404, 10)
+            good += 1
+        except (OSError, Broken) as e:
+            say("  client %d beside the storm: %s" % (i, e))
+    busy = (sfd.cpu() - cpu) / (time.monotonic() - begin)
+    all_of("clients served, namespaces reconciled, beside %d connections on 256 descriptors" % n, good, 50, 50)
+    row("descriptors in use at most", most, 256, "under 256", most < 256)
+    say("  %d of %d connections ended, %.0f %% of a processor" % (flood.ended(kept), n, busy * 100))
+    for s in kept:
+        s.close()
+    wait_for("descriptors as before", lambda: sfd.descriptors() <= before)
+    row("descriptors after the storm", "%+d" % (sfd.descriptors() - before), "", "+0", sfd.descriptors() <= before)
+    row("sfd ends cleanly after the storm", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
+
+
+PARTS = {"requests": part_requests, "slow": part_slow, "flood": part_flood, "descriptors": part_descriptors,
+         "matrix": part_matrix}
 
 
 def main():
