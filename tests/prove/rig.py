@@ -101,13 +101,15 @@ class Sfd:
         self.state, self.runtime = state, runtime
         self.options, self.under = list(options), list(under)
         self.socket = runtime + "/api.sock"
+        self.log = "/run/said.log"
         self.process = None
         os.makedirs(runtime, exist_ok=True)
 
     def spawn(self, under=None):
-        with open(self.runtime + "/sfd.log", "ab") as out:
+        self.under_it, self.known = self.under if under is None else under, 0
+        with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                [*(self.under if under is None else under), BUILD + "/sfd", "--state-dir", self.state, "--runtime-dir",
+                [*self.under_it, BUILD + "/sfd", "--state-dir", self.state, "--runtime-dir",
                  self.runtime, "--listen", "unix:" + self.socket, *self.options],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
@@ -121,7 +123,7 @@ class Sfd:
     def start(self, under=None):
         """Starts it and waits until it is ready. Returns False if it ended instead."""
         self.spawn(under)
-        return wait_for("sfd is ready", lambda: self.ready() or (self.process.poll() is not None and "ended")) is True
+        return wait_for("sfd is ready", lambda: self.ready() or (self.ended() and "ended")) is True
 
     def ask(self, method, path, body=None, content_type="application/json"):
         connection = Connection(self.socket)
@@ -131,25 +133,45 @@ class Sfd:
             connection.close()
 
     def pid(self):
-        """Of sfd itself, also below what it is wrapped in; 0 if there is none."""
+        """Of sfd itself, also below what it is wrapped in; 0 if there is none. What it is wrapped in may outlive it, with
+        its children."""
         if self.process.poll() is not None:
             return 0
+        if not self.under_it:
+            return self.process.pid
         try:
             with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as children:
-                pids = [int(pid) for pid in children.read().split()]
+                for pid in children.read().split():
+                    # strace has other children for a moment, which try out what ptrace can.
+                    if int(pid) != self.known and os.readlink("/proc/%s/exe" % pid) != os.path.realpath(BUILD + "/sfd"):
+                        continue
+                    with open("/proc/%s/stat" % pid) as stat:
+                        self.known = self.known or int(pid)
+                        if int(pid) == self.known and stat.read().rpartition(")")[2].split()[0] not in "ZX":
+                            return self.known
         except OSError:
-            return 0
-        wrapped = os.readlink("/proc/%d/exe" % self.process.pid) != os.path.realpath(BUILD + "/sfd")
-        return (pids or [0])[0] if wrapped else self.process.pid
+            pass
+        return 0
+
+    def ended(self):
+        """It was there, and is not any more."""
+        return self.process.poll() is not None or (self.under_it and not self.pid() and self.known != 0)
 
     def end(self, how=signal.SIGKILL):
         pid = self.pid()
         if pid:
             os.kill(pid, how)
-        return self.process.wait(PATIENCE)
+        wait_for("sfd ends", self.ended)
+        if self.process.poll() is None:
+            self.process.terminate()  # strace lets go of those that live on
+        try:
+            return self.process.wait(5 if self.under_it else PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(PATIENCE)
 
     def said(self, n=10):
-        with open(self.runtime + "/sfd.log", errors="replace") as text:
+        with open(self.log, errors="replace") as text:
             return "".join(text.readlines()[-n:])
 
 
