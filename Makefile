@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # One makefile for everything. `make help` lists the targets. Output goes to build/ (build/$(SAN)/ for sanitizer
-# builds). Every folder of pkg/ becomes one archive; archives are linked in floor order, top first, so that a call up
-# a floor does not link. V=1 shows the commands.
+# builds, build/fail-points/ with FAIL_POINTS=1: pkg/base/failpoint.h). Every folder of pkg/ becomes one archive;
+# archives are linked in floor order, top first, so that a call up a floor does not link. V=1 shows the commands.
 
 SAN       ?=
-BUILD     ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+FAIL_POINTS ?=
+BUILD     ?= build$(if $(FAIL_POINTS),/fail-points)$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 comma     := ,
 CC        ?= gcc
 PREFIX    ?= /usr/local
@@ -68,7 +69,7 @@ HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2 -fstack-clash-protection -ftrivial-a
 OPT     := $(if $(SAN),-O1,-O2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CFLAGS  += -std=gnu17 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -fvisibility=hidden -pthread -D_GNU_SOURCE \
-           -DSF_VERSION='"$(VERSION)"' -Ipkg -I. -I$(BUILD)/gen $(PC_CFLAGS)
+           -DSF_VERSION='"$(VERSION)"' -Ipkg -I. -I$(BUILD)/gen $(PC_CFLAGS) $(if $(FAIL_POINTS),-DSF_FAIL_POINTS)
 LDFLAGS += $(SANFLAGS) -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
 # ---- rules -----------------------------------------------------------------------------------------------------

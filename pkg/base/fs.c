@@ -3,6 +3,7 @@
  * Files: whole reads, atomic writes, openat2 beneath a directory. See fs.h.
  */
 #include "base/fs.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,7 +106,7 @@ int fs_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool
 		xasprintf("%.*s.%s.%08x.tmp", (int)dir, path, path + dir, (unsigned)random_u64());
 	int rc = write_temporary(tmp, p, n, mode, sync, err);
 
-	if (rc == 0 && rename(tmp, path) < 0)
+	if (rc == 0 && FAIL_POINT_AROUND("file.replace", rename(tmp, path)) < 0)
 		rc = error_set_errno(err, errno, "rename to %s", path);
 	if (rc < 0) {
 		unlink(tmp);

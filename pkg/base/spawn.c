@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 #define SPAWN_FDS_MAX    16
@@ -102,6 +103,8 @@ static char **spawn_environment(const SpawnOptions *o)
 	env = strv_append(env, "LC_ALL=C");
 	for (const char *const *e = o->env; e && *e; e++)
 		env = strv_append(env, *e);
+	if (fail_point_environment())
+		env = strv_append(env, fail_point_environment());
 	return env;
 }
 

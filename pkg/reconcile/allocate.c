@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/hashmap.h"
 #include "base/memory.h"
 #include "json/json.h"
@@ -537,7 +538,8 @@ int network_forget_addresses(Store *s, Context *ctx, const char *network_uid, Er
 		rc = store_record_list(s, GR_ALLOC, prefix, forget_address, &f, err);
 		if (rc < 0 || f.n == 0)
 			return rc;
-		rc = store_commit(s, ctx, t, NULL, err);
+		rc = FAIL_POINT_AROUND("network.forget-addresses",
+				       store_commit(s, ctx, t, NULL, err));
 		if (rc < 0)
 			return rc;
 	}

@@ -5,6 +5,7 @@
  * where there is a TLS listener; whatever others write into it is put right. Only the store.
  */
 #include "base/base64.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/internal.h"
 #include "yaml/yaml.h"
@@ -38,7 +39,8 @@ static int make_namespace(Reconcilers *r, Context *ctx, Error *err)
 	if (store_exists(r->env.store, &key))
 		return 0;
 	txn_create(t, &key, tree, false);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("cluster-info.namespace",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static int write_info(Reconcilers *r, Context *ctx, const Key *key, const Object *old, Error *err)
@@ -58,7 +60,8 @@ static int write_info(Reconcilers *r, Context *ctx, const Key *key, const Object
 				 key->namespace, "data", data);
 		txn_create(t, key, tree, false);
 	}
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("cluster-info.write",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static int info_reconcile(void *self, Context *ctx, const Key *key, Result *ret _unused_,

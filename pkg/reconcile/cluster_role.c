@@ -7,6 +7,7 @@
  * the same thing: one look at all of them. That is the key named ALL_ROLES; the roles' own keys
  * only lead to it. Runs on controller workers; only the store.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/internal.h"
 
@@ -118,7 +119,8 @@ static int aggregate_all(Reconcilers *r, Context *ctx, const ObjectList *all, js
 		json_object_set(trees[i], "rules", rules);
 		t = txn_new();
 		txn_update(t, all->items[i], trees[i]);
-		rc = store_commit(r->env.store, ctx, t, NULL, err);
+		rc = FAIL_POINT_AROUND("clusterrole.aggregate",
+				       store_commit(r->env.store, ctx, t, NULL, err));
 		if (rc < 0)
 			error_wrap(err, "rules of cluster role %s",
 				   object_key(all->items[i])->name);

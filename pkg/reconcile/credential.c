@@ -7,6 +7,7 @@
  * worker; signs with the CA, which takes a millisecond.
  */
 #include "api/credential.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/internal.h"
@@ -18,7 +19,8 @@ static int remove_expired(Reconcilers *r, Context *ctx, const Object *o, Error *
 	_cleanup_(txn_freep) Txn *t = txn_new();
 
 	txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("credential.expire",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static void set_expiration(json_t *status, usec_t at)

@@ -8,6 +8,7 @@
  * controller workers; only writes to the store.
  */
 #include "api/definition.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/internal.h"
 
@@ -50,7 +51,8 @@ static int definition_report(Reconcilers *r, Context *ctx, const Object *crd,
 				      message, clock_wall(r->env.clock)))
 		return 0;
 	txn_update_status(t, crd, status);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("definition.report",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static int definition_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
@@ -89,7 +91,8 @@ static int definition_reconcile(void *self, Context *ctx, const Key *key, Result
 	}
 	t = txn_new();
 	txn_finalize(t, crd, FINALIZER_CRD_CLEANUP);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("definition.finalize",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static const GroupResource *every_kind(void)

@@ -2,6 +2,7 @@
 /*
  * Event controller: an Event is removed a day after it was last seen. Only the store.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/internal.h"
 
@@ -37,7 +38,7 @@ static int event_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 	}
 	t = txn_new();
 	txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("event.expire", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 ControllerSpec event_controller(void)

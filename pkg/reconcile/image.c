@@ -7,6 +7,7 @@
  * stays while disks or other Images use it. Runs on controller workers.
  */
 #include "api/types.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/internal.h"
@@ -138,7 +139,9 @@ static int image_report(Reconcilers *r, Context *ctx, const Object *obj, const j
 
 static int image_delete(Reconcilers *r, Context *ctx, const Object *obj, Error *err)
 {
-	int rc = r->env.images->ops->forget(r->env.images, ctx, object_head(obj)->uid, err);
+	int rc = FAIL_POINT_AROUND(
+		"image.forget",
+		r->env.images->ops->forget(r->env.images, ctx, object_head(obj)->uid, err));
 
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "forget image %s", object_key(obj)->name);
@@ -176,7 +179,8 @@ static int image_reconcile(void *self, Context *ctx, const Key *key, Result *ret
 	/* Another source is another image: what is cached says nothing about it. */
 	if (json_integer_at(tree, "status.observedGeneration", 0) != object_head(obj)->generation)
 		request.digest = request.etag = request.last_modified = NULL;
-	rc = r->env.images->ops->ensure(r->env.images, ctx, &request, &st, err);
+	rc = FAIL_POINT_AROUND("image.ensure",
+			       r->env.images->ops->ensure(r->env.images, ctx, &request, &st, err));
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "image cache");
 	if (st.phase == IMAGE_FAILED) {

@@ -3,6 +3,7 @@
  * Instance reconciler: telling how it is. One status per reconcile, written only if it says
  * something new. See instance.h.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
@@ -142,8 +143,10 @@ static void report_address(InstanceWork *w, const char *word)
 			return;
 		what = xasprintf("address/%s", object_head(w->nics[i].object)->uid);
 		waitlist_add(w->r->waits, what, &w->key);
-		if (d->ops->address_seen(d, w->ctx, object_head(w->nics[i].object)->uid,
-					 &w->nics[i].port.addresses[0], &seen, NULL) < 0)
+		if (FAIL_POINT_AROUND(
+			    "network.address-seen",
+			    d->ops->address_seen(d, w->ctx, object_head(w->nics[i].object)->uid,
+						 &w->nics[i].port.addresses[0], &seen, NULL)) < 0)
 			return;
 		all = all && seen;
 	}

@@ -5,6 +5,7 @@
  */
 #include "api/quantity.h"
 #include "base/base64.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
@@ -217,7 +218,8 @@ static int prepare_disk(InstanceWork *w, size_t i, bool offline, Error *err)
 	const char *name = w->spec->disks[i].name, *image = w->spec->disks[i].image;
 	char digest[IMAGE_DIGEST_MAX] = "";
 	DiskRequest q = { .instance_uid = w->uid, .name = name, .size = w->spec->disks[i].size };
-	int rc = d->ops->inspect(d, w->ctx, w->uid, name, &w->disks[i], NULL);
+	int rc = FAIL_POINT_AROUND("disk.inspect",
+				   d->ops->inspect(d, w->ctx, w->uid, name, &w->disks[i], NULL));
 
 	/* A disk that is there needs its image no more; a blank one never did. */
 	if (rc == -ERR_NOT_FOUND && image) {
@@ -226,7 +228,8 @@ static int prepare_disk(InstanceWork *w, size_t i, bool offline, Error *err)
 			return rc;
 		q.digest = digest;
 	}
-	rc = d->ops->ensure(d, w->ctx, &q, offline, &w->disks[i], err);
+	rc = FAIL_POINT_AROUND("disk.ensure",
+			       d->ops->ensure(d, w->ctx, &q, offline, &w->disks[i], err));
 	return rc < 0 ? error_wrap_rc(err, rc, "disk %s", name) : 0;
 }
 
@@ -334,14 +337,16 @@ static int prepare_seed(InstanceWork *w, Error *err)
 			  .ssh_keys = keys,
 			  .nics = nics,
 			  .n_nics = w->n_nics };
-	rc = seeds->ops->ensure(seeds, w->ctx, &c, NULL, err);
+	rc = FAIL_POINT_AROUND("seed.ensure", seeds->ops->ensure(seeds, w->ctx, &c, NULL, err));
 	return rc < 0 ? error_wrap_rc(err, rc, "seed") : 0;
 }
 
 static int prepare_directory(InstanceWork *w, Error *err)
 {
 	char directory[4096];
-	int rc = w->r->env.disks->ops->directory(w->r->env.disks, w->ctx, w->uid, directory, err);
+	DiskStore *d = w->r->env.disks;
+	int rc = FAIL_POINT_AROUND("disk.directory",
+				   d->ops->directory(d, w->ctx, w->uid, directory, err));
 
 	if (rc < 0)
 		return rc;
@@ -368,7 +373,8 @@ static int release_removed(InstanceWork *w, Error *err)
 		t = txn_new();
 		rc = nic_release(w->r->env.store, w->r->env.clock, t, w->uid, name, err);
 		if (rc == 0 && !txn_is_empty(t))
-			rc = store_commit(w->r->env.store, w->ctx, t, NULL, err);
+			rc = FAIL_POINT_AROUND("instance.release-interface",
+					       store_commit(w->r->env.store, w->ctx, t, NULL, err));
 		if (rc < 0)
 			return error_wrap_rc(err, rc, "release interface %s", name);
 	}
@@ -432,7 +438,7 @@ static int step_define(InstanceWork *w, Error *err)
 	int rc;
 
 	instance_domain_config(w, &config);
-	rc = h->ops->define(h, w->ctx, &config, err);
+	rc = FAIL_POINT_AROUND("domain.define", h->ops->define(h, w->ctx, &config, err));
 	if (rc == 0)
 		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL,
 			       first ? REASON_INSTANCE_CREATED : REASON_INSTANCE_UPDATED,
@@ -445,8 +451,9 @@ static int domain_power(InstanceWork *w, DomainPower action, Error *err)
 {
 	Hypervisor *h = w->r->env.hypervisor;
 
-	return h->ops->power(h, w->ctx, w->domain_name, action,
-			     w->view.request_pending ? w->request_id : NULL, err);
+	return FAIL_POINT_AROUND(
+		"domain.power", h->ops->power(h, w->ctx, w->domain_name, action,
+					      w->view.request_pending ? w->request_id : NULL, err));
 }
 
 static int step_start(InstanceWork *w, Error *err)
@@ -501,8 +508,9 @@ static int step_off(InstanceWork *w, bool force, Error *err)
 	stop.ours = true;
 	instance_stop_set(w->r, w->uid, &stop);
 	/* No request id: a stop is done when the guest is off, a restart when it runs again. */
-	rc = h->ops->power(h, w->ctx, w->domain_name, force ? POWER_DESTROY : POWER_SHUTDOWN, NULL,
-			   err);
+	rc = FAIL_POINT_AROUND("domain.stop",
+			       h->ops->power(h, w->ctx, w->domain_name,
+					     force ? POWER_DESTROY : POWER_SHUTDOWN, NULL, err));
 	return rc == -ERR_UNAVAILABLE && !force ? ask_unheard(w, &stop, err) : rc;
 }
 
@@ -526,7 +534,7 @@ static int step_update_live(InstanceWork *w, Error *err)
 	if (rc != 0)
 		return rc;
 	instance_domain_config(w, &config);
-	rc = h->ops->update_live(h, w->ctx, &config, err);
+	rc = FAIL_POINT_AROUND("domain.update-live", h->ops->update_live(h, w->ctx, &config, err));
 	if (rc == 0)
 		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_UPDATED,
 			       "the running guest was changed: %u CPUs, %llu bytes of memory",
@@ -538,7 +546,7 @@ static int step_remove(InstanceWork *w, Error *err)
 {
 	Hypervisor *h = w->r->env.hypervisor;
 
-	return h->ops->remove(h, w->ctx, w->domain_name, err);
+	return FAIL_POINT_AROUND("domain.remove", h->ops->remove(h, w->ctx, w->domain_name, err));
 }
 
 /* Records first (the address may be somebody else's soon), then the taps that follow from them,
@@ -551,7 +559,8 @@ static int step_release(InstanceWork *w, Error *err)
 	int rc = nic_release(r->env.store, r->env.clock, t, w->uid, NULL, err);
 
 	if (rc == 0 && !txn_is_empty(t))
-		rc = store_commit(r->env.store, w->ctx, t, NULL, err);
+		rc = FAIL_POINT_AROUND("instance.release-records",
+				       store_commit(r->env.store, w->ctx, t, NULL, err));
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
 		if (!w->nics[i].object || !w->nics[i].vni)
 			continue;
@@ -566,7 +575,8 @@ static int step_release(InstanceWork *w, Error *err)
 	if (rc == 0 && w->n_nics == 0 && json_array_size(json_object_get(w->status, "interfaces")))
 		manager_resync(r->env.manager, GR_NETWORK);
 	if (rc == 0)
-		rc = r->env.disks->ops->remove(r->env.disks, w->ctx, w->uid, err);
+		rc = FAIL_POINT_AROUND("disk.remove", r->env.disks->ops->remove(
+							      r->env.disks, w->ctx, w->uid, err));
 	if (rc < 0)
 		return rc;
 	recorder_event(r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_DELETED,
@@ -579,27 +589,27 @@ int instance_do(InstanceWork *w, InstanceStep step, Error *err)
 {
 	switch (step) {
 	case STEP_ALLOCATE:
-		return step_allocate(w, err);
+		return FAIL_POINT_AROUND("instance.allocate", step_allocate(w, err));
 	case STEP_PREPARE:
-		return step_prepare(w, err);
+		return FAIL_POINT_AROUND("instance.prepare", step_prepare(w, err));
 	case STEP_DEFINE:
-		return step_define(w, err);
+		return FAIL_POINT_AROUND("instance.define", step_define(w, err));
 	case STEP_START:
-		return step_start(w, err);
+		return FAIL_POINT_AROUND("instance.start", step_start(w, err));
 	case STEP_SHUTDOWN:
-		return step_off(w, false, err);
+		return FAIL_POINT_AROUND("instance.shutdown", step_off(w, false, err));
 	case STEP_DESTROY:
-		return step_off(w, true, err);
+		return FAIL_POINT_AROUND("instance.destroy", step_off(w, true, err));
 	case STEP_PAUSE:
-		return step_pause(w, true, err);
+		return FAIL_POINT_AROUND("instance.pause", step_pause(w, true, err));
 	case STEP_RESUME:
-		return step_pause(w, false, err);
+		return FAIL_POINT_AROUND("instance.resume", step_pause(w, false, err));
 	case STEP_UPDATE_LIVE:
-		return step_update_live(w, err);
+		return FAIL_POINT_AROUND("instance.update-live", step_update_live(w, err));
 	case STEP_REMOVE:
-		return step_remove(w, err);
+		return FAIL_POINT_AROUND("instance.remove", step_remove(w, err));
 	case STEP_RELEASE:
-		return step_release(w, err);
+		return FAIL_POINT_AROUND("instance.release", step_release(w, err));
 	default:
 		return 0;
 	}

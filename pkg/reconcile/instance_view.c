@@ -3,6 +3,7 @@
  * Instance reconciler: what is wanted and what is there. Reads the store and inspects the domain;
  * writes nothing but the working copy of the status. See instance.h.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/sha.h"
 #include "controller/reasons.h"
@@ -257,7 +258,8 @@ int instance_observe(InstanceWork *w, Error *err)
 	Hypervisor *h = w->r->env.hypervisor;
 	_cleanup_(json_decrefp) json_t *pending = NULL;
 	InstanceView *v = &w->view;
-	int rc = h->ops->inspect(h, w->ctx, w->domain_name, &w->domain, err);
+	int rc = FAIL_POINT_AROUND("domain.inspect",
+				   h->ops->inspect(h, w->ctx, w->domain_name, &w->domain, err));
 
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "inspect domain %s", w->domain_name);

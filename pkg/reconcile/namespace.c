@@ -7,6 +7,7 @@
  * finalizers. Until then the namespace's status says how much is left of what. Runs on controller
  * workers; only writes to the store.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/internal.h"
 
@@ -49,7 +50,8 @@ static int delete_events(Reconcilers *r, Context *ctx, const char *namespace, Er
 		for (size_t j = i; j < events->n && j < i + DELETES_MAX; j++)
 			txn_delete(t, events->items[j],
 				   &(DeleteOptions){ .grace_period_seconds = -1 });
-		rc = store_commit(r->env.store, ctx, t, NULL, err);
+		rc = FAIL_POINT_AROUND("namespace.delete-events",
+				       store_commit(r->env.store, ctx, t, NULL, err));
 	}
 	return rc;
 }
@@ -102,7 +104,8 @@ static int namespace_reconcile(void *self, Context *ctx, const Key *key, Result 
 		return error_wrap_rc(err, rc, "delete the events of namespace %s", key->name);
 	t = txn_new();
 	txn_namespace_finalize(t, ns);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("namespace.finalize",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static const GroupResource *every_kind(void)

@@ -7,6 +7,7 @@
  * which compares and mends. A Network that guests are on is not deleted: it waits and says for
  * whom. Runs on controller workers.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/allocate.h"
@@ -142,7 +143,9 @@ static int network_take_down(Reconcilers *r, Context *ctx, const Object *obj, ui
 	int rc = 0;
 
 	if (vni) {
-		rc = r->env.network->ops->remove(r->env.network, ctx, uid, vni, err);
+		rc = FAIL_POINT_AROUND(
+			"network.remove",
+			r->env.network->ops->remove(r->env.network, ctx, uid, vni, err));
 		if (rc < 0)
 			return error_wrap_rc(err, rc, "remove network %s", object_key(obj)->name);
 		vni_release(t, vni);

@@ -5,6 +5,7 @@
  */
 #include "reconcile/network_config.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "reconcile/allocate.h"
 
@@ -110,8 +111,9 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const Networ
 	if (is_still_there(r, net)) {
 		rc = network_plan(r, net, spec, vni, &plan, err);
 		if (rc == 0)
-			rc = r->env.network->ops->ensure(r->env.network, ctx, &plan.config, ret,
-							 err);
+			rc = FAIL_POINT_AROUND("network.ensure",
+					       r->env.network->ops->ensure(r->env.network, ctx,
+									   &plan.config, ret, err));
 	} else {
 		snprintf(ret->message, sizeof(ret->message), "it is gone");
 		rc = 0;

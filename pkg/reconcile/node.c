@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 
 #include "api/quantity.h"
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
@@ -116,7 +117,7 @@ static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *er
 
 	txn_set_manager(t, FIELD_MANAGER);
 	txn_create(t, key, tree, false);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("node.register", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
@@ -146,7 +147,8 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 	status = status_begin(tree);
 	was_known = condition_find(status, "Ready") != NULL;
 	was_ready = condition_is_true(status, "Ready");
-	rc = r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble);
+	rc = FAIL_POINT_AROUND("node.inspect",
+			       r->env.hypervisor->ops->info(r->env.hypervisor, ctx, &h, &trouble));
 	node_fill(r, node, status, &h, rc < 0 ? error_message(&trouble) : NULL);
 	report_store(r, node, status);
 	retry = unmanaged_observe(r, ctx, node, tree, status);

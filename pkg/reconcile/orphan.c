@@ -10,6 +10,7 @@
  */
 #include "reconcile/orphan.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -31,8 +32,10 @@ static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
 	_cleanup_(hashmap_freep) Hashmap *known = NULL;
 	_cleanup_(xfreep) NetworkEntry *networks = NULL;
 	size_t n = 0;
-	int rc = r->env.network->ops->list(r->env.network, ctx, store_id(r->env.store), &networks,
-					   &n, err);
+	int rc = FAIL_POINT_AROUND("orphan.list-networks",
+				   r->env.network->ops->list(r->env.network, ctx,
+							     store_id(r->env.store), &networks, &n,
+							     err));
 
 	if (rc < 0 || !(known = stored_uids(r, GR_NETWORK, err)))
 		return rc < 0 ? rc : error_wrap(err, "list networks");
@@ -41,8 +44,10 @@ static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
 			continue;
 		log_notice("network %s (VNI %u) has no object any more: removing it",
 			   networks[i].uid, networks[i].vni);
-		rc = r->env.network->ops->remove(r->env.network, ctx, networks[i].uid,
-						 networks[i].vni, err);
+		rc = FAIL_POINT_AROUND("orphan.remove-network",
+				       r->env.network->ops->remove(r->env.network, ctx,
+								   networks[i].uid, networks[i].vni,
+								   err));
 	}
 	return rc;
 }
@@ -65,7 +70,8 @@ static int evict_images(Reconcilers *r, Context *ctx, Error *err)
 		if (digest)
 			snprintf(keep.digests[keep.n++], IMAGE_DIGEST_MAX, "%s", digest);
 	}
-	rc = r->env.images->ops->evict(r->env.images, ctx, &keep, &freed, err);
+	rc = FAIL_POINT_AROUND("orphan.evict-images",
+			       r->env.images->ops->evict(r->env.images, ctx, &keep, &freed, err));
 	free(keep.digests);
 	if (rc == 0 && freed)
 		log_info("image cache: %llu bytes freed", (unsigned long long)freed);

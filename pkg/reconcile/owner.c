@@ -14,6 +14,7 @@
  * dependents have forgotten it. Owners that wait for each other in a circle are freed by letting
  * one of them block no more. Events own nothing and are not owned. Only the store; any worker.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/internal.h"
@@ -131,7 +132,7 @@ static int delete_object(Reconcilers *r, Context *ctx, const Object *o, const ch
 
 	txn_delete(t, o,
 		   &(DeleteOptions){ .grace_period_seconds = -1, .propagation = propagation });
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("owner.delete", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 /* Adds to t: the object without its references to uid. */
@@ -162,7 +163,7 @@ static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Erro
 			json_array_remove(owners, i);
 	txn_set_manager(t, FIELD_MANAGER);
 	txn_update(t, o, tree);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("owner.keep-solid", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 /* Adds to t: the object, whose references block its owners no more. */
@@ -197,7 +198,7 @@ static int finalize(Reconcilers *r, Context *ctx, const Object *o, const char *f
 	_cleanup_(txn_freep) Txn *t = txn_new();
 
 	txn_finalize(t, o, finalizer);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("owner.finalize", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 /* Its dependents wake it as they go. */
@@ -227,7 +228,8 @@ static int reconcile_orphan(Reconcilers *r, Context *ctx, const Object *o, Error
 
 		for (size_t j = i; j < dependents->n && j < i + ORPHANS_PER_TXN; j++)
 			forget_owner(t, dependents->items[j], uid);
-		rc = store_commit(r->env.store, ctx, t, NULL, err);
+		rc = FAIL_POINT_AROUND("owner.orphan",
+				       store_commit(r->env.store, ctx, t, NULL, err));
 	}
 	return rc < 0 ? rc : finalize(r, ctx, o, FINALIZER_ORPHAN, err);
 }
@@ -286,7 +288,8 @@ static int delete_for_waiting_owner(Reconcilers *r, Context *ctx, const Object *
 	if (dependents->n)
 		how.propagation = "Foreground";
 	txn_delete(t, o, &how);
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("owner.delete-waiting",
+				 store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 static const char *own_propagation(const Object *o)

@@ -4,6 +4,7 @@
  */
 #include "reconcile/internal.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 /* ---- waiting ---- */
@@ -330,7 +331,7 @@ int status_write(Reconcilers *r, Context *ctx, const Object *obj, const json_t *
 		txn_update_status(t, obj, status);
 	if (txn_is_empty(t))
 		return 0;
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("status.write", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 int status_undecodable(Reconcilers *r, Context *ctx, const Object *obj, const json_t *tree, int rc,
@@ -355,7 +356,7 @@ int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Er
 	census_set(r->census, object_head(obj)->uid, "", NULL);
 	if (txn_is_empty(t))
 		return 0;
-	return store_commit(r->env.store, ctx, t, NULL, err);
+	return FAIL_POINT_AROUND("object.release", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
 int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_namespace,
@@ -407,6 +408,6 @@ int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Er
 	}
 	if (n == 0)
 		return 0;
-	rc = store_commit(r->env.store, ctx, t, NULL, err);
+	rc = FAIL_POINT_AROUND("objects.delete", store_commit(r->env.store, ctx, t, NULL, err));
 	return rc < 0 ? rc : i < list->n;
 }

@@ -9,6 +9,7 @@
  * request waits. The drivers are asked before the store: what they found was made for an object
  * that the store then either has or has no more. Runs on the node's worker.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/orphan.h"
@@ -98,14 +99,14 @@ static int collect_guest(Search *s, const char *name, const char *uid _unused_, 
 {
 	Hypervisor *h = s->r->env.hypervisor;
 
-	return h->ops->remove(h, s->ctx, name, err);
+	return FAIL_POINT_AROUND("unmanaged.remove-guest", h->ops->remove(h, s->ctx, name, err));
 }
 
 static int collect_disks(Search *s, const char *name _unused_, const char *uid, Error *err)
 {
 	DiskStore *d = s->r->env.disks;
 
-	return d->ops->remove(d, s->ctx, uid, err);
+	return FAIL_POINT_AROUND("unmanaged.remove-disks", d->ops->remove(d, s->ctx, uid, err));
 }
 
 static void look_for_guests(Search *s)
@@ -115,7 +116,8 @@ static void look_for_guests(Search *s)
 	Hypervisor *h = s->r->env.hypervisor;
 	size_t n = 0;
 
-	if (h->ops->list(h, s->ctx, &domains, &n, NULL) < 0 ||
+	if (FAIL_POINT_AROUND("unmanaged.list-guests",
+			      h->ops->list(h, s->ctx, &domains, &n, NULL)) < 0 ||
 	    !(known = stored_uids(s->r, GR_INSTANCE, NULL))) {
 		keep(s, "Guest");
 		return;
@@ -153,7 +155,8 @@ static void look_for_disks(Search *s)
 	bool guests_unknown = s->unknown;
 	size_t n = 0;
 
-	if (d->ops->list(d, s->ctx, &uids, &n, NULL) < 0 ||
+	if (FAIL_POINT_AROUND("unmanaged.list-disks", d->ops->list(d, s->ctx, &uids, &n, NULL)) <
+		    0 ||
 	    !(known = stored_uids(s->r, GR_INSTANCE, NULL))) {
 		keep(s, "Disks");
 		return;

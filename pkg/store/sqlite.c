@@ -8,6 +8,7 @@
  * success): the new connection first copies the whole WAL into the database, which writes the pages
  * anew.
  */
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "store/backend.h"
 #include "store/sqlite_internal.h"
@@ -265,7 +266,8 @@ static int db_open(SqliteBackend *s, Error *err)
 	int64_t rev = 0, compacted = 0;
 	int rc;
 
-	rc = sqlite_open(s->path, sqlite_schema, sqlite_schema_version, &s->db, err);
+	rc = FAIL_POINT_AROUND("store.open", sqlite_open(s->path, sqlite_schema,
+							 sqlite_schema_version, &s->db, err));
 	if (rc < 0)
 		return rc;
 	if (s->checkpoint_first)
@@ -281,7 +283,7 @@ static int db_open(SqliteBackend *s, Error *err)
 	s->rev = rev;
 	s->compacted = compacted;
 	s->checkpoint_first = false;
-	s->low_space = ballast_make(s->dir, NULL) < 0;
+	s->low_space = FAIL_POINT_AROUND("store.ballast", ballast_make(s->dir, NULL)) < 0;
 	return 0;
 }
 
@@ -432,7 +434,8 @@ static int append_txn(SqliteBackend *s, BackendTxn *t, int64_t rev,
 	if (prepare)
 		prepare(arg, t);
 	for (size_t i = 0; i < t->n_records; i++) {
-		rc = insert(s, &t->records[i], i, prev[i], err);
+		rc = FAIL_POINT_AROUND("store.append-record",
+				       insert(s, &t->records[i], i, prev[i], err));
 		if (rc < 0)
 			return rc;
 	}
@@ -456,9 +459,9 @@ static int append_all(SqliteBackend *s, BackendTxn *txns, size_t n,
 			(*rev)++;
 	}
 	if (rc >= 0)
-		rc = meta_set_rev(s, "head", *rev, err);
+		rc = FAIL_POINT_AROUND("store.append-head", meta_set_rev(s, "head", *rev, err));
 	if (rc >= 0)
-		rc = run_simple(s, ST_COMMIT, err);
+		rc = FAIL_POINT_AROUND("store.commit", run_simple(s, ST_COMMIT, err));
 	return rc;
 }
 
@@ -510,7 +513,8 @@ static int write_compaction(SqliteBackend *s, int64_t rev, int64_t head, Error *
 	if (rc == 0)
 		rc = compact_range(s, ST_COMPACT_OLD, MIN(rev, s->rev), err);
 	if (rc == 0)
-		rc = compact_range(s, ST_COMPACT_STATE, MIN(rev, s->rev), err);
+		rc = FAIL_POINT_AROUND("store.compact-state",
+				       compact_range(s, ST_COMPACT_STATE, MIN(rev, s->rev), err));
 	if (rc == 0)
 		rc = compact_range(s, ST_COMPACT_TOMBSTONES, MIN(rev, s->rev), err);
 	if (rc == 0)
@@ -518,7 +522,7 @@ static int write_compaction(SqliteBackend *s, int64_t rev, int64_t head, Error *
 	if (rc == 0 && head > s->rev)
 		rc = meta_set_rev(s, "head", head, err);
 	if (rc == 0)
-		rc = run_simple(s, ST_COMMIT, err);
+		rc = FAIL_POINT_AROUND("store.compact-commit", run_simple(s, ST_COMMIT, err));
 	if (rc < 0) {
 		s->checkpoint_first = rc != -ERR_EXHAUSTED;
 		if (rc == -ERR_EXHAUSTED)

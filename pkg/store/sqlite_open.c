@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "store/sqlite_internal.h"
@@ -219,11 +220,11 @@ static int backup(sqlite3 *db, const char *path, unsigned version, Error *err)
 	if (fd < 0)
 		return error_set_errno(err, errno, "create %s", tmp);
 	sql = sqlite3_mprintf("VACUUM INTO %Q", tmp);
-	rc = sqlite_exec(db, path, sql, err);
+	rc = FAIL_POINT_AROUND("store.backup-copy", sqlite_exec(db, path, sql, err));
 	sqlite3_free(sql);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "back up to %s", to);
-	if (fsync(fd) < 0 || rename(tmp, to) < 0)
+	if (fsync(fd) < 0 || FAIL_POINT_AROUND("store.backup-rename", rename(tmp, to)) < 0)
 		return error_set_errno(err, errno, "back up to %s", to);
 	return 0;
 }
@@ -246,7 +247,7 @@ static int migrate(sqlite3 *db, const char *path, const char *const *steps, size
 	}
 	rc = sqlite_exec(db, path, "BEGIN IMMEDIATE", err);
 	for (size_t i = version; rc == 0 && i < n_steps; i++)
-		rc = sqlite_exec(db, path, steps[i], err);
+		rc = FAIL_POINT_AROUND("store.migrate-step", sqlite_exec(db, path, steps[i], err));
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", APPLICATION_ID);
 	if (rc == 0)
 		rc = sqlite_exec(db, path, sql, err);
@@ -254,11 +255,13 @@ static int migrate(sqlite3 *db, const char *path, const char *const *steps, size
 	if (rc == 0)
 		rc = sqlite_exec(db, path, sql, err);
 	if (rc == 0)
-		rc = sqlite_exec(db, path, "COMMIT", err);
+		rc = FAIL_POINT_AROUND("store.migrate-commit",
+				       sqlite_exec(db, path, "COMMIT", err));
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "migrate schema %u to %zu", version, n_steps);
 	/* The version has to stand in the file's own header, where check_header() reads it. */
-	return sqlite_exec(db, path, "PRAGMA wal_checkpoint(TRUNCATE)", err);
+	return FAIL_POINT_AROUND("store.migrate-checkpoint",
+				 sqlite_exec(db, path, "PRAGMA wal_checkpoint(TRUNCATE)", err));
 }
 
 int sqlite_open(const char *path, const char *const *steps, size_t n_steps, sqlite3 **ret,

@@ -11,6 +11,7 @@
  * last known revision; that is applied and fanned out like any commit, then the jobs are answered
  * with an error. While it cannot be opened, reads go on from memory and writes are refused.
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "store/store_internal.h"
@@ -249,7 +250,9 @@ static void batch_apply(Store *s, Batch *b)
 			if (b->jobs[i]->changes[j].key.gr == GR_CRD &&
 			    b->jobs[i]->changes[j].outcome != OUTCOME_SAME)
 				kinds_apply(s, &b->jobs[i]->changes[j]);
+	FAIL_POINT("store.revision-file.before");
 	revision_file_write(s);
+	FAIL_POINT("store.revision-file.after");
 }
 
 static void job_refused(Job *job, BackendTxn *t)
@@ -305,7 +308,9 @@ static void batch_append(Store *s, Batch *b)
 	if (rc < 0) {
 		batch_failed(s, b, rc, &err);
 	} else {
+		FAIL_POINT("store.apply.before");
 		batch_apply(s, b);
+		FAIL_POINT("store.apply.after");
 		for (size_t i = 0; i < b->n; i++)
 			if (b->txns[i].rc < 0) {
 				job_refused(b->jobs[i], &b->txns[i]);
@@ -575,8 +580,11 @@ void *writer_main(void *arg)
 		pthread_mutex_unlock(&s->lock);
 		if (n > 0 || s->broken)
 			batch_run(s, jobs, n);
+		FAIL_POINT("store.deliver");
 		watches_deliver(s);
+		FAIL_POINT("store.answer.before");
 		jobs_answer(s, jobs, n);
+		FAIL_POINT("store.answer.after");
 		compact(s);
 		pthread_mutex_lock(&s->lock);
 	}

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/sha.h"
@@ -147,15 +148,16 @@ static int convert(const Convert *c, Error *err)
 
 	if (fd < 0)
 		return fd;
-	rc = image_header_check(fd, c->max_virtual_size, &header, err);
+	rc = FAIL_POINT_AROUND("convert.check",
+			       image_header_check(fd, c->max_virtual_size, &header, err));
 	if (rc == 0)
 		rc = limits_set(header.virtual_size, err);
 	if (rc < 0)
 		return rc;
 	(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0); /* of an interrupted run */
-	rc = convert_run(c, &header, err);
+	rc = FAIL_POINT_AROUND("convert.run", convert_run(c, &header, err));
 	if (rc == 0)
-		rc = output_finish(c, &header, err);
+		rc = FAIL_POINT_AROUND("convert.finish", output_finish(c, &header, err));
 	if (rc < 0)
 		(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0);
 	return rc;

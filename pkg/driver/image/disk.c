@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/spawn.h"
@@ -186,9 +187,9 @@ static int disk_create(const Disks *d, Context *ctx, int dir, const DiskRequest 
 	snprintf(tmp, sizeof(tmp), ".%s.new", r->name); /* one at a time: we hold the lock */
 	(void)unlinkat(dir, tmp, 0);
 	path = xasprintf("%s/%s/%s", d->root, r->instance_uid, tmp);
-	rc = run_create(ctx, path, base, size, err);
+	rc = FAIL_POINT_AROUND("disk.create", run_create(ctx, path, base, size, err));
 	if (rc == 0)
-		rc = publish(dir, tmp, file, err);
+		rc = FAIL_POINT_AROUND("disk.publish", publish(dir, tmp, file, err));
 	if (rc < 0)
 		(void)unlinkat(dir, tmp, 0);
 	return rc;
@@ -218,7 +219,7 @@ static int ensure_locked(const Disks *d, Context *ctx, int dir, const DiskReques
 		if (rc == 0)
 			rc = disk_read(d, dir, r->instance_uid, r->name, info, err);
 	} else if (rc == 0 && offline && r->size > info->virtual_size) {
-		rc = disk_grow(ctx, info, r->size, err);
+		rc = FAIL_POINT_AROUND("disk.grow", disk_grow(ctx, info, r->size, err));
 		if (rc == 0)
 			rc = disk_read(d, dir, r->instance_uid, r->name, info, err);
 	}
@@ -289,7 +290,7 @@ static int disks_remove(DiskStore *self, Context *ctx, const char *uid, Error *e
 	if (rc < 0)
 		return rc;
 	path = xasprintf("%s/%s", d->root, uid);
-	return fs_remove_tree(path, err);
+	return FAIL_POINT_AROUND("disk.remove-tree", fs_remove_tree(path, err));
 }
 
 static int disks_list(DiskStore *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,

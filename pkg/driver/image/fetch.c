@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "driver/image/confine.h"
 #include "driver/image/part.h"
@@ -204,7 +205,7 @@ static int fetch_begin(void *arg, const TransferResponse *r, Error *err)
 		rc = too_large(f, err);
 	if (rc == 0)
 		rc = space_check(f, f->expected - MIN(f->expected, f->part.size), err);
-	return rc < 0 ? rc : part_save(&f->part, err);
+	return rc < 0 ? rc : FAIL_POINT_AROUND("fetch.begin", part_save(&f->part, err));
 }
 
 static int fetch_body(void *arg, const void *p, size_t n, Error *err)
@@ -213,7 +214,7 @@ static int fetch_body(void *arg, const void *p, size_t n, Error *err)
 
 	if (n > f->max_size || f->part.size > f->max_size - n)
 		return too_large(f, err);
-	return part_write(&f->part, p, n, err);
+	return FAIL_POINT_AROUND("fetch.write", part_write(&f->part, p, n, err));
 }
 
 /* Also while a server stalls: what is here then is told, too. */
@@ -340,19 +341,21 @@ static int fetch(Fetch *f, Error *err)
 
 	if (rc < 0)
 		return rc;
-	rc = part_open(&f->part, ROLE_DIRECTORY_FD, json_string_at(f->request, "name"), err);
+	rc = FAIL_POINT_AROUND("fetch.open", part_open(&f->part, ROLE_DIRECTORY_FD,
+						       json_string_at(f->request, "name"), err));
 	if (rc == 0)
 		rc = fetch_whole(f, &changed, err);
 	if (rc == 0 && changed)
-		rc = fetch_verify(f, &wanted, given, err);
+		rc = FAIL_POINT_AROUND("fetch.verify", fetch_verify(f, &wanted, given, err));
 	if (rc == 0 && changed)
-		rc = part_save(&f->part, err);
+		rc = FAIL_POINT_AROUND("fetch.save", part_save(&f->part, err));
 	if (rc == 0 && changed)
 		fetch_result(f);
 	if (rc == 0 && !changed)
 		role_answer("result", json_pack("{s:b}", "notModified", 1));
 	if ((rc < 0 && !worth_keeping(rc)) || !changed)
 		part_remove(&f->part);
+	FAIL_POINT("fetch.done");
 	part_done(&f->part);
 	return rc;
 }

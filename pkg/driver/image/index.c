@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "driver/image/header.h"
@@ -297,7 +298,7 @@ int index_remove(Index *x, Content *c, uint64_t *ret_freed, Error *err)
 		rc = content_file_name(c->digest, ".json", json, err);
 	if (rc < 0)
 		return rc;
-	if (unlinkat(x->fd, image, 0) < 0 && errno != ENOENT)
+	if (FAIL_POINT_AROUND("image.evict", unlinkat(x->fd, image, 0)) < 0 && errno != ENOENT)
 		return error_set_errno(err, errno, "remove %s", image);
 	(void)unlinkat(x->fd, json, 0);
 	hashmap_remove(x->contents, c->digest);

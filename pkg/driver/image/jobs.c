@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/spawn.h"
@@ -140,6 +141,7 @@ static int role_start(Cache *c, Job *j, const char *role, json_t *request, unsig
 	read_end = fds[0];
 	write_end = fds[1];
 	(void)fcntl(read_end, F_SETFL, O_NONBLOCK);
+	FAIL_POINT("image.start-role.before");
 	rc = spawn_start(
 		&(SpawnOptions){
 			.argv = argv,
@@ -150,6 +152,7 @@ static int role_start(Cache *c, Job *j, const char *role, json_t *request, unsig
 			.n_fds = 4,
         },
 		&j->pid, &j->pidfd, err);
+	FAIL_POINT("image.start-role.after");
 	if (rc < 0)
 		return rc;
 	j->out_fd = TAKE_FD(read_end);
@@ -260,8 +263,10 @@ static void job_exited(Cache *c, Job *j)
 	rc = role_reap(j, &err);
 	if (rc == 0 && converting)
 		rc = job_publish(c, j, &err);
+	FAIL_POINT("image.remove-parts.before");
 	if (converting && rc != -ERR_UNAVAILABLE && rc != -ERR_TIMEOUT)
 		job_remove_files(c, j->name);
+	FAIL_POINT("image.remove-parts.after");
 	pthread_mutex_lock(&c->lock);
 	if (rc < 0 && j->killed && !j->canceled) {
 		j->step = JOB_FETCH_QUEUED; /* somebody wants it again after all */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -145,7 +146,8 @@ int job_publish(const Cache *c, const Job *j, Error *err)
 	/* Equal content keeps the file that disks may already stand on. */
 	if (faccessat(c->index.fd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		(void)unlinkat(c->incoming_fd, from, 0);
-	else if (renameat(c->incoming_fd, from, c->index.fd, to) < 0)
+	else if (FAIL_POINT_AROUND("image.publish",
+				   renameat(c->incoming_fd, from, c->index.fd, to)) < 0)
 		return error_set_errno(err, errno, "publish image");
 	if (fsync(c->index.fd) < 0)
 		return error_set_errno(err, errno, "sync %s", c->index.directory);
@@ -174,6 +176,6 @@ void job_converted(Cache *c, Job *j)
 	j->failures = 0;
 	job_state_ready(j, content, &source);
 	/* Without its description the content is still there; it is only fetched again sometime. */
-	if (index_add(&c->index, content, &source, &err) < 0)
+	if (FAIL_POINT_AROUND("image.describe", index_add(&c->index, content, &source, &err)) < 0)
 		log_debug("image cache: %s", error_message(&err));
 }

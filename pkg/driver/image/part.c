@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "json/json.h"
@@ -144,7 +145,9 @@ static int part_replace(const Part *p, const char *text, Error *err)
 	if (fd < 0)
 		return fd;
 	rc = fs_write_all(fd, text, strlen(text), err);
-	if (rc == 0 && (fsync(fd) < 0 || renameat(p->directory_fd, tmp, p->directory_fd, path) < 0))
+	if (rc == 0 && (fsync(fd) < 0 ||
+			FAIL_POINT_AROUND("part.rename", renameat(p->directory_fd, tmp,
+								  p->directory_fd, path)) < 0))
 		rc = error_set_errno(err, errno, "write %s", path);
 	return rc;
 }

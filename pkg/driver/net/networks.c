@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -303,23 +304,25 @@ static int pass_run(Pass *p, Error *err)
 	for (size_t i = 0; i < net->config.n_ports; i++)
 		nft_elements_for_port(&want, &net->config.ports[i]);
 	nft_elements_sort(&want);
-	rc = networks_converge_host(p->all, net->config.store_id, p->c, err);
+	rc = FAIL_POINT_AROUND("net.host",
+			       networks_converge_host(p->all, net->config.store_id, p->c, err));
 	if (rc == 0)
-		rc = host_elements_add(&p->all->host, &want, p->c, err);
+		rc = FAIL_POINT_AROUND("net.elements",
+				       host_elements_add(&p->all->host, &want, p->c, err));
 	if (rc == 0)
-		rc = pass_links(p, err);
+		rc = FAIL_POINT_AROUND("net.links", pass_links(p, err));
 	if (rc == 0)
-		rc = pass_remove_taps(p, err);
+		rc = FAIL_POINT_AROUND("net.remove-taps", pass_remove_taps(p, err));
 	if (rc == 0)
-		rc = pass_taps(p, err);
+		rc = FAIL_POINT_AROUND("net.taps", pass_taps(p, err));
 	if (rc == 0)
-		rc = pass_records(p, err);
+		rc = FAIL_POINT_AROUND("net.records", pass_records(p, err));
 	if (rc == 0 && net->rt)
-		rc = pass_dnsmasq(p, err);
+		rc = FAIL_POINT_AROUND("net.dnsmasq", pass_dnsmasq(p, err));
 	if (rc == 0)
-		rc = pass_taps_up(p, err);
+		rc = FAIL_POINT_AROUND("net.taps-up", pass_taps_up(p, err));
 	if (rc == 0)
-		rc = pass_prune_elements(p, &want, err);
+		rc = FAIL_POINT_AROUND("net.prune", pass_prune_elements(p, &want, err));
 	nft_elements_done(&want);
 	return rc;
 }
@@ -431,7 +434,7 @@ int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret
 	net->drifted = false;
 	if (!same) {
 		net_configure(net, config);
-		rc = config_save(net, err);
+		rc = FAIL_POINT_AROUND("net.save", config_save(net, err));
 		if (rc < 0)
 			return rc;
 	}
@@ -504,11 +507,12 @@ static int remove_pieces(Networks *n, Net *net, Error *err)
 	if (rc == 0)
 		rc = dnsmasq_adopt(&net->dnsmasq, net->directory, -1, err);
 	if (rc == 0)
-		rc = dnsmasq_stop(&net->dnsmasq, err);
+		rc = FAIL_POINT_AROUND("net.stop-dnsmasq", dnsmasq_stop(&net->dnsmasq, err));
 	if (rc == 0)
-		rc = links_delete(n->host.rt, indexes, count, err);
+		rc = FAIL_POINT_AROUND("net.delete-links",
+				       links_delete(n->host.rt, indexes, count, err));
 	if (rc == 0)
-		rc = remove_netns(net, err);
+		rc = FAIL_POINT_AROUND("net.delete-namespace", remove_netns(net, err));
 	if (rc == 0) { /* its elements are nobody's now */
 		NftElements none = { 0 };
 		Pass p = { .all = n, .net = net, .c = &c };
@@ -518,13 +522,14 @@ static int remove_pieces(Networks *n, Net *net, Error *err)
 		if (rc == 0)
 			rc = host_elements_add(&n->host, &none, &c, err);
 		if (rc == 0)
-			rc = pass_prune_elements(&p, &none, err);
+			rc = FAIL_POINT_AROUND("net.drop-elements",
+					       pass_prune_elements(&p, &none, err));
 		if (rc == -ERR_NOT_FOUND) /* the tables have gone already */
 			rc = error_ignore(err);
 		links_done(&p.root);
 	}
 	if (rc == 0)
-		rc = fs_remove_tree(net->directory, err);
+		rc = FAIL_POINT_AROUND("net.forget", fs_remove_tree(net->directory, err));
 	change_done(&c);
 	return rc;
 }
