@@ -355,6 +355,16 @@ static int prepare_directory(InstanceWork *w, Error *err)
 	return 0;
 }
 
+/* The network of an interface that went still has its tap. */
+static void wake_network(InstanceWork *w, const char *reference)
+{
+	_cleanup_(object_unrefp) Object *network = NULL;
+
+	if (reference &&
+	    reference_get(w->r, GR_NETWORK, w->key.namespace, reference, &network, NULL) == 0)
+		manager_enqueue(w->r->env.manager, object_key(network));
+}
+
 /* Interfaces that the spec no longer has give up what they held; only while the guest is off. */
 static int release_removed(InstanceWork *w, Error *err)
 {
@@ -377,6 +387,7 @@ static int release_removed(InstanceWork *w, Error *err)
 					       store_commit(w->r->env.store, w->ctx, t, NULL, err));
 		if (rc < 0)
 			return error_wrap_rc(err, rc, "release interface %s", name);
+		wake_network(w, json_string_at(entry, "network"));
 	}
 	status_interfaces(w);
 	return 0;
