@@ -8,6 +8,8 @@ SAN       ?=
 FAIL_POINTS ?=
 BUILD     ?= build$(if $(FAIL_POINTS),/fail-points)$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 comma     := ,
+# One name for one folder, however it is given: dependencies of objects name their targets by it.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 CC        ?= gcc
 PREFIX    ?= /usr/local
 SYSTEMD_UNIT_DIR ?= $(PREFIX)/lib/systemd/system
@@ -87,7 +89,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches prove-tools verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches crash-tools prove-tools verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -165,7 +167,17 @@ $(BUILD)/tests/prove/confined.so: tests/prove/confined.c
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu17 -O2 -D_GNU_SOURCE -DPRELOAD -fPIC -shared -o $@ $<
 
+# tests/crash: one program of several files, in a build that has fail points.
+CRASH_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/crash/*.c)))
+$(BUILD)/tests/crash/crash: $(CRASH_OBJS) $(TESTLIB) $(call archives,$(USES_all))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
+
+crash-tools: $(BUILD)/sfd $(BUILD)/tests/crash/crash
+
 prove-tools: all tests $(PROVE_TOOLS) $(BUILD)/tests/prove/confined.so ## build what hack/prove needs
+	$(Q)$(MAKE) --no-print-directory FAIL_POINTS=1 BUILD=$(BUILD)/fail-points crash-tools
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

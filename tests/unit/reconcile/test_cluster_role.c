@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 static int setup(void **state)

@@ -13,7 +13,7 @@
 #include "api/condition.h"
 #include "base/fs.h"
 #include "base/memory.h"
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define DAY      (24 * 3600)

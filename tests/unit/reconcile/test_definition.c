@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define CRD "things.example.com"

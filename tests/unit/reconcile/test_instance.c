@@ -11,7 +11,7 @@
 
 #include "api/condition.h"
 #include "base/memory.h"
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define DOMAIN_WEB "default.web"
@@ -481,6 +481,26 @@ static void a_disk_grows_at_the_restart_and_says_so(void **state)
 	assert_null(json_at(tree, "status.pendingChanges"));
 }
 
+/* At the start without it, not when the network looks again by itself, ten minutes later. */
+static void an_interface_that_went_takes_its_port_along(void **state)
+{
+	_cleanup_(xfreep) char *uid = NULL;
+	World *w = *state;
+	NetworkConfig c;
+
+	world_create_hello(w);
+	world_settle(w);
+	uid = xstrdup(world_string(w, "network", "front", "metadata.uid"));
+	world_patch(w, "instance", "web", "{'spec': {'interfaces': []}}");
+	world_settle(w);
+	power(w, "r1", "restart");
+	world_settle(w);
+	assert_status(w, "Running");
+	assert_true(fake_network_get(w->network, uid, &c));
+	free((void *)c.ports);
+	assert_int_equal(c.n_ports, 0);
+}
+
 static void a_namespace_takes_its_content_along(void **state)
 {
 	World *w = *state;
@@ -642,6 +662,7 @@ int main(void)
 		story(addresses_are_stable_and_rest),
 		story(a_change_that_needs_a_restart_is_pending),
 		story(a_disk_grows_at_the_restart_and_says_so),
+		story(an_interface_that_went_takes_its_port_along),
 		story(a_namespace_takes_its_content_along),
 		story(a_spec_that_cannot_be_read_leaves_the_guest_alone),
 		story(more_memory_than_the_node_has_is_told),

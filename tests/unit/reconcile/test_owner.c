@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "base/strbuf.h"
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define STRANGER "00000000-0000-4000-8000-000000000000"

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "lib_world.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define DOMAIN_WEB "default.web"

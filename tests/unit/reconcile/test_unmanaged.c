@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_world.h"
 #include "reconcile/internal.h"
+#include "tests/lib/world.h"
 #include "json/json.h"
 
 #define LOST   "11111111-1111-4111-8111-111111111111"

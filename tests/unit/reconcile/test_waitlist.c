@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_world.h"
 #include "reconcile/internal.h"
+#include "tests/lib/world.h"
 
 static int setup(void **state)
 {

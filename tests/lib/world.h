@@ -39,6 +39,20 @@ typedef struct World {
 
 /* Everything made but the controllers not running yet. */
 World *world_new(void);
+
+/* What is there already, for a world that goes on with what another process left behind. */
+typedef struct WorldParts {
+	Backend *backend;          /* taken over */
+	const StoreOptions *store; /* NULL = none but clock and kinds, which are the world's */
+	Hypervisor *hypervisor;    /* instead of new fakes, where not NULL; taken over */
+	NetworkDriver *network;
+	ImageCache *images;
+	DiskStore *disks;
+	SeedWriter *seeds;
+	usec_t age; /* how long the clock of the world has been going */
+} WorldParts;
+/* NULL and an error if the store cannot be opened. */
+World *world_new_of(const WorldParts *parts, Error *err);
 void world_start(World *w);
 /* Controllers and reconcilers again from nothing, as after kill -9; store and fakes go on. */
 void world_restart(World *w);

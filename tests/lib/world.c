@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole cloud in one process. See lib_world.h.
+ * A whole cloud in one process. See world.h.
  */
-#include "lib_world.h"
+#include "tests/lib/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,28 +64,50 @@ static void drop_controllers(World *w)
 	w->recorder = recorder_free(w->recorder);
 }
 
-World *world_new(void)
+static void open_world_store(World *w, const WorldParts *parts, Error *err)
 {
-	_cleanup_(error_done) Error err = ERROR_INIT;
+	StoreOptions options = parts->store ? *parts->store : (StoreOptions){ 0 };
+
+	options.clock = w->clock;
+	options.kinds = w->kinds;
+	w->backend = fault_backend_new(parts->backend);
+	if (store_open(w->backend, &options, &w->store, err) < 0)
+		w->store = NULL;
+}
+
+World *world_new_of(const WorldParts *parts, Error *err)
+{
 	World *w = xnew0(World, 1);
 
-	w->clock = fake_clock_new(USEC_PER_HOUR, START_WALL);
+	w->clock = fake_clock_new(USEC_PER_HOUR + parts->age, START_WALL + parts->age);
 	w->kinds = kind_registry_new();
-	w->backend = fault_backend_new(memory_backend_new());
-	must(store_open(w->backend, &(StoreOptions){ .clock = w->clock, .kinds = w->kinds },
-			&w->store, &err),
-	     &err, "store");
-	w->hypervisor = fake_hypervisor_new();
-	w->network = fake_network_new();
-	w->images = fake_image_cache_new(w->clock);
-	w->disks = fake_disk_store_new(w->images, NULL);
-	w->seeds = fake_seed_new();
+	open_world_store(w, parts, err);
+	if (!w->store) {
+		kind_registry_free(w->kinds);
+		fake_clock_free(w->clock);
+		free(w);
+		return NULL;
+	}
+	w->hypervisor = parts->hypervisor ? parts->hypervisor : fake_hypervisor_new();
+	w->network = parts->network ? parts->network : fake_network_new();
+	w->images = parts->images ? parts->images : fake_image_cache_new(w->clock);
+	w->disks = parts->disks ? parts->disks : fake_disk_store_new(w->images, NULL);
+	w->seeds = parts->seeds ? parts->seeds : fake_seed_new();
 	w->hypervisor_port = faulty_hypervisor_new(w->hypervisor, &w->fault);
 	w->network_port = faulty_network_new(w->network, &w->fault);
 	w->images_port = faulty_image_cache_new(w->images, &w->fault);
 	w->disks_port = faulty_disk_store_new(w->disks, &w->fault);
 	w->seeds_port = faulty_seed_new(w->seeds, &w->fault);
 	make_controllers(w);
+	return w;
+}
+
+World *world_new(void)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	World *w = world_new_of(&(WorldParts){ .backend = memory_backend_new() }, &err);
+
+	must(w ? 0 : -(int)err.code, &err, "store");
 	return w;
 }
 

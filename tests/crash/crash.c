@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Crash points: kills a cloud at every fail point of every story (stories.yaml), starts it again,
+ * and looks whether everything is as it should be.
+ *
+ *	crash points                     all names there are, from the binaries
+ *	crash trace STORIES [--real]     which story passes which point how often
+ *	crash run STORIES [--real] < PAIRS
+ *	                                 a line each: STORY POINT[:COUNT] [POINT[:COUNT]], the
+ *second for the process that recovers
+ *
+ * `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below; "late"
+ * means that the point was not passed as often. Several may run side by side; --real wants a
+ * sandbox of its own. --sfd PATH names the program of the roles.
+ */
+#include <getopt.h>
+
+#include "base/memory.h"
+#include "tests/crash/story.h"
+#include "tests/crash/survive.h"
+
+typedef struct Rig {
+	Cloud *cloud;
+	json_t *stories;
+	bool real;
+} Rig;
+
+static json_t *find_story(const Rig *r, const char *name)
+{
+	json_t *story;
+	size_t i;
+
+	json_array_foreach (json_object_get(r->stories, "stories"), i, story)
+		if (streq(story_name(story), name))
+			return story;
+	fprintf(stderr, "no story %s\n", name);
+	abort();
+}
+
+/* ---- one pair ---- */
+
+/* Starts a process that is to die at `spec`; after its start, unless the story is about that. */
+static bool start_doomed(Told *t, const char *spec)
+{
+	if (json_bool_at(t->story, "begin", false))
+		return cloud_start(t->cloud, spec);
+	return cloud_start(t->cloud, NULL) && cloud_arm(t->cloud, spec);
+}
+
+/* True if the process, or one of its roles, has come to its end at a fail point. Then none runs. */
+static bool has_died(Told *t)
+{
+	if (!cloud_was_hit(t->cloud))
+		return false;
+	cloud_kill(t->cloud);
+	return true;
+}
+
+/* The last process, that nothing happens to. */
+static void recover(Told *t)
+{
+	if (!cloud_start(t->cloud, NULL)) {
+		told_add_log(t, "it does not start again");
+		return;
+	}
+	told_verify(t);
+	if (told_tell(t))
+		told_check(t);
+	else
+		told_add_log(t, "it does not come to rest again");
+}
+
+/* 1 = as it should be, 0 = not, -1 = the point was not reached. */
+static int run_pair(Rig *r, const char *name, const char *point, const char *second)
+{
+	_cleanup_(xfreep) char *spec = xasprintf("%s:kill", point), *spec2 = NULL;
+	Told t;
+	int result;
+
+	told_begin(&t, r->cloud, r->stories, find_story(r, name));
+	if (start_doomed(&t, spec))
+		told_tell(&t);
+	if (!has_died(&t)) {
+		if (!cloud_is_alive(r->cloud))
+			told_add_log(&t, "it died by itself");
+		result = t.problems.len ? 0 : -1;
+	} else {
+		if (second) {
+			spec2 = xasprintf("%s:kill", second);
+			if (cloud_start(r->cloud, spec2)) {
+				t.again = true;
+				told_tell(&t);
+			}
+			cloud_kill(r->cloud);
+		}
+		recover(&t);
+		result = t.problems.len == 0;
+	}
+	printf("%s %s %s%s%s\n",
+	       result > 0    ? "ok"
+	       : result == 0 ? "BAD"
+			     : "late",
+	       name, point, second ? " " : "", second ? second : "");
+	if (result == 0)
+		printf("%s", strbuf_str(&t.problems));
+	fflush(stdout);
+	told_done(&t);
+	return result;
+}
+
+static int run(Rig *r)
+{
+	char line[512], name[128], point[160], second[160];
+	int bad = 0, n;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		n = sscanf(line, "%127s %159s %159s", name, point, second);
+		if (n >= 2)
+			bad += run_pair(r, name, point, n > 2 ? second : NULL) == 0;
+	}
+	return bad ? 1 : 0;
+}
+
+/* ---- which story passes which point ---- */
+
+static void print_passed(const char *story, const char *log)
+{
+	for (const char *p = log; (p = strstr(p, "fail point passed ")); p++)
+		printf("%s %.*s\n", story, (int)strcspn(p + 18, "\n"), p + 18);
+}
+
+/* A story that nothing happens to must be a good one. */
+static int trace_story(Rig *r, const json_t *story)
+{
+	_cleanup_(xfreep) char *log = NULL;
+	Told t;
+	int rc = 0;
+
+	told_begin(&t, r->cloud, r->stories, story);
+	if (start_doomed(&t, "*:trace") && told_tell(&t)) {
+		log = cloud_log(r->cloud);
+		print_passed(story_name(story), log);
+		cloud_arm(r->cloud, "none");
+		told_check(&t);
+	} else {
+		told_add_log(&t, "it died or never came to rest");
+	}
+	if (t.problems.len) {
+		fprintf(stderr, "story %s, without a crash: %s", story_name(story),
+			strbuf_str(&t.problems));
+		rc = 1;
+	}
+	told_done(&t);
+	return rc;
+}
+
+static int trace(Rig *r)
+{
+	json_t *story;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach (json_object_get(r->stories, "stories"), i, story)
+		if (story_is_for(story, r->real))
+			rc |= trace_story(r, story);
+	return rc;
+}
+
+/* ---- names ---- */
+
+extern const char __start_sf_fail_points[] __attribute__((weak));
+extern const char __stop_sf_fail_points[] __attribute__((weak));
+
+/* Every driver is linked in, so that every name is. */
+static int print_points(void)
+{
+	for (const char *p = __start_sf_fail_points; p < __stop_sf_fail_points; p += strlen(p) + 1)
+		if (*p)
+			puts(p);
+	return 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "crash points | trace STORIES | run STORIES [--real] [--sfd PATH]\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"real", no_argument, NULL, 'r' },
+		{ "sfd",  required_argument, NULL, 's' },
+		{ NULL    }
+	};
+	CloudOptions cloud = { 0 };
+	Rig r = { 0 };
+	int opt, rc;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		r.real |= opt == 'r';
+		if (opt == 's')
+			cloud.sfd = optarg;
+		else if (opt == '?')
+			return usage();
+	}
+	if (argc - optind == 1 && streq(argv[optind], "points"))
+		return print_points();
+	if (argc - optind != 2)
+		return usage();
+	survive_init();
+	r.stories = stories_load(argv[optind + 1]);
+	cloud.real_images = cloud.real_network = r.real;
+	r.cloud = cloud_new(&cloud);
+	if (!story_prepare(r.cloud, r.stories, r.real))
+		rc = 2;
+	else if (streq(argv[optind], "trace"))
+		rc = trace(&r);
+	else
+		rc = streq(argv[optind], "run") ? run(&r) : usage();
+	cloud_free(r.cloud);
+	json_decref(r.stories);
+	return rc;
+}
