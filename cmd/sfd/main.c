@@ -13,6 +13,7 @@
 #include "daemon/daemon.h"
 #include "driver/image/roles.h"
 #include "options.h"
+#include "privileges.h"
 #include "service.h"
 
 static int run_role(const Options *o, int argc, char **argv)
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of its write, not our end */
 	if (o.check)
 		return check_host(&o);
+	privileges_no_core();
 	if (journal_available())
 		log_set_sink(journal_sink, NULL);
 	return run_role(&o, argc, argv);

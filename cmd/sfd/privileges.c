@@ -6,7 +6,7 @@
 #include "privileges.h"
 
 #include <cap-ng.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 
 int privileges_drop_daemon(Error *err)
 {
@@ -18,4 +18,9 @@ int privileges_drop_daemon(Error *err)
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
 		return error_set(err, ERR_FORBIDDEN, "cannot drop capabilities");
 	return 0;
+}
+
+void privileges_no_core(void)
+{
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ .rlim_cur = 0, .rlim_max = 0 });
 }

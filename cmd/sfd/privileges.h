@@ -12,3 +12,7 @@
  * roles are started through exec and get theirs from it.
  */
 int privileges_drop_daemon(Error *err);
+
+/* Memory holds Secrets and keys: what is left of a crash must not. Whoever needs a core allows it
+ * by prlimit(1) while it runs. */
+void privileges_no_core(void);
