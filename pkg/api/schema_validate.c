@@ -139,6 +139,10 @@ static size_t utf8_length(const char *s)
  * for his tools keep logs. */
 static bool is_confidential(const Schema *s)
 {
+	/* Whoever writes a value where a map of such values belongs, means one of them. */
+	if ((s->additional && is_confidential(s->additional)) ||
+	    (s->items && is_confidential(s->items)))
+		return true;
 	return s->format && (streq(s->format, "byte") || streq(s->format, "password"));
 }
 
@@ -151,7 +155,7 @@ static void format_error(const Schema *s, const json_t *v, const char *why, Chec
 	if (is_confidential(s)) {
 		field_errors_add(c->errors, FIELD_INVALID, strbuf_str(&c->path),
 				 "Invalid value: %s",
-				 streq(s->format, "byte") ? "must be base64" : why);
+				 streq_ptr(s->format, "byte") ? "must be base64" : why);
 		return;
 	}
 	named = str_has_prefix(why, show(v, shown));

@@ -14,9 +14,17 @@
  */
 static void check_url(const char *url, const char *path, FieldErrors *errors)
 {
-	const char *host, *end, *at;
+	const char *scheme = strstr(url, "://"), *host = scheme ? scheme + 3 : url;
+	const char *end = host + strcspn(host, "/?#");
 	char text[200];
 
+	/* Before anything that would tell the URL back. */
+	if (memchr(host, '@', (size_t)(end - host))) {
+		field_errors_add(
+			errors, FIELD_INVALID, path,
+			"Invalid value: user names and passwords do not belong into a URL");
+		return;
+	}
 	if (!str_has_prefix(url, "http://") && !str_has_prefix(url, "https://")) {
 		field_errors_add(errors, FIELD_INVALID, path,
 				 "Invalid value: %s: use an http:// or https:// URL",
@@ -36,14 +44,7 @@ static void check_url(const char *url, const char *path, FieldErrors *errors)
 					 quoted(url, text));
 			return;
 		}
-	host = strstr(url, "://") + 3;
-	end = host + strcspn(host, "/?#");
-	at = memchr(host, '@', (size_t)(end - host));
-	if (at)
-		field_errors_add(
-			errors, FIELD_INVALID, path,
-			"Invalid value: user names and passwords do not belong into a URL");
-	else if (end == host)
+	if (end == host)
 		field_errors_add(errors, FIELD_INVALID, path,
 				 "Invalid value: %s: there is no host in it", quoted(url, text));
 }

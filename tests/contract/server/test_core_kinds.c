@@ -154,11 +154,23 @@ static void test_secret_is_not_shown(void **state)
 		"{\"metadata\":{\"name\":\"x\"},\"data\":{\"a\":\"geheim!\"}}",
 		"{\"metadata\":{\"name\":\"x\"},\"data\":{\"a\":4711}}",
 		"{\"metadata\":{\"name\":\"x\"},\"stringData\":{\"a\":4711}}",
+		"{\"metadata\":{\"name\":\"x\"},\"data\":\"geheim\"}",
+		"{\"metadata\":{\"name\":\"x\"},\"stringData\":[\"geheim\"]}",
+		/* Of other kinds. */
+		"{\"metadata\":{\"name\":\"x\"},\"spec\":{\"source\":{\"url\":"
+		"\"ftp://user:geheim@example.com/x\"}}}",
+		"{\"metadata\":{\"name\":\"x\"},\"spec\":{\"disks\":[{\"name\":\"root\",\"size\":"
+		"\"1Gi\"}],\"cloudInit\":{\"userData\":[\"geheim\"]}}}",
+	};
+	static const char *const paths[] = {
+		SECRETS,   SECRETS, SECRETS,
+		SECRETS,   SECRETS, API_GROUP "/namespaces/default/images",
+		INSTANCES,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_(json_decrefp) json_t *status =
-			call(*state, 422, "POST", SECRETS, NULL, bad[i]);
+			call(*state, 422, "POST", paths[i], NULL, bad[i]);
 		_cleanup_(xfreep) char *text = json_text(status);
 
 		if (strstr(text, "geheim") || strstr(text, "4711"))
