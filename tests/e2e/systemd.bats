@@ -50,6 +50,27 @@ untouched() {
 	inside kill -0 "$qemu"
 	same boots 1 "$(boots web)"
 	wait_for 20 guest_run web true
+	ping_unbroken
+}
+
+# The guest pings a neighbour outside, by NAT, all the time; unbroken = it has had an answer to every single one since
+# it began, and goes on.
+outside_make() {
+	inside sh -ec 'ip netns add outside
+		ip link add eth0 type veth peer name eth0 netns outside
+		ip addr add 192.0.2.2/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1
+		ip -n outside link set lo up; ip -n outside addr add 192.0.2.1/24 dev eth0; ip -n outside link set eth0 up'
+}
+ping_start() { guest_run web 'ping -i 0.1 192.0.2.1 >/run/ping.log 2>&1 & echo started'; }
+ping_answers() { guest_run web 'sed -n "s/.* seq=\([0-9]*\) .*/\1/p" /run/ping.log'; }
+ping_goes_on() { [ "$(ping_answers | tail -n 1)" -gt "$1" ]; }
+ping_unbroken() {
+	local answers last
+	answers=$(ping_answers)
+	last=$(tail -n 1 <<<"$answers")
+	wait_for 10 ping_goes_on "$last"
+	same "answers to $last pings" "$(seq 0 "$last")" "$answers"
+	echo "$last pings answered, 0 lost" >&2
 }
 
 @test "make install into DESTDIR: binaries, units, man pages, catalog; uninstall takes all of it away" {
@@ -98,7 +119,11 @@ untouched() {
 	network front 10.20.0.0/24
 	instance web front
 	guest_up web
-	guest_run web true
+	outside_make
+	# sfd hears of the new uplink by itself.
+	wait_for 20 guest_run web 'ping -c 1 -W 1 192.0.2.1'
+	ping_start
+	wait_for 10 ping_goes_on 5
 }
 
 @test "STATUS says how things are; reload keeps it" {
@@ -109,6 +134,7 @@ untouched() {
 	has "$(systemctl status sfd)" 'Status: "1 of 1 instances running'
 	same "pid of sfd" "$sfd" "$(unit_pid sfd)"
 	same "pid of sfd-net" "$net" "$(unit_pid sfd-net)"
+	ping_unbroken
 }
 
 @test "each unit has the capabilities of its role and no others" {
@@ -145,18 +171,24 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 		wait_for 10 ready
 		untouched
 	done
+	# virtlogd holds the ends of the guests' consoles: it is reloaded, never restarted.
+	systemctl reload virtlogd
+	untouched
 	wait_for 30 condition_has node machine Ready status True
 	wait_for 20 status_is web Running
 }
 
-@test "the networks and their dnsmasq outlive a stop of sfd-net" {
-	remember sfd-net
-	systemctl stop sfd-net
-	same dnsmasq "$dnsmasq" "$(machine_dnsmasq)"
-	guest_run web true
-	systemctl start sfd-net
-	restarted sfd-net
-	untouched
+@test "guests and networks outlive a stop of each unit" {
+	for unit in sfd-net sfd libvirtd; do
+		remember $unit
+		systemctl stop $unit
+		same dnsmasq "$dnsmasq" "$(machine_dnsmasq)"
+		inside kill -0 "$qemu"
+		systemctl start $unit
+		restarted $unit
+		wait_for 10 ready
+		untouched
+	done
 }
 
 @test "kill -9 of each unit: it comes back, the guest and its dnsmasq do not notice" {
@@ -227,10 +259,17 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 }
 
 @test "shutdown of the host: guests are shut down in order, none is started meanwhile" {
+	# One of each way to run that a boot tells apart.
+	instance rerun front '' 'runStrategy: RerunOnFailure'
+	instance manual front '' 'runStrategy: Manual'
+	sfctl start manual
+	instance once front '' 'runStrategy: Once'
+	guests_up rerun manual once
 	machine_poweroff
-	log=$(cat $MACHINE_ROOT/var/lib/sfd/instances/*/console.log | tr -d '\r')
-	has "$log" 'SF-EVENT power-button'
-	same boots 1 "$(grep -c '^SF-FACT boot ' <<<"$log")"
+	for log in "$MACHINE_ROOT"/var/lib/sfd/instances/*/console.log; do
+		has "$(tr -d '\r' <"$log")" 'SF-EVENT power-button'
+		same boots 1 "$(tr -d '\r' <"$log" | grep -c '^SF-FACT boot ')"
+	done
 }
 
 @test "the next boot: sfd starts the guests again, and the journal tells of the shutdown" {
@@ -240,6 +279,13 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	wait_for 20 status_is web Running
 	guest_up web
 	wait_for "$BOOT" guest_run web true
+	# Asked by the host, none has ended by itself: those that are to run again do, those that run once or by hand do not.
+	wait_for "$BOOT" eval '[ "$(boots rerun)" = 2 ]'
+	wait_for 20 status_is rerun Running
+	for name in manual once; do
+		not domain_runs $name
+		same "boots of $name" 1 "$(boots $name)"
+	done
 	reasons=$(journalctl -b -o json SF_NAME=web | jq -r .SF_REASON | paste -sd ' ')
 	has "$reasons" '^EndedUnseen Restarted'
 	before=$(journalctl -b -1 -o short-unix)

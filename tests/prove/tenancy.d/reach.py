@@ -9,6 +9,7 @@ import time
 import frames as f
 import rig
 
+# Neighbours outside talk to the host, too; what a guest sends can only come by another device.
 WATCH = """table inet prove {
  set reached4 { typeof ip daddr . ip protocol . th dport; flags dynamic; }
  set reached6 { typeof ip6 daddr . meta l4proto . th dport; flags dynamic; }
@@ -16,7 +17,7 @@ WATCH = """table inet prove {
  set others6 { typeof ip6 daddr . meta l4proto; flags dynamic; }
  chain input { type filter hook input priority 300; policy accept;
   ct state established,related accept
-  iifname { %s } accept
+  iifname "lo" accept; iifname "eth0" meta l4proto { icmp, ipv6-icmp } accept
   ip protocol { tcp, udp } add @reached4 { ip daddr . ip protocol . th dport } accept
   meta nfproto ipv6 meta l4proto { tcp, udp } add @reached6 { ip6 daddr . meta l4proto . th dport } accept
   meta nfproto ipv4 add @others4 { ip daddr . ip protocol } accept
@@ -45,9 +46,8 @@ def reached(world):
 
 def watch(world):
     for n in world.networks:
-        rig.sh("ip netns exec %s nft '%s'" % (n.netns, WATCH % '"lo"'))
-    # The host's own traffic comes in by lo and eth0; what a guest sends can only come by another.
-    rig.sh("nft '%s'" % (WATCH % '"lo"'))
+        rig.sh("ip netns exec %s nft '%s'" % (n.netns, WATCH))
+    rig.sh("nft '%s'" % WATCH)
 
 
 def unwatch(world):
@@ -81,17 +81,18 @@ def datagram(src, dst, mac, to_mac, sport):
         src, dst, sport, port, b"\0" * 18 + struct.pack("!H", 0xFFFF ^ port))))
 
 
-def addresses(world):
+def addresses(world, full):
     """(whole, few): those whose every port is tried, and more."""
     uplink_ll = rig.sh("ip -6 -o addr show dev eth0 scope link").split()
-    whole = [world.a.gw4, world.a.gw6, rig.HOST4, rig.HOST6, "127.0.0.1"]
-    few = ["fe80::1", "198.51.100.1", "2001:db8:77::1", world.a.transit4, world.b.transit4, world.c.transit4,
+    whole = [world.a.gw4, world.a.gw6, rig.HOST4]
+    few = [rig.HOST6, "127.0.0.1", "fe80::1", "198.51.100.1", "2001:db8:77::1", world.a.transit4, world.b.transit4, world.c.transit4,
            world.c.gw4, world.c.gw6, "169.254.0.1", "169.254.169.254", "127.0.0.53", "127.255.255.254", "0.0.0.0",
            "0.0.0.1", "255.255.255.255", "10.20.0.0", "10.20.0.255", "192.0.2.0", "192.0.2.255", "224.0.0.1", "240.0.0.1",
            "fd73:6664::7", "fd73:6664::8", "fd73:6664::9", "::1", "::", "ff02::1", "ff01::1", "ff05::2",
            "::ffff:127.0.0.1", "::ffff:192.0.2.2", "::127.0.0.1", "64:ff9b::c000:202", "2002:c000:202::1", "fd00:20::",
            "fe80::ffff", f.link_local("02:73:67:00:00:01"), f.link_local("02:73:67:00:00:02")]
-    return whole, few + ([uplink_ll[3].split("/")[0]] if len(uplink_ll) > 3 else [])
+    few += [uplink_ll[3].split("/")[0]] if len(uplink_ll) > 3 else []
+    return (whole + few, []) if full else (whole, few)
 
 
 def macs(world):
@@ -102,8 +103,8 @@ def macs(world):
 
 
 class Scan:
-    def __init__(self, world, full):
-        self.world, self.full, self.sent, self.replies = world, full, 0, set()
+    def __init__(self, world):
+        self.world, self.sent, self.replies = world, 0, set()
 
     def collect(self):
         """What came back: (protocol, source port) of every answer."""
@@ -194,12 +195,12 @@ def run(world, full):
     watch(world)
     positive(world)
     world.forget()
-    scan = Scan(world, full)
-    whole, few = addresses(world)
+    scan = Scan(world)
+    whole, few = addresses(world, full)
     for dst in whole:
         scan.address(dst, range(1, 65536), world.a.mac)
     for dst in few:
-        scan.address(dst, range(1, 65536) if full else FEW, world.a.mac)
+        scan.address(dst, FEW, world.a.mac)
     for mac in macs(world)[1:]:
         for dst in [world.a.gw4, world.a.gw6, rig.HOST4, rig.HOST6, "127.0.0.1", "::1"]:
             scan.address(dst, range(1, 65536) if full else FEW, mac)
@@ -231,7 +232,7 @@ def without_rules(world):
     host are deaf by themselves. (frames sent, [what of the host was reached])"""
     watch(world)
     world.forget()
-    scan = Scan(world, False)
+    scan = Scan(world)
     for mac in macs(world):
         for dst in [rig.HOST4, rig.HOST6, "127.0.0.1", "::1", world.a.transit4, "169.254.0.1", "192.0.2.255", "192.0.2.0", "255.255.255.255",
                     "224.0.0.1", "ff02::1"]:
