@@ -560,12 +560,12 @@ static const struct {
 	{ "connect-unix",          connect_api,           ALL               },
 	{ "offer-service",         offer_service,         ALL               },
 	{ "bind-port",             bind_port,             ALL               },
-	{ "much-memory",           much_memory,           FETCH | QEMU_IMG  },
-	{ "much-file",             much_file,             FETCH | QEMU_IMG  },
-	{ "many-descriptors",      many_descriptors,      FETCH | QEMU_IMG  },
-	{ "raise-memory",          raise_memory,          FETCH | QEMU_IMG  },
-	{ "raise-file-size",       raise_file,            FETCH | QEMU_IMG  },
-	{ "raise-core",            raise_core,            FETCH | QEMU_IMG  },
+	{ "much-memory",           much_memory,           ALL               },
+	{ "much-file",             much_file,             ALL               },
+	{ "many-descriptors",      many_descriptors,      ALL               },
+	{ "raise-memory",          raise_memory,          ALL               },
+	{ "raise-file-size",       raise_file,            ALL               },
+	{ "raise-core",            raise_core,            ALL               },
 };
 
 #define BAD -1L /* an address, a descriptor, a number of flags that nobody has */

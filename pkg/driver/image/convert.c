@@ -4,15 +4,16 @@
  * qcow2 (version 3, 64 KiB clusters, nothing compressed): guests read it for years, so the reading
  * must be cheap, and the same content always gives the same file.
  *
- * Request: {"input": NAME, "output": NAME, "maxVirtualSize": BYTES, "timeout": SECONDS}; names are
- * files of the directory on descriptor 3. Result: {"digest": "sha256:hex" of the output,
- * "virtualSize", "fileSize", "format" of the input}. No network, no capability, no file but the
- * directory and the system's libraries; qemu-img runs under limits of address space, processor time
- * and file size. One thread.
+ * Request: {"input": NAME, "output": NAME, "maxVirtualSize", "minFree" (bytes, that must stay
+ * free), "timeout": SECONDS}; names are files of the directory on descriptor 3. Result: {"digest":
+ * "sha256:hex" of the output, "virtualSize", "fileSize", "format" of the input}. No network, no
+ * capability, no file but the directory and the system's libraries; qemu-img runs under limits of
+ * address space, processor time and file size. One thread.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/failpoint.h"
 #include "base/fs.h"
@@ -30,6 +31,7 @@
 #define CPU_SECONDS         60 /* and this much more per GiB: */
 #define CPU_SECONDS_PER_GIB 30
 #define FILE_SIZE_SLACK     (64 * (GIB / 1024))
+#define SPACE_SLACK         (4u * 1024 * 1024) /* what one write may have been too large by */
 #define READ_CHUNK          (256u * 1024)
 
 static const char *const read_paths[] = {
@@ -39,7 +41,8 @@ static const char *const read_paths[] = {
 
 typedef struct Convert {
 	const char *input, *output;
-	uint64_t max_virtual_size;
+	uint64_t max_virtual_size, min_free;
+	uint64_t space; /* bytes the output may take; UINT64_MAX = whatever it needs */
 	usec_t timeout;
 	char directory[4096]; /* absolute */
 } Convert;
@@ -57,6 +60,8 @@ static int convert_parse(const json_t *request, Convert *c, Error *err)
 	c->input = json_string_at(request, "input");
 	c->output = json_string_at(request, "output");
 	c->max_virtual_size = (uint64_t)json_integer_at(request, "maxVirtualSize", 0);
+	c->min_free = (uint64_t)json_integer_at(request, "minFree", 0);
+	c->space = UINT64_MAX;
 	c->timeout = (usec_t)json_integer_at(request, "timeout", 1800) * USEC_PER_SEC;
 	if (!name_is_safe(c->input) || !name_is_safe(c->output))
 		return error_set(err, ERR_INVALID, "request: input and output are needed");
@@ -69,15 +74,55 @@ static int convert_parse(const json_t *request, Convert *c, Error *err)
 	return 0;
 }
 
-static int limits_set(uint64_t virtual_size, Error *err)
+static uint64_t file_size_max(uint64_t virtual_size)
+{
+	return virtual_size + virtual_size / 20 + FILE_SIZE_SLACK;
+}
+
+/* A few KiB may rightly expand to the largest disk allowed: no further than there is space for. */
+static int space_limit(Convert *c, uint64_t virtual_size, Error *err)
+{
+	struct statvfs s;
+	uint64_t avail;
+
+	if (fstatvfs(ROLE_DIRECTORY_FD, &s) < 0)
+		return error_set_errno(err, errno, "statvfs");
+	avail = (uint64_t)s.f_bavail * s.f_frsize;
+	avail -= MIN(avail, c->min_free);
+	if (avail < file_size_max(virtual_size))
+		c->space = avail;
+	return 0;
+}
+
+static int limits_set(Convert *c, uint64_t virtual_size, Error *err)
 {
 	uint64_t gib = (virtual_size + GIB - 1) / GIB;
+	int rc = space_limit(c, virtual_size, err);
 
+	if (rc < 0)
+		return rc;
 	return confine_limits(
 		&(ConfineLimits){ .memory = ADDRESS_SPACE,
-				  .file_size = virtual_size + virtual_size / 20 + FILE_SIZE_SLACK,
+				  .file_size = MIN(c->space, file_size_max(virtual_size)),
 				  .cpu_seconds = CPU_SECONDS + gib * CPU_SECONDS_PER_GIB },
 		err);
+}
+
+static int no_space(const Convert *c, Error *err)
+{
+	return error_set(err, ERR_EXHAUSTED,
+			 "no space in the image cache: converted, it takes more than the %llu MiB "
+			 "that may be used",
+			 (unsigned long long)(c->space >> 20));
+}
+
+/* Whether the kernel stopped it at the limit. */
+static bool output_is_full(const Convert *c)
+{
+	struct stat st;
+
+	return fstatat(ROLE_DIRECTORY_FD, c->output, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (uint64_t)st.st_size + SPACE_SLACK >= c->space;
 }
 
 static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
@@ -94,6 +139,10 @@ static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
 				&(SpawnOptions){ .argv = argv, .filter = confine_program_filter() },
 				NULL, NULL, err);
 
+	if (rc < 0 && c->space != UINT64_MAX && output_is_full(c)) {
+		error_done(err);
+		return no_space(c, err);
+	}
 	/* The file passed our check, so what qemu-img says is about the file, or about space. */
 	if (rc == -ERR_UNAVAILABLE && strstr(error_message(err), "No space left"))
 		err->code = ERR_EXHAUSTED;
@@ -139,22 +188,22 @@ static int output_finish(const Convert *c, const ImageHeader *h, Error *err)
 	return 0;
 }
 
-static int convert(const Convert *c, Error *err)
+static int convert(Convert *c, Error *err)
 {
 	_cleanup_(fd_closep) int fd =
 		fs_open_beneath(ROLE_DIRECTORY_FD, c->input, O_RDONLY, 0, err);
 	ImageHeader header;
 	int rc;
 
+	(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0); /* of an interrupted run */
 	if (fd < 0)
 		return fd;
 	rc = FAIL_POINT_AROUND("convert.check",
 			       image_header_check(fd, c->max_virtual_size, &header, err));
 	if (rc == 0)
-		rc = limits_set(header.virtual_size, err);
+		rc = limits_set(c, header.virtual_size, err);
 	if (rc < 0)
 		return rc;
-	(void)unlinkat(ROLE_DIRECTORY_FD, c->output, 0); /* of an interrupted run */
 	rc = FAIL_POINT_AROUND("convert.run", convert_run(c, &header, err));
 	if (rc == 0)
 		rc = FAIL_POINT_AROUND("convert.finish", output_finish(c, &header, err));
@@ -177,6 +226,12 @@ int convert_role_main(_unused_ int argc, _unused_ char **argv)
 					 .directory_fd = ROLE_DIRECTORY_FD,
 					 .program = QEMU_IMG },
 			     &err);
+	/* Before the first byte is looked at; what it says will make them tighter. */
+	if (rc == 0)
+		rc = confine_limits(
+			&(ConfineLimits){ .memory = ADDRESS_SPACE,
+					  .file_size = file_size_max(c.max_virtual_size) },
+			&err);
 	if (rc == 0)
 		rc = convert(&c, &err);
 	json_decref(request);

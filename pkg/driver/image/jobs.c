@@ -106,6 +106,7 @@ static json_t *convert_request(const Cache *c, const Job *j)
 	snprintf(name, sizeof(name), "%s.qcow2", j->name);
 	json_object_set_new(r, "output", json_string(name));
 	json_object_set_new(r, "maxVirtualSize", json_integer((json_int_t)j->max_size));
+	json_object_set_new(r, "minFree", json_integer((json_int_t)c->options.min_free));
 	json_object_set_new(r, "timeout", json_integer(c->options.convert_seconds));
 	return r;
 }

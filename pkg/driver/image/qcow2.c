@@ -126,7 +126,8 @@ static int geometry_check(const Qcow2Header *h, uint64_t file_size, uint64_t max
 		return error_set(err, ERR_INVALID,
 				 "the qcow2 image is cut off: its level 1 table is not in it");
 	if (!h->refcount_offset || h->refcount_offset % cluster ||
-	    h->refcount_offset >= file_size || (uint64_t)h->refcount_clusters * cluster > file_size)
+	    h->refcount_offset >= file_size ||
+	    (uint64_t)h->refcount_clusters * cluster > file_size - h->refcount_offset)
 		return error_set(err, ERR_INVALID,
 				 "the qcow2 image is cut off: its reference counts are not in it");
 	if (h->n_snapshots && (h->snapshots_offset % cluster || h->snapshots_offset >= file_size))
@@ -248,33 +249,74 @@ static int entry_check(const Qcow2Header *h, uint64_t entry, uint64_t file_size,
 	return offsets_add(seen, offset, err);
 }
 
+/* Every cluster of a table that lies in one piece. */
+static int offsets_add_range(Offsets *o, uint64_t from, uint64_t bytes, size_t cluster, Error *err)
+{
+	int rc = 0;
+
+	for (uint64_t at = 0; rc == 0 && at < bytes; at += cluster)
+		rc = offsets_add(o, from + at, err);
+	return rc;
+}
+
+/* The clusters that a table names, which must be in the file; their offsets are left in it. */
+static int table_check(int fd, uint64_t *table, size_t n, uint64_t at, uint64_t cluster,
+		       uint64_t file_size, const char *what, Offsets *used, Error *err)
+{
+	int rc = table_read(fd, table, n, at, err);
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		table[i] &= OFFSET_MASK;
+		if (!table[i])
+			continue;
+		if (table[i] % cluster || table[i] > file_size || cluster > file_size - table[i])
+			return error_set(err, ERR_INVALID,
+					 "the qcow2 image is cut off: %s is not in it", what);
+		rc = offsets_add(used, table[i], err);
+	}
+	return rc;
+}
+
+/* Header and tables of the first level, and what those of the second and the counts lie in. */
+static int metadata_check(int fd, const Qcow2Header *h, uint64_t *l1, uint64_t file_size,
+			  Offsets *used, Error *err)
+{
+	uint64_t cluster = 1ULL << h->cluster_bits, counts = h->refcount_clusters * cluster;
+	_cleanup_(xfreep) uint64_t *blocks = xnew(uint64_t, MAX(counts / 8, (uint64_t)1));
+	int rc = offsets_add(used, 0, err);
+
+	if (rc == 0)
+		rc = offsets_add_range(used, h->l1_offset, h->l1_size * 8ULL, cluster, err);
+	if (rc == 0)
+		rc = offsets_add_range(used, h->refcount_offset, counts, cluster, err);
+	if (rc == 0)
+		rc = table_check(fd, l1, h->l1_size, h->l1_offset, cluster, file_size,
+				 "a level 2 table", used, err);
+	if (rc == 0)
+		rc = table_check(fd, blocks, counts / 8, h->refcount_offset, cluster, file_size,
+				 "a block of reference counts", used, err);
+	return rc;
+}
+
 static int tables_check(int fd, const Qcow2Header *h, uint64_t file_size, Error *err)
 {
-	size_t cluster = (size_t)1 << h->cluster_bits, n = cluster / 8;
+	size_t n = ((size_t)1 << h->cluster_bits) / 8;
 	_cleanup_(xfreep) uint64_t *l1 = xnew(uint64_t, MAX(h->l1_size, 1u));
 	_cleanup_(xfreep) uint64_t *l2 = xnew(uint64_t, n);
-	_cleanup_(offsets_done) Offsets tables = { 0 }, data = { 0 };
-	int rc = table_read(fd, l1, h->l1_size, h->l1_offset, err);
+	_cleanup_(offsets_done) Offsets used = { 0 };
+	int rc = metadata_check(fd, h, l1, file_size, &used, err);
 
-	for (size_t i = 0; rc == 0 && i < h->l1_size; i++) {
-		uint64_t offset = l1[i] & OFFSET_MASK;
-
-		if (!offset)
-			continue;
-		if (offset % cluster || offset > file_size || cluster > file_size - offset)
-			return error_set(
-				err, ERR_INVALID,
-				"the qcow2 image is cut off: a level 2 table is not in it");
-		rc = offsets_add(&tables, offset, err);
-	}
+	/* Tables first: one that is used again and again would be read as often. */
 	if (rc == 0)
-		rc = offsets_unique(&tables, err);
-	for (size_t i = 0; rc == 0 && i < tables.n; i++) {
-		rc = table_read(fd, l2, n, tables.v[i], err);
+		rc = offsets_unique(&used, err);
+	for (size_t i = 0; rc == 0 && i < h->l1_size; i++) {
+		if (!l1[i])
+			continue;
+		rc = table_read(fd, l2, n, l1[i], err);
 		for (size_t j = 0; rc == 0 && j < n; j++)
-			rc = entry_check(h, l2[j], file_size, &data, err);
+			rc = entry_check(h, l2[j], file_size, &used, err);
 	}
-	return rc < 0 ? rc : offsets_unique(&data, err);
+	return rc < 0 ? rc : offsets_unique(&used, err);
 }
 
 int qcow2_check(int fd, const uint8_t *buf, size_t len, uint64_t file_size, uint64_t max_size,

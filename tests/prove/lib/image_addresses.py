@@ -214,7 +214,7 @@ def credentials(rig):
     shutil.rmtree(sfd.state)
     directory = f"{WORK}/credentials"
     os.makedirs(directory, mode=0o700)
-    fd, said = os.open(directory, os.O_RDONLY | os.O_DIRECTORY), ""
+    said = ""
     ways = {
         "its own": f"http://user:hunter2@{PUBLIC}:{rig.server.port}/to/" + rig.url("/own/good", PUBLIC),
         "another": f"http://user:hunter2@{PUBLIC}:{rig.server.port}/to/" + rig.url("/leak/good", "public.test"),
@@ -225,10 +225,9 @@ def credentials(rig):
     }
     for n, url in enumerate(ways.values()):
         request = {"name": f"{n:032x}", "url": url, "maxSize": 1 << 26}
-        r = subprocess.run(["/bin/bash", "-c", f'exec "$0" --role=fetch 3<&{fd} {fd}<&-', rig.build + "/sfd"],
-                           input=json.dumps(request), text=True, capture_output=True, pass_fds=[fd])
+        r = subprocess.run(["/bin/bash", "-c", 'exec "$0" --role=fetch 3<"$1"', rig.build + "/sfd", directory],
+                           input=json.dumps(request), text=True, capture_output=True)
         said += r.stdout + r.stderr
-    os.close(fd)
     own, leaked = rig.server.count("authorization:/own/"), rig.server.count("authorization:/leak/")
     rig.say(f"credentials: sent {own} times to their own host, {leaked} to another; the API answers: {message}")
     good = told + (own == 1) + (leaked == 0) + ("hunter2" not in said) + (rig.server.count("/leak/") == 4)

@@ -29,12 +29,10 @@ def role(rig, name, request, **env):
     os.makedirs(directory, mode=0o700, exist_ok=True)
     with open(directory + "/input.part", "wb") as f:
         f.write(rig.good)
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     which = "fetch" if "url" in request else "convert"
-    answer = subprocess.run(["/bin/bash", "-c", f'exec "$0" --role={which} 3<&{fd} {fd}<&-', rig.build + "/sfd"],
-                            input=json.dumps(request), text=True, capture_output=True, pass_fds=[fd],
+    answer = subprocess.run(["/bin/bash", "-c", f'exec "$0" --role={which} 3<"$1"', rig.build + "/sfd", directory],
+                            input=json.dumps(request), text=True, capture_output=True,
                             env={"PATH": os.environ["PATH"], **env})
-    os.close(fd)
     if not os.path.exists(directory + "/tries"):
         raise SystemExit(f"the burglar did not get into the {name} role: {answer.stdout} {answer.stderr}")
     return tries(directory)

@@ -9,14 +9,17 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 WORK = "/run/sandbox/images"
-DEADLINE = 60  # seconds, for whatever must come true: far above what it takes
+DEADLINE = 180  # seconds, for whatever must come true: far above what it takes
 IMAGES = "/apis/shakenfist.io/v1alpha1/namespaces/default/images"
 PUBLIC = "192.0.2.2"  # this machine in the sandbox, as the world sees it
+
+
+class Broken(Exception):
+    """The rig itself does not work."""
 
 
 class Unix(http.client.HTTPConnection):
@@ -36,18 +39,20 @@ class Server:
     def __init__(self, build):
         self.process = subprocess.Popen([build + "/tests/prove/hostile_server"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
-        self.port = int(self.process.stdout.readline())
+        self.port, self.lock = int(self.process.stdout.readline()), threading.Lock()
 
     def tell(self, *words):
-        self.process.stdin.write(" ".join(words) + "\n")
-        return self.process.stdout.readline().strip()
+        with self.lock:
+            self.process.stdin.write(" ".join(words) + "\n")
+            return self.process.stdout.readline().strip()
 
     def put(self, name, data, etag=None):
-        path = f"{WORK}/put"
+        path = f"{WORK}/put-{name}"
         with open(path, "wb") as f:
             f.write(data)
         if self.tell("put", name, path, *([etag] if etag else [])) != "ok":
-            sys.exit(f"cannot serve {name}")
+            raise Broken(f"cannot serve {name}")
+        os.unlink(path)
 
     def count(self, prefix):
         return int(self.tell("count", prefix))
@@ -72,7 +77,7 @@ class Sfd:
 
     def ready(self):
         if self.process.poll() is not None:
-            sys.exit(f"sfd ended: {self.process.returncode}, see {self.log.name}:\n" + open(self.log.name).read()[-2000:])
+            raise Broken(f"sfd ended: {self.process.returncode}: " + open(self.log.name).read()[-2000:])
         try:
             return self.call("GET", "/readyz", text=True)[0] == 200
         except OSError:
@@ -226,6 +231,23 @@ class Rig:
     def all_of(self, figure, good, total, least):
         least = min(least, total) if self.only else least
         self.row(figure, good, total, f"all, of {least} or more", good == total and total >= least)
+
+    def beside(self, *parts):
+        """Runs parts at the same time: most of theirs is waiting."""
+        broken = []
+
+        def guarded(part):
+            try:
+                part(self)
+            except BaseException as e:  # told again below, by the main thread
+                broken.append(e)
+        threads = [threading.Thread(target=guarded, args=(part,)) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if broken:
+            raise broken[0]
 
     def finish(self):
         self.say(f"{self.failed} rows failed")
