@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api/validate.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "json/json.h"
@@ -139,6 +140,7 @@ static int parse_value(const char **p, SelectorTerm *t, Error *err)
 static int parse_label_term(const char **p, Selector *s, Error *err)
 {
 	bool not_there = **p == '!' && (*p)[1] != '=';
+	char shown[200];
 	SelectorTerm *t;
 	size_t n;
 
@@ -150,6 +152,10 @@ static int parse_label_term(const char **p, Selector *s, Error *err)
 	if (s->n == SELECTOR_TERMS_MAX)
 		return error_set(err, ERR_INVALID, "more than %d requirements", SELECTOR_TERMS_MAX);
 	t = term_add(s, not_there ? SELECTOR_ABSENT : SELECTOR_EXISTS, *p, n);
+	/* No label has such a key: it was meant otherwise. */
+	if (!name_is_qualified(t->key))
+		return error_set(err, ERR_INVALID, "key: Invalid value: %s: is no key of a label",
+				 quoted(t->key, shown));
 	*p = skip_space(*p + n);
 	if (not_there || !**p || **p == ',')
 		return 0;

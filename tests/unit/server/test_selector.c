@@ -142,6 +142,18 @@ static void test_exact(void **state _unused_)
 	selector_done(&s);
 }
 
+/* What can be no label selects nothing, which nobody meant to ask. */
+static void test_keys_are_labels(void **state _unused_)
+{
+	static const char *const bad[] = { "/a=b", "-a=b", "a/b/c", "!a b", "example.com/=x" };
+	Selector s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(selector_parse_labels(bad[i], &s, NULL), -ERR_INVALID);
+	assert_int_equal(selector_parse_labels("example.com/a.b_c in (x),!D", &s, NULL), 0);
+	selector_done(&s);
+}
+
 static void test_bounded(void **state _unused_)
 {
 	_cleanup_(xfreep) char *text = xnew0(char, 3 * (SELECTOR_TERMS_MAX + 2));
@@ -155,9 +167,8 @@ static void test_bounded(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_labels),
-		cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_exact),
+		cmocka_unit_test(test_labels),  cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_exact),   cmocka_unit_test(test_keys_are_labels),
 		cmocka_unit_test(test_bounded),
 	};
 
