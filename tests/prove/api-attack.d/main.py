@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 
+import content
 import flood
 import healthy
 import hostile
@@ -50,6 +51,17 @@ def part_requests():
         p, n = hostile.pipeline(door, 10000, say)
         passed, of = passed + p, of + n
     all_of("pipelined requests answered in order", passed, of, 30000)
+    row("sfd ends cleanly after them", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
+
+
+def part_content():
+    """What is deep, wide, explosive or forged."""
+    sfd = Sfd(HOME + "/content")
+    all_of("explosive and forged contents answered within 1 s of processor time", *content.run(sfd, say), 100)
+    all_of("continue tokens of others give nothing", *content.continue_tokens(sfd, say), 140)
+    before = sfd.descriptors()
+    all_of("watches of a storm answered", *content.watch_storm(sfd.unix, 10000 if FULL else 1000, say), 1000)
+    wait_for("descriptors as before", lambda: sfd.descriptors() <= before)
     row("sfd ends cleanly after them", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
 
 
@@ -176,7 +188,7 @@ def part_descriptors():
     row("sfd ends cleanly after the storm", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
 
 
-PARTS = {"requests": part_requests, "slow": part_slow, "flood": part_flood, "descriptors": part_descriptors,
+PARTS = {"requests": part_requests, "content": part_content, "slow": part_slow, "flood": part_flood, "descriptors": part_descriptors,
          "matrix": part_matrix}
 
 
