@@ -5,6 +5,7 @@
  */
 #include "applier.h"
 #include "prune.h"
+#include "table.h"
 #include "json/json.h"
 
 typedef struct ApplyOptions {
@@ -303,13 +304,26 @@ static void apply_all(Apply *a, const Manifests *m)
 	free(a->before);
 }
 
+static void say_empty(const Apply *a)
+{
+	strv_foreach (path, a->o->files) {
+		_cleanup_(xfreep) char *safe = text_escape(streq(*path, "-") ? "<stdin>" : *path);
+
+		fprintf(a->cli->err,
+			"%s:1:1: no object in it: one starts with apiVersion, kind "
+			"and metadata\n",
+			safe);
+	}
+	fputs("error: nothing was applied\n", a->cli->err);
+}
+
 static int apply_manifests(Apply *a, Manifests *m, Error *err)
 {
 	a->code = manifests_load(a->cli, a->o->files, m);
 	exit_code_merge(&a->code, manifests_resolve(a->cli, m));
 	if (a->code == EXIT_OK && m->n == 0) {
 		/* Nothing at all is more often a mistake than a wish. */
-		fputs("error: no objects in what was given\n", a->cli->err);
+		say_empty(a);
 		return EXIT_INVALID;
 	}
 	if (a->code == EXIT_OK && a->o->prune.prune)

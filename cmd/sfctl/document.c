@@ -13,7 +13,7 @@
 static YamlMark path_mark(const Document *d, const char *path)
 {
 	_cleanup_(xfreep) char *known =
-		strchr(path, '=') ? field_path_by_index(d->tree, path) : NULL;
+		strchr(path, '=') ? field_path_by_index(d->tree, path) : field_path_by_member(path);
 	_cleanup_(xfreep) char *full = xasprintf("%s%s", d->prefix, known ? known : path);
 	size_t len = strlen(full);
 
@@ -40,6 +40,8 @@ static const char *required_string(Cli *cli, Document *d, const char *path)
 {
 	const json_t *v = json_at(d->tree, path);
 
+	if (json_is_null(v))
+		v = NULL; /* "kind:" with nothing behind it */
 	if (json_is_string(v) && *json_string_value(v))
 		return json_string_value(v);
 	d->broken = true;
@@ -227,7 +229,7 @@ static int refuse_twice(Cli *cli, Manifests *m)
 			hashmap_put(seen, key, d);
 			continue;
 		}
-		mark = yaml_doc_mark(first->source, "metadata.name");
+		mark = path_mark(first, "metadata.name");
 		text = xasprintf("%s %s is given twice; first at %s:%u:%u", d->kind, d->name,
 				 yaml_doc_name(first->source), mark.line, mark.column);
 		document_error(cli, d, "metadata.name", text);
@@ -251,6 +253,10 @@ int manifests_resolve(Cli *cli, Manifests *m)
 			return code; /* said once; the others would say the same */
 	}
 	exit_code_merge(&code, refuse_twice(cli, m));
+	/* What could not be read has no kind to be put in order by, and nothing will be sent. */
+	for (size_t i = 0; i < m->n; i++)
+		if (m->items[i].broken)
+			return code;
 	if (code == EXIT_OK && m->n)
 		qsort(m->items, m->n, sizeof(*m->items), compare_documents);
 	return code;

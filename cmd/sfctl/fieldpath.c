@@ -47,6 +47,25 @@ static const char *bracket_end(const char *s)
 	return NULL;
 }
 
+char *field_path_by_member(const char *path)
+{
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+
+	for (const char *p = path; *p; p++) {
+		size_t n = *p == '[' ? strcspn(p, "]") : 0;
+		bool quoted = n > 2 && p[1] == '"' && p[n - 1] == '"';
+
+		if (n < 2 || !p[n] || strspn(p + 1, "0123456789") == n - 1) {
+			strbuf_addc(&out, *p);
+			continue;
+		}
+		strbuf_addc(&out, '.');
+		strbuf_add(&out, p + 1 + quoted, n - 1 - 2 * quoted);
+		p += n;
+	}
+	return strbuf_take(&out);
+}
+
 char *field_path_by_index(const json_t *tree, const char *path)
 {
 	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;

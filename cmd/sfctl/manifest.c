@@ -63,7 +63,7 @@ static int read_text(int fd, const char *name, Manifests *m, Error *err)
 
 	rc = fs_read_fd(fd, YAML_BYTES_MAX, &text, &len, err);
 	if (rc == -ERR_EXHAUSTED)
-		return error_set(err, ERR_INVALID, "%s: larger than %u MiB", name,
+		return error_set(err, ERR_INVALID, "%s: larger than %u MiB: split the file", name,
 				 YAML_BYTES_MAX / (1024 * 1024));
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "%s", name);

@@ -13,3 +13,6 @@ int documents_add(Cli *cli, Manifests *m, const YamlDoc *source);
  * frees; NULL if the tree has no such item. A path that names none comes back as it is.
  */
 char *field_path_by_index(const json_t *tree, const char *path);
+/* "properties[a].type" and "data["a b"]" as members: "properties.a.type", "data.a b". Numbers stay.
+ * Caller frees. */
+char *field_path_by_member(const char *path);

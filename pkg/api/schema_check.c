@@ -263,12 +263,13 @@ static bool is_nothing(const Schema *s, const json_t *v)
 	return json_is_null(v) && !s->nullable && (s->type != TYPE_ANY || s->int_or_string);
 }
 
-/* 2.0 is how some languages write an integer. */
+/* 2.0 and 1e9 are how some languages write an integer. */
 static bool is_whole(const Schema *s, const json_t *v)
 {
 	double n = json_real_value(v);
 
-	return s->type == TYPE_INTEGER && json_is_real(v) && n == floor(n) && fabs(n) <= EXACT_MAX;
+	return (s->type == TYPE_INTEGER || s->int_or_string) && json_is_real(v) && n == floor(n) &&
+	       fabs(n) <= EXACT_MAX;
 }
 
 /* Drops or rewrites a member in place, and fills in what is below it. */

@@ -77,6 +77,86 @@ static void check_forbidden(Walk *w, const json_t *schema)
 				 never[i].why);
 }
 
+/* What Kubernetes' own decoder refuses: a member of another type, and bounds that bound nothing. */
+static void check_members(Walk *w, const json_t *schema)
+{
+	enum { TEXT, FLAG, NUMBER, COUNT, LIST, MAP };
+	static const char *const wanted[] = { "a string",       "true or false", "a number",
+					      "a whole number", "a list",        "a mapping" };
+	static const struct {
+		const char *member;
+		int type;
+	} members[] = {
+		{"title",				 TEXT  },
+		{ "description",                          TEXT  },
+		{ "format",			       TEXT  },
+		{ "pattern",			      TEXT  },
+		{ "type",				 TEXT  },
+		{ "x-kubernetes-list-type",               TEXT  },
+		{ "x-kubernetes-map-type",                TEXT  },
+		{ "nullable",                             FLAG  },
+		{ "uniqueItems",                          FLAG  },
+		{ "exclusiveMinimum",                     FLAG  },
+		{ "exclusiveMaximum",                     FLAG  },
+		{ "x-kubernetes-preserve-unknown-fields", FLAG  },
+		{ "x-kubernetes-embedded-resource",       FLAG  },
+		{ "x-kubernetes-int-or-string",           FLAG  },
+		{ "minimum",			      NUMBER},
+		{ "maximum",			      NUMBER},
+		{ "multipleOf",                           NUMBER},
+		{ "minLength",                            COUNT },
+		{ "maxLength",                            COUNT },
+		{ "minItems",                             COUNT },
+		{ "maxItems",                             COUNT },
+		{ "minProperties",                        COUNT },
+		{ "maxProperties",                        COUNT },
+		{ "required",                             LIST  },
+		{ "enum",				 LIST  },
+		{ "allOf",				LIST  },
+		{ "anyOf",				LIST  },
+		{ "oneOf",				LIST  },
+		{ "x-kubernetes-list-map-keys",           LIST  },
+		{ "properties",                           MAP   },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		const json_t *v = json_object_get(schema, members[i].member);
+		const bool fits[] = { json_is_string(v),  json_is_boolean(v), json_is_number(v),
+				      json_is_integer(v), json_is_array(v),   json_is_object(v) };
+
+		if (v && !json_is_null(v) && !fits[members[i].type])
+			complain(w, FIELD_TYPE_INVALID, members[i].member,
+				 "Invalid value: must be %s", wanted[members[i].type]);
+		else if (members[i].type == COUNT && json_integer_value(v) < 0)
+			complain(w, FIELD_INVALID, members[i].member,
+				 "Invalid value: must not be negative");
+	}
+}
+
+static void check_bounds(Walk *w, const json_t *schema)
+{
+	const json_t *multiple = json_object_get(schema, "multipleOf"),
+		     *values = json_object_get(schema, "enum");
+
+	if (json_is_number(multiple) && json_number_value(multiple) <= 0)
+		complain(w, FIELD_INVALID, "multipleOf", "Invalid value: must be greater than 0");
+	if (json_is_array(values) && json_array_size(values) == 0)
+		complain(w, FIELD_INVALID, "enum",
+			 "Invalid value: no value would be valid: name at least one");
+	if (json_is_true(json_object_get(schema, "uniqueItems")))
+		complain(
+			w, FIELD_FORBIDDEN, "uniqueItems",
+			"Forbidden: uniqueItems cannot be set to true since the runtime complexity "
+			"becomes quadratic: use x-kubernetes-list-type: set");
+	if (json_is_false(json_object_get(schema, "additionalProperties")))
+		complain(w, FIELD_FORBIDDEN, "additionalProperties",
+			 "Forbidden: additionalProperties cannot be set to false: fields that "
+			 "properties does not name are dropped anyway");
+	if (json_is_false(json_object_get(schema, "x-kubernetes-preserve-unknown-fields")))
+		complain(w, FIELD_INVALID, "x-kubernetes-preserve-unknown-fields",
+			 "Invalid value: false: must be true or undefined");
+}
+
 /* Under a junctor a schema only checks: what it would say of shape must be said outside. */
 static void check_junctor(Walk *w, const json_t *schema, bool int_or_string)
 {
@@ -358,6 +438,8 @@ static void walk(Walk *w, const json_t *schema, Place place, unsigned depth)
 		return;
 	}
 	check_forbidden(w, schema);
+	check_members(w, schema);
+	check_bounds(w, schema);
 	if (place != PLACE_JUNCTOR) {
 		check_type(w, schema, place);
 		check_shape(w, schema);

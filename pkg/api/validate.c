@@ -246,6 +246,9 @@ static void check_owner(const json_t *o, FieldErrors *errors)
 		{ "name",      "name"   },
 		{ "uid",       "uid"    }
 	};
+	static const char *const flags[] = { "controller", "blockOwnerDeletion" };
+	const char *version = json_string_at(o, "apiVersion");
+	char text[200];
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		_cleanup_(xfreep) char *at = xasprintf("metadata.ownerReferences.%s", needed[i][0]);
@@ -254,8 +257,19 @@ static void check_owner(const json_t *o, FieldErrors *errors)
 			field_errors_add(errors, FIELD_INVALID, at,
 					 "Invalid value: \"\": %s must not be empty", needed[i][1]);
 	}
-	if (streq_ptr(json_string_at(o, "apiVersion"), "v1") &&
-	    streq_ptr(json_string_at(o, "kind"), "Event"))
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		_cleanup_(xfreep) char *at = xasprintf("metadata.ownerReferences.%s", flags[i]);
+		const json_t *v = json_object_get(o, flags[i]);
+
+		if (v && !json_is_boolean(v) && !json_is_null(v))
+			field_errors_add(errors, FIELD_TYPE_INVALID, at,
+					 "Invalid value: must be true or false");
+	}
+	if (version && strchr(version, '/') != strrchr(version, '/'))
+		field_errors_add(errors, FIELD_INVALID, "metadata.ownerReferences.apiVersion",
+				 "Invalid value: %s: write it as group/version, or v1",
+				 quoted(version, text));
+	if (streq_ptr(version, "v1") && streq_ptr(json_string_at(o, "kind"), "Event"))
 		field_errors_add(
 			errors, FIELD_INVALID, "metadata.ownerReferences",
 			"Invalid value: /v1, Kind=Event is disallowed from being an owner");

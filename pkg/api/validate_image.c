@@ -5,10 +5,67 @@
 #include <ctype.h>
 
 #include "api/validate.h"
+#include "base/ip.h"
+#include "base/memory.h"
 #include "base/sha.h"
 #include "json/json.h"
 
 #define URL_MAX 4096
+
+/* Letters, digits, '-', '.', '_' (which some names in private networks have), or [IPv6]. */
+static bool host_is_valid(const char *host, size_t n)
+{
+	_cleanup_(xfreep) char *text = xstrndup(host, n);
+	IpAddress a;
+
+	if (*text == '[') {
+		if (text[n - 1] != ']')
+			return false;
+		text[n - 1] = '\0';
+		return ip_parse(text + 1, &a, NULL) == 0 && a.family == AF_INET6;
+	}
+	return isalnum((unsigned char)*text) &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+		       n;
+}
+
+/* At p: nothing, or ":" and a number that is a port. */
+static bool port_is_valid(const char *p, const char *end)
+{
+	unsigned long port = 0;
+
+	if (p == end)
+		return true;
+	for (const char *d = p + 1; d < end; d++) {
+		if (!isdigit((unsigned char)*d) || d - p > 5)
+			return false;
+		port = port * 10 + (unsigned long)(*d - '0');
+	}
+	return *p == ':' && port > 0 && port <= 65535;
+}
+
+static void check_authority(const char *host, const char *end, const char *url, const char *path,
+			    FieldErrors *errors)
+{
+	const char *bracket = *host == '[' ? memchr(host, ']', (size_t)(end - host)) : NULL;
+	const char *colon =
+		memchr(bracket ? bracket : host, ':', (size_t)(end - (bracket ? bracket : host)));
+	const char *stop = colon ? colon : end;
+	char text[200];
+
+	if (stop == host)
+		field_errors_add(errors, FIELD_INVALID, path,
+				 "Invalid value: %s: there is no host in it", quoted(url, text));
+	else if (!host_is_valid(host, (size_t)(stop - host)))
+		field_errors_add(errors, FIELD_INVALID, path,
+				 "Invalid value: %s: the host is no name and no address: write it "
+				 "like example.com, 192.0.2.1 or [2001:db8::1]",
+				 quoted(url, text));
+	else if (!port_is_valid(stop, end))
+		field_errors_add(errors, FIELD_INVALID, path,
+				 "Invalid value: %s: the port is no number from 1 to 65535",
+				 quoted(url, text));
+}
 
 /* http or https, a host, printable ASCII, and no password in it: status and events would show it.
  */
@@ -44,9 +101,7 @@ static void check_url(const char *url, const char *path, FieldErrors *errors)
 					 quoted(url, text));
 			return;
 		}
-	if (end == host)
-		field_errors_add(errors, FIELD_INVALID, path,
-				 "Invalid value: %s: there is no host in it", quoted(url, text));
+	check_authority(host, end, url, path, errors);
 }
 
 static bool is_checksum(const char *s)

@@ -105,9 +105,11 @@ static void check_mac(const char *text, const char *path, Hashmap *seen, FieldEr
 	hashmap_put(seen, canonical, seen);
 }
 
-static void check_addresses(const json_t *list, const char *path, Hashmap *seen,
-			    FieldErrors *errors)
+/* seen: of all interfaces, by network, for two networks may have the same addresses. */
+static void check_addresses(const json_t *nic, const char *path, Hashmap *seen, FieldErrors *errors)
 {
+	const json_t *list = json_object_get(nic, "addresses");
+	const char *network = json_string_at(nic, "network");
 	unsigned families[2] = { 0, 0 };
 	char canonical[IP_TEXT_MAX];
 	json_t *v;
@@ -115,6 +117,7 @@ static void check_addresses(const json_t *list, const char *path, Hashmap *seen,
 
 	json_array_foreach (list, i, v) {
 		_cleanup_(xfreep) char *at = xasprintf("%s.addresses[%zu]", path, i);
+		_cleanup_(xfreep) char *key = NULL;
 		_cleanup_(error_done) Error err = ERROR_INIT;
 		IpAddress a;
 
@@ -126,30 +129,28 @@ static void check_addresses(const json_t *list, const char *path, Hashmap *seen,
 		if (families[a.family == AF_INET6]++)
 			field_errors_add(errors, FIELD_TOO_MANY, at,
 					 "Too many: one address of each family for an interface");
-		if (hashmap_contains(seen, ip_format(&a, canonical)))
+		key = xasprintf("%s %s", ip_format(&a, canonical), network ? network : "");
+		if (hashmap_contains(seen, key))
 			field_errors_add(errors, FIELD_DUPLICATE, at, "Duplicate value: \"%s\"",
 					 canonical);
-		hashmap_put(seen, canonical, seen);
+		hashmap_put(seen, key, seen);
 	}
 }
 
 static void check_interfaces(const json_t *interfaces, FieldErrors *errors)
 {
-	_cleanup_(hashmap_freep) Hashmap *macs = hashmap_new(NULL);
+	_cleanup_(hashmap_freep) Hashmap *macs = hashmap_new(NULL), *addresses = hashmap_new(NULL);
 	json_t *n;
 	size_t i;
 
 	json_array_foreach (interfaces, i, n) {
 		_cleanup_(xfreep) char *path = xasprintf("spec.interfaces[%zu]", i),
 				       *mac_path = xasprintf("%s.macAddress", path);
-		_cleanup_(hashmap_freep) Hashmap *addresses = hashmap_new(NULL);
 		const char *mac = json_string_at(n, "macAddress");
 
 		if (mac)
 			check_mac(mac, mac_path, macs, errors);
-		/* The same address on two networks is fine, and which network is meant is known
-		 * only when it exists. */
-		check_addresses(json_object_get(n, "addresses"), path, addresses, errors);
+		check_addresses(n, path, addresses, errors);
 	}
 }
 

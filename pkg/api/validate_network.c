@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "api/validate.h"
+#include "base/hashmap.h"
 #include "base/ip.h"
 #include "base/memory.h"
 #include "json/json.h"
@@ -140,14 +141,60 @@ static void check_domain(const json_t *tree, FieldErrors *errors)
 				 "Required value: guests get it by DHCP and DNS");
 }
 
-static void check_upstreams(const json_t *list, FieldErrors *errors)
+/* Addresses that no router can ask, and why. */
+static const char *upstream_trouble(const IpAddress *a)
 {
-	IpPrefix loop4, loop6;
+	static const struct {
+		const char *prefix, *why;
+	} kinds[] = {
+		{"127.0.0.0/8",  "a loopback address is not reachable from the network's router"},
+		{ "::1/128",     "a loopback address is not reachable from the network's router"},
+		{ "0.0.0.0/8",   "no address of a name server"                                  },
+		{ "::/128",      "no address of a name server"                                  },
+		{ "224.0.0.0/3", "a multicast or reserved address is no name server's"          },
+		{ "ff00::/8",    "a multicast or reserved address is no name server's"          },
+		{ "fe80::/10",   "a link-local address is another one on each link"             },
+	};
+	IpPrefix p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (ip_prefix_parse(kinds[i].prefix, &p, NULL) == 0 && ip_prefix_contains(&p, a))
+			return kinds[i].why;
+	return NULL;
+}
+
+/* The first address of a prefix is its gateway unless another one is given. */
+static bool is_gateway(const IpAddress *a, const json_t *tree, const IpPrefix prefixes[2])
+{
+	const json_t *list = json_at(tree, "spec.gateways"), *v;
+	IpAddress g;
+	size_t i;
+
+	json_array_foreach (list, i, v)
+		if (ip_parse(json_string_value(v), &g, NULL) == 0 && ip_equal(&g, a))
+			return true;
+	if (json_array_size(list))
+		return false;
+	for (i = 0; i < 2; i++) {
+		g = prefixes[i].address;
+		if (g.family && ip_prefix_contains(&prefixes[i], a)) {
+			g.bytes[g.family == AF_INET ? 3 : 15]++;
+			if (ip_equal(&g, a))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void check_upstreams(const json_t *tree, const IpPrefix prefixes[2], FieldErrors *errors)
+{
+	_cleanup_(hashmap_freep) Hashmap *seen = hashmap_new(NULL);
+	const json_t *list = json_at(tree, "spec.dns.upstreams");
+	char canonical[IP_TEXT_MAX];
+	const char *why;
 	json_t *v;
 	size_t i;
 
-	ip_prefix_parse("127.0.0.0/8", &loop4, NULL);
-	ip_prefix_parse("::1/128", &loop6, NULL);
 	json_array_foreach (list, i, v) {
 		_cleanup_(xfreep) char *path = xasprintf("spec.dns.upstreams[%zu]", i);
 		_cleanup_(error_done) Error err = ERROR_INIT;
@@ -156,18 +203,26 @@ static void check_upstreams(const json_t *list, FieldErrors *errors)
 		if (ip_parse(json_string_value(v), &a, &err) < 0)
 			field_errors_add(errors, FIELD_INVALID, path, "Invalid value: %s",
 					 error_message(&err));
-		else if (ip_prefix_contains(&loop4, &a) || ip_prefix_contains(&loop6, &a))
+		else if ((why = upstream_trouble(&a)))
+			field_errors_add(errors, FIELD_INVALID, path, "Invalid value: \"%s\": %s",
+					 json_string_value(v), why);
+		else if (is_gateway(&a, tree, prefixes))
 			field_errors_add(errors, FIELD_INVALID, path,
-					 "Invalid value: \"%s\": a loopback address is not "
-					 "reachable from the network's router",
+					 "Invalid value: \"%s\": the router of this network, "
+					 "which would ask itself",
 					 json_string_value(v));
+		else if (hashmap_contains(seen, ip_format(&a, canonical)))
+			field_errors_add(errors, FIELD_DUPLICATE, path, "Duplicate value: \"%s\"",
+					 canonical);
+		else
+			hashmap_put(seen, canonical, seen);
 	}
 }
 
 /* Guests were told, and hold addresses: these stay for the network's life. */
 static void check_immutable(const json_t *tree, const json_t *old, FieldErrors *errors)
 {
-	static const char *const fixed[] = { "spec.cidrs", "spec.gateways" };
+	static const char *const fixed[] = { "spec.cidrs", "spec.gateways", "spec.mtu" };
 
 	for (size_t i = 0; old && i < ARRAY_SIZE(fixed); i++)
 		if (!json_same(json_at(tree, fixed[i]), json_at(old, fixed[i])))
@@ -183,6 +238,6 @@ void validate_network(const json_t *tree, const json_t *old, FieldErrors *errors
 	check_cidrs(json_at(tree, "spec.cidrs"), prefixes, errors);
 	check_gateways(json_at(tree, "spec.gateways"), prefixes, errors);
 	check_domain(tree, errors);
-	check_upstreams(json_at(tree, "spec.dns.upstreams"), errors);
+	check_upstreams(tree, prefixes, errors);
 	check_immutable(tree, old, errors);
 }

@@ -54,7 +54,19 @@ bool log_enabled(LogLevel level)
 	return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed);
 }
 
-/* Length of the valid UTF-8 sequence at s (2 to 4), or 0. */
+/* A valid sequence of three bytes that shows nothing, or turns round what stands beside it:
+ * U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF. With one of them a name looks like
+ * another. */
+static bool is_invisible(const unsigned char *s)
+{
+	if (s[0] == 0xef)
+		return s[1] == 0xbb && s[2] == 0xbf;
+	return s[0] == 0xe2 && ((s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) ||
+						  (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+				(s[1] == 0x81 && s[2] >= 0xa0 && s[2] <= 0xaf));
+}
+
+/* Length of the valid UTF-8 sequence at s (2 to 4) that can be printed, or 0. */
 static size_t utf8_sequence(const unsigned char *s)
 {
 	size_t n = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
@@ -69,7 +81,7 @@ static size_t utf8_sequence(const unsigned char *s)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) ||
 	    (s[0] == 0xc2 && s[1] < 0xa0))
 		return 0;
-	return n;
+	return n == 3 && is_invisible(s) ? 0 : n;
 }
 
 void log_escape(const char *s, char *buf, size_t size)

@@ -10,11 +10,12 @@
 #include "json/json_internal.h"
 
 /* jansson recurses as deep as the text does; the text is measured first so that it never gets that
- * far. */
-static int check_depth(const char *text, size_t len, Error *err)
+ * far. Every value but the first follows a comma or opens a collection. */
+static int check_shape(const char *text, size_t len, size_t values_max, Error *err)
 {
 	unsigned depth = 0;
 	bool quoted = false;
+	size_t values = 1;
 
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
@@ -31,17 +32,22 @@ static int check_depth(const char *text, size_t len, Error *err)
 				return error_set(err, ERR_INVALID,
 						 "JSON is nested more than %d levels deep",
 						 JSON_DEPTH_MAX);
+			values++;
 		} else if ((c == '}' || c == ']') && depth > 0) {
 			depth--;
+		} else if (c == ',') {
+			values++;
 		}
 	}
+	if (values > values_max)
+		return error_set(err, ERR_INVALID, "JSON of more than %zu values", values_max);
 	return 0;
 }
 
 static int load(const char *text, size_t len, size_t flags, json_t **ret, json_error_t *e,
 		Error *err)
 {
-	int rc = check_depth(text, len, err);
+	int rc = check_shape(text, len, SIZE_MAX, err);
 	json_t *v;
 
 	if (rc < 0)
@@ -49,7 +55,11 @@ static int load(const char *text, size_t len, size_t flags, json_t **ret, json_e
 	v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
 	if (!v)
 		return error_set(err, ERR_INVALID, "JSON, line %d, column %d: %s", e->line,
-				 e->column, e->text);
+				 e->column,
+				 json_error_code(e) == json_error_null_character ||
+						 json_error_code(e) == json_error_null_byte_in_key
+					 ? "a NUL character (\\u0000): remove it"
+					 : e->text);
 	*ret = v;
 	return 0;
 }
@@ -80,8 +90,11 @@ int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledF
 			Error *err)
 {
 	json_error_t e = { 0 };
-	int rc = decode(text, len, ret, &e, err);
+	int rc = check_shape(text, len, JSON_VALUES_MAX, err);
 
+	if (rc < 0)
+		return rc;
+	rc = decode(text, len, ret, &e, err);
 	if (rc == 0 || json_error_code(&e) != json_error_duplicate_key)
 		return rc;
 	error_done(err);

@@ -13,12 +13,14 @@
 
 #define JSON_DEPTH_MAX 64
 #define JSON_TEXT_MAX  (3u * 1024 * 1024)
+/* Of what clients send: a value takes up to eighty times its text in memory. */
+#define JSON_VALUES_MAX 100000
 
 /* Strict: UTF-8, no duplicate keys, no trailing bytes, depth and size bounded. */
 int json_decode(const char *text, size_t len, json_t **ret, Error *err);
 /*
  * The same, but a member that is named twice is no error: the last one counts, and fn is told of
- * each ("spec.disks[0].name"). text[len] is NUL.
+ * each ("spec.disks[0].name"), and values are counted: for what clients send. text[len] is NUL.
  */
 typedef void (*JsonDoubledFn)(void *arg, const char *path);
 int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,

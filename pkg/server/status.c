@@ -9,16 +9,30 @@
 #include "base/log.h"
 #include "server/internal.h"
 
+/* People read messages on terminals, and names of clients' are in them: nothing but lines of
+ * printable text, as valid UTF-8. Caller frees. */
+static char *printable(const char *message)
+{
+	_cleanup_(strv_freep) char **lines = strv_split(message, '\n');
+	_cleanup_(strbuf_done) StrBuf out = STRBUF_INIT;
+
+	strv_foreach (line, lines) {
+		size_t size = strlen(*line) * 4 + 8; /* each byte may become \xNN */
+		_cleanup_(xfreep) char *safe = xmalloc(size);
+
+		log_escape(*line, safe, size);
+		strbuf_addf(&out, "%s%s", out.len ? "\n" : "", safe);
+	}
+	return strbuf_take(&out);
+}
+
 json_t *status_failure(unsigned code, const char *reason, json_t *details, const char *message)
 {
+	_cleanup_(xfreep) char *safe = printable(message);
 	json_t *status =
 		json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s}", "kind", "Status", "apiVersion", "v1",
-			  "metadata", "status", "Failure", "message", message, "reason", reason);
+			  "metadata", "status", "Failure", "message", safe, "reason", reason);
 
-	if (!status) /* the message was no UTF-8 */
-		status = json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s}", "kind", "Status",
-				   "apiVersion", "v1", "metadata", "status", "Failure", "message",
-				   reason, "reason", reason);
 	if (details)
 		json_object_set_new(status, "details", details);
 	json_object_set_new(status, "code", json_integer(code));

@@ -50,11 +50,21 @@ static const char *bad_byte(const unsigned char *p, size_t n)
 	return NULL;
 }
 
+/*
+ * A line that begins with % is a directive wherever it may stand at all. Of those, YAML's version
+ * is harmless; all others mean tags, and libfyaml keeps each of them.
+ */
+static bool is_directive(const unsigned char *p, size_t left)
+{
+	static const char version[] = "%YAML ";
+
+	return *p == '%' && (left < strlen(version) || memcmp(p, version, strlen(version)) != 0);
+}
+
 int yaml_check_bytes(const char *text, size_t len, const char *name, Error *err)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	unsigned line = 1, column = 1;
-	bool indent = true;
 	const char *what;
 	size_t n;
 
@@ -67,11 +77,10 @@ int yaml_check_bytes(const char *text, size_t len, const char *name, Error *err)
 	for (size_t i = 0; i < len; i += n) {
 		n = utf8_len(p + i, len - i);
 		what = bad_byte(p + i, n);
-		if (!what && indent && p[i] == '\t')
-			what = "a tab in the indentation: use spaces";
+		if (!what && column == 1 && is_directive(p + i, len - i))
+			what = "directives (%NAME) are not accepted: remove the line";
 		if (what)
 			return byte_error(name, line, column, what, err);
-		indent = p[i] == '\n' || (indent && p[i] == ' ');
 		column = p[i] == '\n' ? 1 : column + 1;
 		line += p[i] == '\n';
 	}
@@ -132,7 +141,8 @@ static int integer_value(const char *s, int base, json_t **ret, Error *err)
 	v = strtoll(s, &end, base);
 	if (errno == ERANGE)
 		return error_set(err, ERR_INVALID,
-				 "%s does not fit into 64 bits: quote it if it is a string", s);
+				 "%.40s%s does not fit into 64 bits: quote it if it is a string", s,
+				 strlen(s) > 40 ? "..." : "");
 	*ret = json_integer(v);
 	return 0;
 }
@@ -167,7 +177,9 @@ static int plain_value(const char *s, json_t **ret, Error *err)
 		v = strtod(s, NULL);
 		if (!isfinite(v))
 			return error_set(err, ERR_INVALID,
-					 "%s is too large a number: quote it if it is a string", s);
+					 "%.40s%s is too large a number: quote it if it is a "
+					 "string",
+					 s, strlen(s) > 40 ? "..." : "");
 		*ret = json_real(v);
 	} else {
 		*ret = json_string(s);

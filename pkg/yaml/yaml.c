@@ -5,7 +5,8 @@
  *
  * Events and not libfyaml's documents, because limits, duplicate keys, tags and aliases are then
  * decided at the moment they are read, with a position. Input is checked as bytes first: UTF-8, no
- * control characters, no tabs as indentation. Each call owns its parser; any thread.
+ * control characters. Brackets may be indented as one likes, as other readers have it. Each call
+ * owns its parser; any thread.
  */
 #include "yaml/yaml.h"
 
@@ -41,7 +42,8 @@ typedef struct Reader {
 	YamlDocs *docs;
 	YamlDoc *doc; /* the open one */
 	Frame stack[DEPTH_MAX];
-	size_t depth, nodes;
+	size_t depth, nodes, n_started;
+	YamlMark last; /* where the newest event with a place began */
 	StrBuf path;
 	YamlMark key_mark;
 	Error *err;
@@ -117,22 +119,27 @@ static int reader_fail(Reader *r, YamlMark m, const char *fmt, ...)
 	return error_set(r->err, ERR_INVALID, "%s:%u:%u: %s", r->name, m.line, m.column, text);
 }
 
-static YamlMark mark_of(const struct fy_mark *m)
+/* What is left empty ("- ", "a:") has no place of its own: it stands where the last thing did. */
+static YamlMark mark_of(Reader *r, const struct fy_mark *m)
 {
-	return m ? (YamlMark){ (unsigned)m->line + 1, (unsigned)m->column + 1 }
-		 : (YamlMark){ 1, 1 };
+	if (m)
+		r->last = (YamlMark){ (unsigned)m->line + 1, (unsigned)m->column + 1 };
+	return r->last;
 }
 
 /* What libfyaml says about a syntax error, in one line. */
 static int reader_syntax_error(Reader *r)
 {
 	const struct fy_diag_error *e;
+	const char *hint;
 	void *it = NULL;
 
 	e = fy_diag_errors_iterate(r->diag, &it);
 	if (!e)
-		return error_set(r->err, ERR_INVALID, "%s: not YAML", r->name);
-	return reader_fail(r, (YamlMark){ (unsigned)e->line, (unsigned)e->column }, "%s", e->msg);
+		return reader_fail(r, r->last, "not YAML, here or in what follows");
+	hint = yaml_syntax_hint(e->msg);
+	return reader_fail(r, (YamlMark){ (unsigned)e->line, (unsigned)e->column }, "%s%s%s",
+			   e->msg, hint ? ": " : "", hint ? hint : "");
 }
 
 /* ---- building ---- */
@@ -214,7 +221,8 @@ static int open_collection(Reader *r, json_t *value, YamlMark m)
 
 	if (wants_key(r)) {
 		json_decref(value);
-		return reader_fail(r, m, "a key must be a plain word, not a list or a mapping");
+		return reader_fail(r, m,
+				   "a key must be a plain word, not a list or a mapping: quote it");
 	}
 	if (r->depth == DEPTH_MAX) {
 		json_decref(value);
@@ -229,15 +237,17 @@ static int open_collection(Reader *r, json_t *value, YamlMark m)
 /* ---- events ---- */
 
 /* Anchors and tags can make small files large and plain values strange; nobody needs them here. */
-static int refuse_decorations(Reader *r, struct fy_event *e, YamlMark m)
+static int refuse_decorations(Reader *r, struct fy_event *e)
 {
-	if (fy_event_get_anchor_token(e))
+	struct fy_token *anchor = fy_event_get_anchor_token(e), *tag = fy_event_get_tag_token(e);
+
+	if (anchor)
 		return reader_fail(
-			r, m,
+			r, mark_of(r, fy_token_start_mark(anchor)),
 			"anchors (&name) are not accepted: write the value out where it is needed");
-	if (fy_event_get_tag_token(e))
+	if (tag)
 		return reader_fail(
-			r, m,
+			r, mark_of(r, fy_token_start_mark(tag)),
 			"tags (!name) are not accepted: remove it, types come from the schema");
 	return 0;
 }
@@ -262,7 +272,7 @@ static int on_scalar(Reader *r, struct fy_event *e, YamlMark m)
 
 static int on_document_start(Reader *r, YamlMark m)
 {
-	if (r->docs->n == YAML_DOCS_MAX)
+	if (++r->n_started > YAML_DOCS_MAX)
 		return reader_fail(r, m, "more than %d documents: split the file", YAML_DOCS_MAX);
 	r->doc = xnew0(YamlDoc, 1);
 	r->doc->name = xstrdup(r->name);
@@ -285,8 +295,8 @@ static void on_document_end(Reader *r)
 
 static int on_event(Reader *r, struct fy_event *e)
 {
-	YamlMark m = mark_of(fy_event_start_mark(e));
-	int rc = refuse_decorations(r, e, m);
+	YamlMark m = mark_of(r, fy_event_start_mark(e));
+	int rc = refuse_decorations(r, e);
 
 	if (rc < 0)
 		return rc;
@@ -331,7 +341,8 @@ static int reader_open(Reader *r, const char *text, size_t len)
 {
 	struct fy_diag_cfg diag;
 	struct fy_parse_cfg cfg = { .search_path = "",
-				    .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE };
+				    .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE |
+					     FYPCF_SLOPPY_FLOW_INDENTATION };
 
 	fy_diag_cfg_default(&diag);
 	diag.fp = NULL;
@@ -348,7 +359,9 @@ static int reader_open(Reader *r, const char *text, size_t len)
 int yaml_parse(const char *text, size_t len, const char *name, YamlDocs **ret, Error *err)
 {
 	_cleanup_(yaml_docs_freep) YamlDocs *docs = xnew0(YamlDocs, 1);
-	Reader r = { .name = name, .docs = docs, .err = err, .path = STRBUF_INIT };
+	Reader r = {
+		.name = name, .docs = docs, .err = err, .path = STRBUF_INIT, .last = {1, 1}
+	};
 	int rc = yaml_check_bytes(text, len, name, err);
 
 	if (rc == 0)

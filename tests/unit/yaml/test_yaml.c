@@ -136,7 +136,8 @@ static void what_is_wrong_is_told_with_its_place(void **state _unused_)
 	REFUSED("a: !!binary aGk=\n", "tags (!name) are not accepted");
 	REFUSED("a: !!python/object:os.system x\n", "tags");
 	REFUSED("<<: {a: 1}\n", "merge keys");
-	REFUSED("a:\n\tb: 1\n", "web.yaml:2:1: a tab in the indentation: use spaces");
+	REFUSED("a:\n\tb: 1\n",
+		"web.yaml:2:1: tab character may not be used as indentation: use spaces");
 	REFUSED("a: \"x\\0y\"\n", "NUL");
 	REFUSED("a: x\0y\n", "a NUL byte");
 	REFUSED("a: \xff\n", "web.yaml:1:4: not UTF-8");
