@@ -222,8 +222,8 @@ void nft_host_render(const char *store, const AddressList *hosts, const PrefixLi
 {
 	size_t at = add_head(out, "inet", store);
 
-	nft_add_hosts(out, hosts, AF_INET);
-	nft_add_hosts(out, hosts, AF_INET6);
+	nft_add_addresses(out, "hosts", hosts, AF_INET);
+	nft_add_addresses(out, "hosts", hosts, AF_INET6);
 	add_routed(out, routed, AF_INET);
 	add_routed(out, routed, AF_INET6);
 	strbuf_adds(out, host_rules);

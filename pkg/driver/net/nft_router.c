@@ -91,15 +91,11 @@ static void add_forward(StrBuf *out, const Router *r)
 			    "\" ip6 saddr %s accept\n",
 			    r->c6);
 	if (r->routed && r->four)
-		strbuf_addf(out,
-			    "  iifname \"" UP_NAME "\" oifname \"" LAN_NAME
-			    "\" ip daddr %s accept\n",
-			    r->c4);
+		strbuf_adds(out, "  iifname \"" UP_NAME "\" oifname \"" LAN_NAME
+				 "\" ip daddr @guests4 accept\n");
 	if (r->routed && r->six)
-		strbuf_addf(out,
-			    "  iifname \"" UP_NAME "\" oifname \"" LAN_NAME
-			    "\" ip6 daddr %s accept\n",
-			    r->c6);
+		strbuf_adds(out, "  iifname \"" UP_NAME "\" oifname \"" LAN_NAME
+				 "\" ip6 daddr @guests6 accept\n");
 	strbuf_adds(out, " }\n");
 }
 
@@ -130,6 +126,21 @@ static void add_nat(StrBuf *out, const Router *r)
 	strbuf_adds(out, " }\n");
 }
 
+/* Only those are looked for on a routed network: each address that nobody has would be an entry of
+ * the neighbour table while the router asks for it, and that table is one for all of the host. */
+static void add_guests(StrBuf *out, const NetworkConfig *c)
+{
+	AddressList l = { 0 };
+
+	for (size_t i = 0; i < c->n_ports; i++)
+		for (size_t j = 0; j < c->ports[i].n_addresses; j++)
+			address_list_add(&l, &c->ports[i].addresses[j]);
+	address_list_sort(&l);
+	nft_add_addresses(out, "guests", &l, AF_INET);
+	nft_add_addresses(out, "guests", &l, AF_INET6);
+	address_list_done(&l);
+}
+
 void nft_router_render(const NetworkConfig *c, const AddressList *hosts, StrBuf *out,
 		       char revision[static REVISION_MAX])
 {
@@ -142,8 +153,10 @@ void nft_router_render(const NetworkConfig *c, const AddressList *hosts, StrBuf 
 		    c->store_id, c->uid);
 	at = out->len;
 	strbuf_adds(out, REVISION_BLANK "\"\n");
-	nft_add_hosts(out, hosts, AF_INET);
-	nft_add_hosts(out, hosts, AF_INET6);
+	nft_add_addresses(out, "hosts", hosts, AF_INET);
+	nft_add_addresses(out, "hosts", hosts, AF_INET6);
+	if (r.routed)
+		add_guests(out, c);
 	strbuf_adds(out, " map dn4 { type ipv4_addr : ipv4_addr; }\n"
 			 " map sn4 { type ipv4_addr : ipv4_addr; }\n"
 			 " map dn6 { type ipv6_addr : ipv6_addr; }\n"

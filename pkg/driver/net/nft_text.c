@@ -81,17 +81,17 @@ void prefix_list_sort(PrefixList *l)
 	l->n = n;
 }
 
-void nft_add_hosts(StrBuf *out, const AddressList *hosts, int family)
+void nft_add_addresses(StrBuf *out, const char *name, const AddressList *l, int family)
 {
 	char text[IP_TEXT_MAX];
 	size_t n = 0;
 
-	strbuf_addf(out, " set hosts%c { type ipv%c_addr;", family == AF_INET ? '4' : '6',
+	strbuf_addf(out, " set %s%c { type ipv%c_addr;", name, family == AF_INET ? '4' : '6',
 		    family == AF_INET ? '4' : '6');
-	for (size_t i = 0; i < hosts->n; i++)
-		if (hosts->addresses[i].family == family)
+	for (size_t i = 0; i < l->n; i++)
+		if (l->addresses[i].family == family)
 			strbuf_addf(out, "%s %s", n++ ? "," : " elements = {",
-				    ip_format(&hosts->addresses[i], text));
+				    ip_format(&l->addresses[i], text));
 	strbuf_adds(out, n ? " }; }\n" : " }\n");
 }
 

@@ -9,7 +9,7 @@
 
 #define REVISION_BLANK "----------------" /* hashed in this form, then replaced */
 
-/* The sets hosts4/hosts6; an empty set is written without `elements`. */
-void nft_add_hosts(StrBuf *out, const AddressList *hosts, int family);
+/* The set NAME4 or NAME6 of a list's addresses; an empty one is written without `elements`. */
+void nft_add_addresses(StrBuf *out, const char *name, const AddressList *l, int family);
 /* Writes the hash of the text over the blank revision that starts at revision_at. */
 void nft_seal(StrBuf *text, size_t revision_at, char revision[static REVISION_MAX]);

@@ -7,6 +7,8 @@ set -eu
 mode=$1
 # shellcheck source=tests/e2e/lib.bash
 . "$TOP/tests/e2e/lib.bash"
+# shellcheck source=tests/prove/lib.bash
+. "$TOP/tests/prove/lib.bash"
 here=$TOP/tests/prove/tenancy.d
 
 matrix() { PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" run "$1"; }
@@ -56,4 +58,7 @@ if [ "$mode" = full ]; then
 	matrix "after a reboot of one guest"
 fi
 PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" rows
+agree=0
+"$TOP/tests/prove/invariants" --settled || agree=1
+row "store and host agree after all of it" "$([ $agree -eq 0 ] && echo yes || echo no)" "" yes $agree
 sfd_stop

@@ -118,8 +118,8 @@ def main(mode):
     sent, bad = starve.run_leases(world, 20000 if full else 1000, seed=int(time.time()))
     none_of("guests without their addresses after a storm of DHCP requests by another (requests)", bad, sent, 10000)
     sent, most, bad = starve.run_neighbours(world, 200000 if full else 10000)
-    print("neighbour storm: at most %d entries in the router" % most)
-    none_of("networks cut off by a storm of neighbour solicitations (frames)", bad, sent, 10000)
+    print("storms: at most %d neighbours in a router" % most)
+    none_of("networks cut off by storms of addresses that nobody has (frames)", bad, sent, 10000)
     world.close()
 
 

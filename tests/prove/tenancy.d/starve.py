@@ -128,7 +128,8 @@ def neighbours(netns):
 
 
 def run_neighbours(world, count):
-    """A storm of addresses that want to be remembered. (solicitations, most entries seen, [what went wrong])"""
+    """A storm of addresses that want to be remembered, then one of addresses on a routed network that nobody has, which
+    its router would ask for. (frames, most entries seen, [what went wrong])"""
     me, w, bad, most = world.mallory, world, [], 0
     for i in range(count):
         src = "fe80::%x:%x:%x" % (0x1000 + i % 4096, i >> 12, 7)
@@ -137,6 +138,12 @@ def run_neighbours(world, count):
         if i % 1024 == 1023:
             w.fence()
             most = max(most, neighbours(w.a.netns))
+    for i in range(count):
+        dst = "fd00:30::%x:%x" % (1 + i // 60000, 1 + i % 60000)
+        w.send(f.ether(w.a.mac, me.mac, 0x86DD, f.ip6(me.ip6, dst, f.UDP, f.udp(me.ip6, dst, 5000, 5001, b""), 64)))
+        if i % 1024 == 1023:
+            w.fence()
+            most = max(most, neighbours(w.c.netns))
     # Meanwhile the host makes a new entry of its own, and so does another network.
     rig.sh("ip -6 neigh flush dev eth0")
     marker = os.urandom(12)
@@ -147,5 +154,4 @@ def run_neighbours(world, count):
         rig.wait_for("another network gets outside", lambda: w.eyes["outside"].saw(marker), min(3, w.patience))
     except TimeoutError:
         bad.append("another network did not get outside: no room for the host's neighbour")
-    most = max(most, neighbours(w.a.netns))
-    return count, most, bad
+    return 2 * count, most, bad
