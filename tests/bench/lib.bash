@@ -56,7 +56,7 @@ settled() {
 	r=$(metric sf_store_revision) && sleep 2 && [ "$r" = "$(metric sf_store_revision)" ]
 }
 
-# A network and an image that is cached: what an Instance needs.
+# A network (of $CIDR) and an image that is cached: what an Instance needs.
 base_apply() {
 	image_server_start || exit 2
 	cat >$work/base.yaml <<-END
@@ -64,7 +64,7 @@ base_apply() {
 		kind: Network
 		metadata: {name: front}
 		spec:
-		  cidrs: [10.20.0.0/24]
+		  cidrs: [${CIDR:-10.20.0.0/24}]
 		  dns: {domain: lab.internal}
 		---
 		apiVersion: shakenfist.io/v1alpha1
