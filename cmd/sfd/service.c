@@ -55,6 +55,7 @@ typedef struct Service {
 	char exe[4096];
 	struct utsname host;
 	bool net_spawned, stopping;
+	bool store_is_unusable; /* and would be so again: a person has to do something */
 } Service;
 
 /* ---- small things that several parts need ---- */
@@ -112,7 +113,7 @@ static int64_t known_revision(const char *path)
 
 /* ---- the parts ---- */
 
-static int open_store(Service *s, Error *err)
+static int open_store_files(Service *s, Error *err)
 {
 	_cleanup_(error_done) Error unpublished = ERROR_INIT;
 	_cleanup_(xfreep) char *dir = path_in(s->o->state_dir, "store");
@@ -146,6 +147,14 @@ static int open_store(Service *s, Error *err)
 			    "collected until sfd is started "
 			    "once with --accept-store");
 	return rc < 0 ? error_wrap_rc(err, rc, "open the store") : 0;
+}
+
+static int open_store(Service *s, Error *err)
+{
+	int rc = open_store_files(s, err);
+
+	s->store_is_unusable = rc == -ERR_INTERNAL; /* damaged */
+	return rc;
 }
 
 /* Where systemd runs the net role its socket is there before us; elsewhere the role is our child.
@@ -516,7 +525,9 @@ int service_run(const Options *o)
 	if (rc < 0)
 		log_error("%s", error_message(&err));
 	service_stop(&s);
-	return rc < 0 ? error_code_is_terminal(rc) ? EXIT_CONFIG : 1 : rc;
+	if (rc < 0)
+		return error_code_is_terminal(rc) || s.store_is_unusable ? EXIT_CONFIG : 1;
+	return rc;
 }
 
 /* ---- the net role ---- */

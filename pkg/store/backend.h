@@ -90,6 +90,10 @@ typedef struct BackendOps {
 
 struct Backend {
 	const BackendOps *ops;
+	/* How it was found, set when it is opened. */
+	bool fresh; /* nothing was there: it was made */
+	bool torn;  /* its end was not whole: what was not acknowledged, or what was and is damaged
+		     */
 };
 
 Backend *memory_backend_new(void);

@@ -300,6 +300,7 @@ Backend *memory_backend_new(void)
 	MemoryBackend *m = xnew0(MemoryBackend, 1);
 
 	m->backend.ops = &memory_ops;
+	m->backend.fresh = true;
 	m->meta = hashmap_new(free);
 	return &m->backend;
 }

@@ -5,7 +5,7 @@
  *
  * A commit that fails is unknown: the connection is closed at once, and load() opens a new one. An
  * fsync that failed is never repeated (the kernel may have dropped the pages and would report
- * success): the new connection first copies the whole WAL into the database, which writes the pages
+ * success): a new connection first copies the whole WAL into the database, which writes the pages
  * anew.
  */
 #include "base/failpoint.h"
@@ -44,7 +44,8 @@ static const char *const statement_sql[_ST_MAX] = {
 	[ST_LOOK] = "SELECT s.id, l.create_rev, s.deleted FROM state s JOIN log l ON l.id = s.id "
 		    "WHERE s.grp = ? AND s.resource = ? AND s.namespace = ? AND s.name = ?",
 	[ST_INSERT] = "INSERT INTO log (grp, resource, namespace, name, id, prev, create_rev, "
-		      "deleted, head, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		      "deleted, head, body, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		      "?10, checksum(?5, ?6, ?7, ?8, ?1, ?2, ?3, ?4, ?9, ?10))",
 	[ST_STATE] = "INSERT INTO state (grp, resource, namespace, name, id, deleted) "
 		     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET id = excluded.id, "
 		     "deleted = excluded.deleted",
@@ -56,8 +57,8 @@ static const char *const statement_sql[_ST_MAX] = {
 	[ST_COMPACT_STATE] = "DELETE FROM state WHERE deleted = 1 AND id >= ?1 AND id < ?2",
 	[ST_COMPACT_TOMBSTONES] = "DELETE FROM log WHERE deleted = 1 AND id >= ? AND id < ?",
 	[ST_META_GET] = "SELECT value FROM meta WHERE name = ?",
-	[ST_META_SET] = "INSERT INTO meta (name, value) VALUES (?, ?) "
-			"ON CONFLICT DO UPDATE SET value = excluded.value",
+	[ST_META_SET] = "INSERT INTO meta (name, value, sum) VALUES (?1, ?2, checksum(?1, ?2)) "
+			"ON CONFLICT DO UPDATE SET value = excluded.value, sum = excluded.sum",
 };
 
 typedef struct SqliteBackend {
@@ -68,8 +69,7 @@ typedef struct SqliteBackend {
 	sqlite3_stmt *statements[_ST_MAX];
 	const GroupResource *last_gr; /* of the row before: rows of a kind come together */
 	int64_t rev, compacted;
-	bool checkpoint_first; /* the last failure was not about space */
-	bool low_space;        /* the ballast is given up: no creates */
+	bool low_space; /* the ballast is given up: no creates */
 } SqliteBackend;
 
 static SqliteBackend *sqlite_of(Backend *b)
@@ -263,17 +263,16 @@ static int records_read(SqliteBackend *s, sqlite3_stmt *st, RecordFn fn, void *a
 
 static int db_open(SqliteBackend *s, Error *err)
 {
+	SqliteOrigin origin = { 0 };
 	int64_t rev = 0, compacted = 0;
 	int rc;
 
-	rc = FAIL_POINT_AROUND("store.open", sqlite_open(s->path, sqlite_schema,
-							 sqlite_schema_version, &s->db, err));
+	rc = FAIL_POINT_AROUND(
+		"store.open",
+		sqlite_open(s->path, sqlite_schema, sqlite_schema_version, &s->db, &origin, err));
 	if (rc < 0)
 		return rc;
-	if (s->checkpoint_first)
-		rc = sqlite_exec(s->db, s->path, "PRAGMA wal_checkpoint(TRUNCATE)", err);
-	if (rc == 0)
-		rc = meta_get_rev(s, "head", &rev, err);
+	rc = meta_get_rev(s, "head", &rev, err);
 	if (rc == 0)
 		rc = meta_get_rev(s, "compacted", &compacted, err);
 	if (rc < 0) {
@@ -282,7 +281,8 @@ static int db_open(SqliteBackend *s, Error *err)
 	}
 	s->rev = rev;
 	s->compacted = compacted;
-	s->checkpoint_first = false;
+	s->backend.fresh = origin.fresh;
+	s->backend.torn = origin.torn;
 	s->low_space = FAIL_POINT_AROUND("store.ballast", ballast_make(s->dir, NULL)) < 0;
 	return 0;
 }
@@ -486,8 +486,6 @@ static int sqlite_append(Backend *self, BackendTxn *txns, size_t n,
 		txns[i].rc = rc;
 	if (rc == -ERR_EXHAUSTED)
 		ballast_drop(s->dir);
-	else
-		s->checkpoint_first = true;
 	db_close(s);
 	return error_move(err, &cause);
 }
@@ -524,7 +522,6 @@ static int write_compaction(SqliteBackend *s, int64_t rev, int64_t head, Error *
 	if (rc == 0)
 		rc = FAIL_POINT_AROUND("store.compact-commit", run_simple(s, ST_COMMIT, err));
 	if (rc < 0) {
-		s->checkpoint_first = rc != -ERR_EXHAUSTED;
 		if (rc == -ERR_EXHAUSTED)
 			ballast_drop(s->dir);
 		db_close(s);

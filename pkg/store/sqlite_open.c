@@ -42,7 +42,13 @@ static const char schema_1[] =
 	"PRIMARY KEY (grp, resource, namespace, name)) STRICT, WITHOUT ROWID;"
 	"INSERT INTO meta VALUES ('head', '0'), ('compacted', '0');";
 
-const char *const sqlite_schema[] = { schema_1 };
+/* A checksum in each row, see sqlite_check.c. */
+static const char schema_2[] = "ALTER TABLE log ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+			       "ALTER TABLE meta ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+			       "UPDATE log SET sum = checksum(" SQLITE_SUMMED ");"
+			       "UPDATE meta SET sum = checksum(name, value);";
+
+const char *const sqlite_schema[] = { schema_1, schema_2 };
 const size_t sqlite_schema_version = ARRAY_SIZE(sqlite_schema);
 
 static ErrorCode code_of(int result)
@@ -72,6 +78,8 @@ int sqlite_error(Error *err, sqlite3 *db, int result, const char *path, const ch
 	/* A write that found no space can come as an I/O error: only the errno tells. */
 	if (os_errno == ENOSPC || os_errno == EDQUOT)
 		code = ERR_EXHAUSTED;
+	if ((result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB)
+		return sqlite_damaged(err, path, db ? sqlite3_errmsg(db) : "it is no database");
 	return error_set(err, code, "%s: %s (%s)", what, db ? sqlite3_errmsg(db) : "out of memory",
 			 path);
 }
@@ -166,32 +174,41 @@ static int refuse_newer(const char *path, unsigned found, size_t known, Error *e
  * Looks at the header before SQLite opens the file: opening a WAL database, even to read, can write
  * to it. A file that does not exist is made, so that it has its mode from the start.
  */
-static int check_header(const char *path, size_t known, Error *err)
+static int check_header(const char *path, size_t known, SqliteOrigin *origin, Error *err)
 {
-	_cleanup_(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_(fd_closep) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	uint8_t h[HEADER_SIZE];
 	ssize_t n;
+	int rc;
 
+	origin->fresh = fd < 0 && errno == ENOENT;
+	if (origin->fresh) {
+		rc = sqlite_check_wal(path, true, &origin->torn, err);
+		if (rc < 0)
+			return rc;
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
 	if (fd < 0)
 		return error_set_errno(err, errno, "open %s", path);
 	n = pread(fd, h, sizeof(h), 0);
 	if (n < 0)
 		return error_set_errno(err, errno, "read %s", path);
+	if (n == 0 && fchmod(fd, 0600) < 0)
+		return error_set_errno(err, errno, "chmod %s", path);
 	if (n == 0)
-		return fchmod(fd, 0600) < 0 ? error_set_errno(err, errno, "chmod %s", path) : 0;
+		return sqlite_check_wal(path, true, &origin->torn, err);
 	if (n < HEADER_SIZE || memcmp(h, "SQLite format 3", 16) != 0)
-		return error_set(err, ERR_INTERNAL,
-				 "%s is damaged or no database: restore a backup; it was not "
-				 "touched",
-				 path);
+		return sqlite_damaged(err, path, "it is no database");
 	/* Before its first checkpoint a new file still says 0. */
 	if (be32(h + HEADER_APPLICATION_ID) != APPLICATION_ID &&
 	    (be32(h + HEADER_APPLICATION_ID) || be32(h + HEADER_USER_VERSION)))
 		return error_set(err, ERR_UNSUPPORTED,
-				 "%s is a database of another program; it was not touched", path);
+				 "%s is a database of another program; it was not touched: "
+				 "restore a backup of the store",
+				 path);
 	if (be32(h + HEADER_USER_VERSION) > known)
 		return refuse_newer(path, be32(h + HEADER_USER_VERSION), known, err);
-	return 0;
+	return sqlite_check_wal(path, false, &origin->torn, err);
 }
 
 static int user_version(sqlite3 *db, const char *path, unsigned *ret, Error *err)
@@ -264,22 +281,34 @@ static int migrate(sqlite3 *db, const char *path, const char *const *steps, size
 				 sqlite_exec(db, path, "PRAGMA wal_checkpoint(TRUNCATE)", err));
 }
 
-int sqlite_open(const char *path, const char *const *steps, size_t n_steps, sqlite3 **ret,
-		Error *err)
+/*
+ * The whole log goes into the database before anything is built on it, and a new one is begun. What
+ * was read may be in the kernel's memory only: where an fsync had failed before the process ended,
+ * the next one would report success and the disk still not have it, nor then anything behind it.
+ */
+static int start_new_log(sqlite3 *db, const char *path, Error *err)
 {
-	sqlite3 *db = NULL;
-	int result, rc = check_header(path, n_steps, err);
+	_cleanup_(error_done) Error cause = ERROR_INIT;
+	int rc = sqlite_exec(db, path, "PRAGMA wal_checkpoint(TRUNCATE)", &cause);
 
-	if (rc < 0)
-		return rc;
-	result = sqlite3_open_v2(path, &db,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-					 SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
-				 NULL);
-	if (result != SQLITE_OK)
-		rc = sqlite_error(err, db, result, path, "open store");
+	/* Without room it has to wait; nothing else can be written then either. */
+	if (rc == -ERR_EXHAUSTED)
+		return 0;
+	return rc < 0 ? error_move(err, &cause) : 0;
+}
+
+static int connect(const char *path, sqlite3 **ret, Error *err)
+{
+	int result = sqlite3_open_v2(path, ret,
+				     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+					     SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
+				     NULL);
+	int rc = result == SQLITE_OK ? 0 : sqlite_error(err, *ret, result, path, "open store");
+
 	if (rc == 0)
-		rc = sqlite_exec(db, path,
+		rc = sqlite_add_checksum(*ret, path, err);
+	if (rc == 0)
+		rc = sqlite_exec(*ret, path,
 				 "PRAGMA locking_mode = EXCLUSIVE;"
 				 "PRAGMA journal_mode = WAL;"
 				 "PRAGMA synchronous = FULL;"
@@ -288,12 +317,31 @@ int sqlite_open(const char *path, const char *const *steps, size_t n_steps, sqli
 				 "PRAGMA temp_store = MEMORY;"
 				 "PRAGMA trusted_schema = OFF;",
 				 err);
+	return rc;
+}
+
+int sqlite_open(const char *path, const char *const *steps, size_t n_steps, sqlite3 **ret,
+		SqliteOrigin *ret_origin, Error *err)
+{
+	SqliteOrigin origin = { 0 };
+	sqlite3 *db = NULL;
+	int rc = check_header(path, n_steps, &origin, err);
+
+	if (rc < 0)
+		return rc;
+	rc = connect(path, &db, err);
+	if (rc == 0)
+		rc = start_new_log(db, path, err);
 	if (rc == 0)
 		rc = migrate(db, path, steps, n_steps, err);
+	if (rc == 0)
+		rc = sqlite_check_content(db, path, err);
 	if (rc < 0) {
 		sqlite3_close(db);
 		return rc;
 	}
 	*ret = db;
+	if (ret_origin)
+		*ret_origin = origin;
 	return 0;
 }

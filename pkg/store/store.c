@@ -154,6 +154,18 @@ static int detect_restored(Store *s, int64_t known, bool other_store, Error *err
 
 	if (known <= s->revision && !other_store)
 		return 0;
+	/* Who puts back a copy puts back a whole one; who begins anew leaves no file. */
+	if (!other_store && s->backend->torn)
+		return error_set(err, ERR_INTERNAL,
+				 "the store is damaged: the end of its log is broken at revision "
+				 "%lld, %lld was acknowledged; restore a backup as sfd(8) says",
+				 (long long)s->revision, (long long)known);
+	if (s->revision == 0 && !s->backend->fresh)
+		return error_set(err, ERR_INTERNAL,
+				 "the store is damaged: its file is there and holds nothing, and "
+				 "revision %lld was acknowledged; restore a backup as sfd(8) says, "
+				 "or remove the file to begin with an empty store",
+				 (long long)known);
 	log_warning("store: this database is %s: revision %lld, %lld was reached; nothing is "
 		    "collected until `sfctl store accept`",
 		    other_store ? "not the one that was here" : "an older one",

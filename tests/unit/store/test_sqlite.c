@@ -240,13 +240,14 @@ static void test_foreign_and_damaged_files(void **state)
 /* One step further than today's schema: a copy first, then all of it in one transaction. */
 static void test_migration(void **state)
 {
-	const char *steps[] = { sqlite_schema[0], "CREATE TABLE extra (x INTEGER); "
-						  "INSERT INTO extra SELECT count(*) FROM log" };
-	const char *broken[] = { steps[0], steps[1],
+	const char *steps[] = { sqlite_schema[0], sqlite_schema[1],
+				"CREATE TABLE extra (x INTEGER); "
+				"INSERT INTO extra SELECT count(*) FROM log" };
+	const char *broken[] = { steps[0], steps[1], steps[2],
 				 "CREATE TABLE third (x INTEGER); INSERT INTO nothing VALUES (1)" };
 	Dir *d = *state;
 	_cleanup_(xfreep) char *path = in_dir(d, "store.db"),
-			       *backup = in_dir(d, "store.db.v1.bak");
+			       *backup = in_dir(d, "store.db.v2.bak");
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	Store *s = open_store(d, NULL);
 	struct stat st;
@@ -254,17 +255,17 @@ static void test_migration(void **state)
 
 	create_config(s, "a", "1");
 	store_free(s);
-	assert_int_equal(sqlite_open(path, steps, 2, &db, &err), 0);
+	assert_int_equal(sqlite_open(path, steps, 3, &db, NULL, &err), 0);
 	assert_int_equal(sqlite_exec(db, path, "SELECT x FROM extra", &err), 0);
 	sqlite3_close(db);
 	assert_int_equal(stat(backup, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	/* Again: nothing to do. */
-	assert_int_equal(sqlite_open(path, steps, 2, &db, &err), 0);
+	assert_int_equal(sqlite_open(path, steps, 3, &db, NULL, &err), 0);
 	sqlite3_close(db);
 	/* A step that fails leaves the version before it. */
-	assert_true(sqlite_open(path, broken, 3, &db, &err) < 0);
-	assert_int_equal(sqlite_open(path, steps, 2, &db, &err), 0);
+	assert_true(sqlite_open(path, broken, 4, &db, NULL, &err) < 0);
+	assert_int_equal(sqlite_open(path, steps, 3, &db, NULL, &err), 0);
 	assert_true(sqlite_exec(db, path, "SELECT x FROM third", NULL) < 0);
 	sqlite3_close(db);
 	/* The copy is the store as it was. */
@@ -272,6 +273,38 @@ static void test_migration(void **state)
 	s = open_store(d, NULL);
 	assert_int_equal(store_count(s, GR_CONFIGMAP, NULL), 1);
 	store_free(s);
+}
+
+/* A store of the first schema, as it was written then: its rows get their checksums. */
+static void test_first_schema(void **state)
+{
+	static const char rows[] =
+		"BEGIN; PRAGMA application_id = 1397122114; PRAGMA user_version = 1;"
+		"INSERT INTO log VALUES (128, 0, 1, 0, '', 'configmaps', 'default', 'a', x'', "
+		"CAST('{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\","
+		"\"namespace\":\"default\",\"resourceVersion\":\"1\",\"uid\":"
+		"\"11111111-1111-4111-8111-111111111111\"},\"data\":{\"k\":\"1\"}}' AS BLOB));"
+		"INSERT INTO state VALUES ('', 'configmaps', 'default', 'a', 128, 0);"
+		"UPDATE meta SET value = '1' WHERE name = 'head'; COMMIT";
+	Dir *d = *state;
+	_cleanup_(xfreep) char *path = in_dir(d, "store.db"),
+			       *backup = in_dir(d, "store.db.v1.bak");
+	Key a = config_key("a");
+	struct stat st;
+	sqlite3 *db;
+	Store *s;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite_exec(db, path, sqlite_schema[0], NULL), 0);
+	assert_int_equal(sqlite_exec(db, path, rows, NULL), 0);
+	sqlite3_close(db);
+	for (int i = 0; i < 2; i++) {
+		s = open_store(d, NULL);
+		assert_true(store_exists(s, &a));
+		assert_int_equal(set_config(s, "a", i ? "3" : "2"), 0);
+		store_free(s);
+	}
+	assert_int_equal(stat(backup, &st), 0);
 }
 
 /* ---- a restored backup ---- */
@@ -469,6 +502,7 @@ int main(void)
 		TEST(test_newer_schema_is_refused_untouched),
 		TEST(test_foreign_and_damaged_files),
 		TEST(test_migration),
+		TEST(test_first_schema),
 		TEST(test_restored_store),
 		TEST(test_replaced_store),
 		TEST(test_kill),
