@@ -4,12 +4,10 @@
  * certificates.
  *
  * On a Unix socket the kernel noted it at connect(2). Decided by user and group ids only; /proc is
- * never asked about a PID, which may be somebody else's by now. Names from the user database that
- * could be mistaken for ours ("system:...") are not believed. Any thread.
+ * never asked about a PID, which may be somebody else's by now. See names.c for their names. Any
+ * thread.
  */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
 
 #include "server/internal.h"
@@ -61,87 +59,50 @@ Identity *identity_unref(Identity *i)
 
 /* ---- Unix sockets ---- */
 
-/* The peer's groups, its primary one first; at most PEER_GROUPS_MAX. Caller frees. */
-static gid_t *peer_groups(int fd, const struct ucred *cred, size_t *ret_n)
+static bool is_admin(const Server *s, const PeerIds *ids)
 {
-	socklen_t len = 0;
-	gid_t *groups;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE)
-		len = 0;
-	groups = xmalloc(len + sizeof(gid_t));
-	groups[0] = cred->gid;
-	if (len && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &len) < 0)
-		len = 0;
-	*ret_n = MIN(1 + len / sizeof(gid_t), (size_t)PEER_GROUPS_MAX);
-	return groups;
-}
-
-static bool is_admin(const Server *s, const struct ucred *cred, const gid_t *groups, size_t n)
-{
-	if (cred->uid == 0 || cred->uid == s->uid)
+	if (ids->uid == 0 || ids->uid == s->uid)
 		return true;
-	for (size_t i = 0; i < n; i++)
-		if (groups[i] == s->options.admin_gid && groups[i] != (gid_t)-1)
+	for (size_t i = 0; i < ids->n; i++)
+		if (ids->gids[i] == s->options.admin_gid && ids->gids[i] != (gid_t)-1)
 			return true;
 	return false;
 }
 
-static char *user_name(uid_t uid)
+PeerIds *peer_ids_of(const Server *s, int fd)
 {
-	struct passwd pwd, *found = NULL;
-	char text[2048];
+	socklen_t len = sizeof(struct ucred);
+	struct ucred cred;
+	PeerIds *ids;
 
-	if (uid == 0)
-		return xstrdup("root");
-	if (getpwuid_r(uid, &pwd, text, sizeof(text), &found) == 0 && found && *found->pw_name &&
-	    !str_has_prefix(found->pw_name, "system:") && !streq(found->pw_name, "root"))
-		return xstrdup(found->pw_name);
-	return xasprintf("uid:%u", uid);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return NULL;
+	len = 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE)
+		len = 0;
+	ids = xmalloc(sizeof(*ids) + len + sizeof(gid_t));
+	*ids = (PeerIds){ .uid = cred.uid };
+	ids->gids[0] = cred.gid; /* the primary one first */
+	if (len && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, ids->gids + 1, &len) < 0)
+		len = 0;
+	ids->n = MIN(1 + len / sizeof(gid_t), (size_t)PEER_GROUPS_MAX);
+	ids->admin = is_admin(s, ids);
+	return ids;
 }
 
-/* No group of /etc/group has a colon in its name: "unix:gid:7" is nobody's. */
-static char **group_names(const gid_t *groups, size_t n)
+PeerIds *peer_ids_copy(const PeerIds *ids)
 {
-	char **names = NULL;
+	size_t size = sizeof(*ids) + ids->n * sizeof(gid_t);
 
-	for (size_t i = 0; i < n; i++) {
-		_cleanup_(xfreep) char *name = NULL;
-		struct group grp, *found = NULL;
-		char text[4096];
-
-		if (getgrgid_r(groups[i], &grp, text, sizeof(text), &found) == 0 && found)
-			name = xasprintf("unix:%s", found->gr_name);
-		else
-			name = xasprintf("unix:gid:%u", groups[i]);
-		if (!strv_contains(names, name))
-			names = strv_append(names, name);
-	}
-	return names;
+	return memcpy(xmalloc(size), ids, size);
 }
 
-Identity *identity_from_socket(Server *s, int fd)
+Identity *identity_from_peer(const PeerIds *ids, const char *name, char *const *groups)
 {
 	static char masters[] = GROUP_MASTERS;
 	char *const admin_groups[] = { masters, NULL };
-	_cleanup_(xfreep) char *name = NULL;
-	_cleanup_(xfreep) gid_t *gids = NULL;
-	_cleanup_(strv_freep) char **groups = NULL;
-	socklen_t len = sizeof(struct ucred);
-	struct ucred cred;
-	Identity *who;
-	bool admin;
-	size_t n;
+	Identity *who = identity_new(IDENTITY_UNIX, name, ids->admin ? admin_groups : groups, NULL);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return identity_new(IDENTITY_ANONYMOUS, USER_ANONYMOUS, NULL, NULL);
-	gids = peer_groups(fd, &cred, &n);
-	admin = is_admin(s, &cred, gids, n);
-	name = user_name(cred.uid);
-	/* Those who may do everything are not looked up in a directory that may be far away. */
-	if (!admin)
-		groups = group_names(gids, n);
-	who = identity_new(IDENTITY_UNIX, name, admin ? admin_groups : groups, NULL);
-	who->uid = cred.uid;
+	who->uid = ids->uid;
 	return who;
 }

@@ -77,7 +77,7 @@ static bool user_has_too_many_locked(const Server *s, const Conn *c)
  */
 static Conn *to_shed_locked(const Server *s, Conn *c)
 {
-	bool of_root = c->who && c->who->source == IDENTITY_UNIX && c->who->masters;
+	bool of_root = c->peer && c->peer->admin;
 	size_t n = s->n_conns - s->n_shed;
 
 	if (user_has_too_many_locked(s, c))

@@ -39,6 +39,19 @@ static void connection_secure(Listener *l, Conn *c)
 	tls_session_begin(c->tls, l->server->options.authority);
 }
 
+/* Who nobody knows is nobody; whose name is not known yet is asked for with the first request. */
+static void connection_identify(Server *s, Conn *c)
+{
+	c->peer = peer_ids_of(s, c->fd);
+	if (!c->peer) {
+		c->who = identity_ref(s->anonymous);
+		return;
+	}
+	if (!c->peer->admin)
+		c->stranger = c->peer->uid;
+	c->who = peer_names_known(s->names, c->peer);
+}
+
 static void connection_notify(void *cls, struct MHD_Connection *mhd, void **context,
 			      enum MHD_ConnectionNotificationCode code)
 {
@@ -55,6 +68,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 		if (l->tls && !c->served)
 			atomic_fetch_add(&s->counters.handshakes_failed, 1);
 		identity_unref(c->who);
+		free(c->peer);
 		identity_unref(c->used);
 		free(c);
 		*context = NULL;
@@ -71,10 +85,10 @@ static void connection_notify(void *cls, struct MHD_Connection *mhd, void **cont
 		     .deadline = clock_now(server_clock(s)) + HEAD_DEADLINE };
 	if (l->tls)
 		connection_secure(l, c);
+	else if (l->tcp)
+		c->who = identity_ref(s->loopback);
 	else
-		c->who = l->tcp ? identity_ref(s->loopback) : identity_from_socket(s, c->fd);
-	if (c->who && c->who->source == IDENTITY_UNIX && !c->who->masters)
-		c->stranger = c->who->uid;
+		connection_identify(s, c);
 	atomic_fetch_add(&s->counters.connections, 1);
 	atomic_fetch_add(&s->counters.open, 1);
 	conn_add(s, c);
@@ -261,6 +275,44 @@ static enum MHD_Result take_body(Request *r, const char *data, size_t *size)
 	return MHD_YES;
 }
 
+static void peer_is_named(void *arg, Identity *who)
+{
+	Request *r = arg;
+
+	r->conn->who = who;
+	request_resume(r);
+}
+
+/* Suspends the request until the names of its peer are there; false = they are, or cannot be had.
+ */
+static bool request_wait_for_name(Request *r)
+{
+	Conn *c = r->conn;
+
+	if (c->who || !c->peer)
+		return false;
+	c->who = peer_names_known(r->server->names, c->peer);
+	if (c->who)
+		return false;
+	r->state = REQUEST_NAMING;
+	conn_set_deadline(c, BODY_DEADLINE);
+	MHD_suspend_connection(r->mhd);
+	if (!peer_names_ask(r->server->names, c->peer, peer_is_named, r))
+		request_resume(r);
+	return true;
+}
+
+static void request_begin_body(Request *r)
+{
+	r->state = REQUEST_BODY;
+	conn_set_deadline(r->conn, BODY_DEADLINE);
+	if (r->conn->peer && !r->conn->who)
+		reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL,
+			      "the server is stopping");
+	else
+		request_admit(r);
+}
+
 static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection *mhd,
 				      const char *url _unused_, const char *method,
 				      const char *version, const char *upload_data,
@@ -274,9 +326,11 @@ static enum MHD_Result access_handler(void *cls _unused_, struct MHD_Connection 
 		r->method = method_from_string(method);
 		if (!request_check_head(r, method, version))
 			return request_answer(r);
-		r->state = REQUEST_BODY;
-		conn_set_deadline(r->conn, BODY_DEADLINE);
-		request_admit(r);
+		if (!request_wait_for_name(r))
+			request_begin_body(r);
+		return MHD_YES;
+	case REQUEST_NAMING: /* libmicrohttpd begins again where it was: before the body */
+		request_begin_body(r);
 		return MHD_YES;
 	case REQUEST_BODY:
 		if (*upload_data_size)

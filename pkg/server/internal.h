@@ -90,6 +90,16 @@ Identity *identity_ref(Identity *i);
 Identity *identity_unref(Identity *i);
 DEFINE_CLEANUP(Identity *, identity_unref)
 
+/* A peer of a Unix socket by its ids, its primary group first. */
+typedef struct PeerIds {
+	uid_t uid;
+	bool admin; /* of this host: may do everything */
+	size_t n;
+	gid_t gids[];
+} PeerIds;
+
+typedef struct PeerNames PeerNames;
+
 /* ---- a connection ---- */
 
 /* A stream that hangs on a connection (watch, followed log): poked when its time has come. */
@@ -103,7 +113,8 @@ typedef struct Conn {
 	uint64_t id;
 	int fd;
 	void *tls;      /* its session; NULL = plain */
-	Identity *who;  /* by peer or certificate; NULL = the certificate is not looked at yet */
+	PeerIds *peer;  /* of a Unix socket */
+	Identity *who;  /* by peer or certificate; NULL = not looked at yet */
 	uid_t stranger; /* a local user who is no administrator; else (uid_t)-1. Never changes */
 	Identity *used; /* by a credential, last: the connection falls with it. Under Server.lock */
 	usec_t expires; /* of that; then the connection is shut down. Under Server.lock */
@@ -175,8 +186,9 @@ typedef struct Commit {
 /* Only the HTTP thread reads or writes this: a resume may come before the suspending call is back.
  */
 typedef enum RequestState {
-	REQUEST_HEAD, /* head not yet looked at */
-	REQUEST_BODY, /* head accepted, body comes in or the handler runs */
+	REQUEST_HEAD,   /* head not yet looked at */
+	REQUEST_NAMING, /* asleep until the peer has a name */
+	REQUEST_BODY,   /* head accepted, body comes in or the handler runs */
 	REQUEST_ASLEEP,
 	REQUEST_ANSWERED,
 } RequestState;
@@ -249,6 +261,7 @@ struct Server {
 	Identity *loopback;  /* of everybody on plain TCP */
 	Identity *anonymous; /* of who shows nothing over TLS */
 	CredentialCache *credentials;
+	PeerNames *names;
 	char *tls_name, *endpoint;
 	Authorizer *authz;
 	Listener *listeners;
@@ -429,9 +442,30 @@ void reply_error(Request *r, int rc, const Error *err, const char *name);
 json_t *status_details(const Request *r, const char *name, const char *uid);
 void reply_deleted(Request *r, const char *name, const char *uid);
 
-/* ---- authn.c, authn_proof.c ---- */
+/* ---- authn.c ---- */
 
-Identity *identity_from_socket(Server *s, int fd);
+/* Of a Unix socket's peer, as the kernel noted them at connect(2); NULL if it does not say. The
+ * caller frees. */
+PeerIds *peer_ids_of(const Server *s, int fd);
+PeerIds *peer_ids_copy(const PeerIds *ids);
+Identity *identity_from_peer(const PeerIds *ids, const char *name, char *const *groups);
+
+/* ---- names.c ---- */
+
+/* who is the callee's; NULL = the server stops. */
+typedef void (*PeerNamedFn)(void *arg, Identity *who);
+
+PeerNames *peer_names_new(void);
+PeerNames *peer_names_free(PeerNames *p);
+/* Who it is, if all names are known already; else NULL. Does not block. */
+Identity *peer_names_known(PeerNames *p, const PeerIds *ids);
+/* Looks them up and calls done, from its own thread; false = it cannot. Does not block. */
+bool peer_names_ask(PeerNames *p, const PeerIds *ids, PeerNamedFn done, void *arg);
+/* Whoever waits is told so. */
+void peer_names_stop(PeerNames *p);
+
+/* ---- authn_proof.c ---- */
+
 /* Sets r->who from the connection or the head; false if it is answered (401). */
 bool request_authenticate(Request *r);
 

@@ -68,6 +68,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	conns_set_limits(s);
 	s->render_cache = render_cache_new();
 	s->request_metrics = request_metrics_new();
+	s->names = peer_names_new();
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->kinds_lock, NULL);
 	s->openapi = openapi_new();
@@ -484,6 +485,7 @@ void server_stop(Server *s, usec_t grace)
 		if (s->listeners[i].daemon)
 			(void)MHD_quiesce_daemon(s->listeners[i].daemon);
 	sessions_stop(s);
+	peer_names_stop(s->names);
 	server_end_streams(s);
 	wait_connections(s, grace);
 	wait_in_flight(s);
@@ -508,6 +510,7 @@ Server *server_free(Server *s)
 	}
 	free(s->listeners);
 	kinds_free(s->kinds, s->n_kinds);
+	peer_names_free(s->names);
 	render_cache_free(s->render_cache);
 	request_metrics_free(s->request_metrics);
 	pthread_cond_destroy(&s->idle);
