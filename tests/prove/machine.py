@@ -8,6 +8,7 @@ long it was not petted. Waits have a deadline, 60 s unless told, and say what th
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -235,6 +236,36 @@ def invariants(*options):
     return lines if p.returncode and lines else [] if not p.returncode else [f'invariants ended with {p.returncode}']
 
 
+def store_copy(directory, state=STATE):
+    """The store's files as they were at one moment: sfd holds its lock, so a copy is read, made while nothing wrote."""
+    names = ['store.db', 'store.db-wal']
+
+    def stamp():
+        out = []
+        for n in names:
+            try:
+                s = os.stat(os.path.join(state, 'store', n))
+                out.append((s.st_mtime_ns, s.st_size))
+            except FileNotFoundError:
+                out.append(None)
+        return out
+
+    deadline = now() + 30
+    while now() < deadline:
+        before = stamp()
+        if before[0] is None:
+            raise OSError(f'no store in {state}')
+        for n, s in zip(names, before):
+            target = os.path.join(directory, n)
+            if s:
+                shutil.copyfile(os.path.join(state, 'store', n), target)
+            elif os.path.exists(target):
+                os.unlink(target)
+        if stamp() == before:
+            return os.path.join(directory, names[0])
+    raise OSError('the store is written to without a pause')
+
+
 # ---- sfd -------------------------------------------------------------------------------------------------------
 
 
@@ -242,22 +273,25 @@ class Sfd:
     def __init__(self, *options):
         self.options = options
         self.pid = 0
-        self.pets = []  # when the watchdog was petted
+        self.pets = 0  # how often the watchdog was petted
         self.gap = 0.0  # the longest time between two pets while it ran
+        self._last = now()
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind('/run/sandbox/notify')
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
-        last = None
         while True:
             text = self._notify.recv(4096).decode(errors='replace')
-            if 'READY=1' in text:
-                last = now()
-            if 'WATCHDOG=1' in text and last:
-                self.gap = max(self.gap, now() - last)
-                last = now()
-                self.pets.append(last)
+            if 'WATCHDOG=1' in text and self._last:
+                self.pets += 1
+                self.gap = max(self.gap, now() - self._last)
+            if 'WATCHDOG=1' in text or 'READY=1' in text:
+                self._last = now()
+
+    def unpetted(self):
+        """The longest time that the watchdog waited so far, in seconds."""
+        return max(self.gap, now() - self._last)
 
     def start(self, wait=True, options=None):
         env = {**os.environ, 'NOTIFY_SOCKET': '/run/sandbox/notify', 'WATCHDOG_USEC': str(WATCHDOG * 1000000)}

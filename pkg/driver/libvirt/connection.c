@@ -14,9 +14,9 @@
 #include "base/memory.h"
 #include "driver/libvirt/errors.h"
 
-/* A silent libvirtd is found dead after 9 s; an idle connection costs one wake-up in 3 s. */
+/* A silent libvirtd is found dead after 6 s; an idle connection costs one wake-up in 3 s. */
 #define KEEPALIVE_INTERVAL 3
-#define KEEPALIVE_COUNT    2
+#define KEEPALIVE_COUNT    1
 #define RETRY_FIRST        (100 * USEC_PER_MSEC)
 #define RETRY_MAX          (2 * USEC_PER_SEC)
 #define STOP_PATIENCE      (2 * USEC_PER_SEC)

@@ -16,7 +16,7 @@
 #include "driver/libvirt/libvirt.h"
 #include "driver/libvirt/xml.h"
 
-#define CONNECT_TIMEOUT (5 * USEC_PER_SEC)
+#define CONNECT_TIMEOUT (3 * USEC_PER_SEC)
 /* After so many abandoned calls a connection is replaced: libvirtd serves five at a time. */
 #define CONNECTION_ABANDONED_MAX 3
 
