@@ -10,7 +10,7 @@
 
 #include "base/strbuf.h"
 
-#define HTTP_DEADLINE_MS 10000
+#define HTTP_DEADLINE_MS 60000
 
 typedef struct HttpClient {
 	int fd;

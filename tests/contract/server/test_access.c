@@ -191,7 +191,7 @@ static void test_silent_connections_give_way(void **state)
 		http_answer_done(&a);
 	}
 	json_decref(make_secret(f, "news", NULL)); /* on a new one */
-	free(http_read_line(watch, 5000, NULL));
+	free(http_read_line(watch, HTTP_DEADLINE_MS, NULL));
 	for (size_t i = 0; i < 170; i++)
 		closed += http_is_closed(silent[i], 5000);
 	assert_int_equal(closed, 170);
@@ -218,7 +218,7 @@ static void test_many_idle_watches(void **state)
 	}
 	json_decref(make_secret(f, "news", NULL));
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
-		char *line = http_read_line(c[i], 5000, NULL);
+		char *line = http_read_line(c[i], HTTP_DEADLINE_MS, NULL);
 
 		assert_non_null(line);
 		assert_non_null(strstr(line, "\"news\""));

@@ -58,7 +58,7 @@ static void send_frame(HttpClient *c, unsigned char first_byte, const char *p, s
 static void read_exactly(HttpClient *c, void *p, size_t n)
 {
 	for (size_t at = 0; at < n;) {
-		ssize_t got = http_read_raw(c, (char *)p + at, n - at, 5000);
+		ssize_t got = http_read_raw(c, (char *)p + at, n - at, HTTP_DEADLINE_MS);
 
 		if (got <= 0)
 			fail_msg("end or timeout after %zu of %zu bytes", at, n);
@@ -110,7 +110,7 @@ static void test_attach(void **state)
 	expect_frame(c, 0x82, "\3" SUCCESS, sizeof(SUCCESS));
 	expect_frame(c, 0x88, "\x03\xe8", 2);
 	send_frame(c, 0x88, "\x03\xe8", 2);
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 
@@ -130,7 +130,7 @@ static void test_attach_client_closes(void **state)
 		   "bye",
 		   5);
 	expect_frame(c, 0x88, "\x03\xe9", 2);
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 	for (int i = 0; i < 500 && fake_console_attached(f->console, "default.vm"); i++)
 		poll(NULL, 0, 10);
@@ -184,7 +184,7 @@ static void test_attach_protocol_error(void **state)
 	expect_frame(c, 0x82, "\1", 1);
 	http_send(c, "\x82\x02\0x", 4); /* not masked */
 	expect_frame(c, 0x88, "\x03\xea", 2);
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 
@@ -295,7 +295,7 @@ static void test_stop_while_attached(void **state)
 	c = attach(f, ATTACH, "v5.channel.k8s.io");
 	expect_frame(c, 0x82, "\1", 1);
 	server_stop(f->server, USEC_PER_SEC);
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 

@@ -48,11 +48,11 @@ static void test_log_follow(void **state)
 	a = http_read_head(c);
 	assert_int_equal(a.code, 200);
 	http_answer_done(&a);
-	line = http_read_line(c, 5000, NULL);
+	line = http_read_line(c, HTTP_DEADLINE_MS, NULL);
 	assert_string_equal(line, "first");
 	free(line);
 	fake_console_print(f->console, "default.vm", uid, "second\n");
-	line = http_read_line(c, 5000, NULL);
+	line = http_read_line(c, HTTP_DEADLINE_MS, NULL);
 	assert_string_equal(line, "second");
 	free(line);
 	/* The log is moved away, which the follower does not notice: it goes on with the next one.
@@ -61,13 +61,13 @@ static void test_log_follow(void **state)
 	fake_console_rotate(f->console, uid);
 	fake_console_print(f->console, "default.vm", uid, "fourth\n");
 	for (size_t i = 0; i < 2; i++) {
-		line = http_read_line(c, 5000, NULL);
+		line = http_read_line(c, HTTP_DEADLINE_MS, NULL);
 		assert_string_equal(line, i ? "fourth" : "third");
 		free(line);
 	}
 	/* The instance is gone: there is nothing to wait for. */
 	fake_console_remove(f->console, uid);
-	assert_null(http_read_line(c, 5000, NULL));
+	assert_null(http_read_line(c, HTTP_DEADLINE_MS, NULL));
 	http_close(c);
 }
 
@@ -90,7 +90,7 @@ static void read_text(HttpClient *c, const char *want)
 	size_t len = 0;
 
 	while (len < strlen(want)) {
-		ssize_t n = http_read_raw(c, buf + len, sizeof(buf) - 1 - len, 5000);
+		ssize_t n = http_read_raw(c, buf + len, sizeof(buf) - 1 - len, HTTP_DEADLINE_MS);
 
 		if (n <= 0)
 			fail_msg("end or timeout after %zu bytes of \"%s\"", len, want);
@@ -114,7 +114,7 @@ static void test_console(void **state)
 	http_sendf(c, "root\n");
 	wait_typed(f, "root\n");
 	fake_console_end(f->console, "default.vm");
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 
@@ -154,7 +154,7 @@ static void test_portforward(void **state)
 	assert_int_equal(send(guest, "pong", 4, 0), 4);
 	read_text(c, "pong");
 	fd_close(guest);
-	assert_int_equal(http_read_raw(c, buf, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, buf, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 
@@ -192,7 +192,7 @@ static void test_stop_with_console_open(void **state)
 	fake_console_print(f->console, "default.vm", uid, "");
 	c = upgrade(f, INSTANCES "/vm/console");
 	server_stop(f->server, USEC_PER_SEC);
-	assert_int_equal(http_read_raw(c, &byte, 1, 5000), 0);
+	assert_int_equal(http_read_raw(c, &byte, 1, HTTP_DEADLINE_MS), 0);
 	http_close(c);
 }
 

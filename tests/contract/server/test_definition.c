@@ -536,20 +536,20 @@ static void test_watches_end_with_their_kind(void **state)
 		http_answer_done(&a);
 		if (i == 0) {
 			text_done(f, 201, "POST", V1, NULL, "{'metadata':{'name':'a'},'spec':{}}");
-			added = http_read_line(c, 5000, &timeout);
+			added = http_read_line(c, HTTP_DEADLINE_MS, &timeout);
 			assert_non_null(strstr(added, "ADDED"));
 			call_done(f, 200, "DELETE", V1 "/a", NULL, NULL);
-			free(http_read_line(c, 5000, &timeout));
+			free(http_read_line(c, HTTP_DEADLINE_MS, &timeout));
 			text_done(f, 200, "PATCH", CROPS, MERGE,
 				  "{'spec':{'names':{'shortNames':['cc']}}}");
 		} else {
 			call_done(f, 200, "DELETE", CROPS, NULL, NULL);
 		}
-		assert_null(http_read_line(c, 5000, &timeout));
+		assert_null(http_read_line(c, HTTP_DEADLINE_MS, &timeout));
 		assert_false(timeout);
 		/* Nobody else's does. */
 		json_decref(make_secret(f, i ? "s" : "t", NULL));
-		free(http_read_line(other, 5000, &timeout));
+		free(http_read_line(other, HTTP_DEADLINE_MS, &timeout));
 		assert_false(timeout);
 		http_close(c);
 		http_close(other);

@@ -135,7 +135,7 @@ static void test_body_limits(void **state)
 	a = http_read_answer(c);
 	assert_int_equal(a.code, 413);
 	http_answer_done(&a);
-	assert_true(http_is_closed(c, 5000));
+	assert_true(http_is_closed(c, HTTP_DEADLINE_MS));
 	http_close(c);
 	c = http_connect(f->path);
 	http_sendf(c, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n");
@@ -144,7 +144,7 @@ static void test_body_limits(void **state)
 		http_send(c, block, sizeof(block));
 		http_sendf(c, "\r\n");
 	}
-	assert_true(http_is_closed(c, 5000));
+	assert_true(http_is_closed(c, HTTP_DEADLINE_MS));
 	http_close(c);
 	still_alive(f);
 }
@@ -189,7 +189,7 @@ static void test_pipelining(void **state)
 		assert_int_equal(a.code, i == 200 ? 201 : 200);
 		http_answer_done(&a);
 	}
-	assert_true(http_is_closed(c, 5000));
+	assert_true(http_is_closed(c, HTTP_DEADLINE_MS));
 	http_close(c);
 }
 
@@ -304,7 +304,7 @@ static void test_head_method(void **state)
 	a = http_read_head(c);
 	assert_int_equal(a.code, 200);
 	http_answer_done(&a);
-	assert_true(http_is_closed(c, 5000));
+	assert_true(http_is_closed(c, HTTP_DEADLINE_MS));
 	http_close(c);
 }
 

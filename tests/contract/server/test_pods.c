@@ -149,7 +149,7 @@ static void test_table(void **state)
 
 static json_t *read_event(HttpClient *c, const char *type)
 {
-	_cleanup_(xfreep) char *line = http_read_line(c, 5000, NULL);
+	_cleanup_(xfreep) char *line = http_read_line(c, HTTP_DEADLINE_MS, NULL);
 	json_t *event = NULL;
 
 	assert_non_null(line);
@@ -291,8 +291,8 @@ static void test_log_timestamps_follow(void **state)
 	assert_int_equal(a.code, 200);
 	http_answer_done(&a);
 	fake_console_print(f->console, "default.vm", uid, "e\ntwo\n");
-	one = http_read_line(c, 5000, NULL);
-	two = http_read_line(c, 5000, NULL);
+	one = http_read_line(c, HTTP_DEADLINE_MS, NULL);
+	two = http_read_line(c, HTTP_DEADLINE_MS, NULL);
 	assert_string_equal(one + 31, "one");
 	assert_string_equal(two + 31, "two");
 	http_close(c);

@@ -506,7 +506,7 @@ static void what_is_no_tls_is_hung_up_on(void **state)
 	HttpClient *c = http_connect_tcp((unsigned short)atoi(w->port));
 
 	http_sendf(c, "\x01\x02\x03 no protocol that we know");
-	assert_true(http_is_closed(c, 5000));
+	assert_true(http_is_closed(c, HTTP_DEADLINE_MS));
 	http_close(c);
 	must(w, "curl -s http://localhost:$PORT/livez | grep -q 'HTTP request to an HTTPS server'");
 	must(w, "curl -sf --cacert ca.crt https://localhost:$PORT/livez");

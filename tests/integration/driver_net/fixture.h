@@ -33,7 +33,7 @@
 #define NET_B     "bbbbbbbb-0000-4000-8000-000000000002"
 #define MAC_1     "52:54:00:00:00:01"
 #define MAC_2     "52:54:00:00:00:02"
-#define DEADLINE  (10 * USEC_PER_SEC)
+#define DEADLINE  (60 * USEC_PER_SEC)
 
 static const char DHCP_SCRIPT[] =
 	"#!/bin/sh\n"

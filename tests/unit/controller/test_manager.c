@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "controller/controller.h"
 
-#define PATIENCE (10 * USEC_PER_SEC)
+#define PATIENCE (60 * USEC_PER_SEC)
 
 typedef struct Probe {
 	pthread_mutex_t lock;
