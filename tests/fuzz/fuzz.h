@@ -3,7 +3,7 @@
  * Fuzz targets. Each fuzz_*.c is one libFuzzer target: hostile bytes in, and what must hold of the
  * result as FUZZ_REQUIRE()s. hack/fuzz builds them with libFuzzer; the ordinary build links each
  * with lib_corpus.c instead, which feeds it every file of corpus/<target>/ as a test of its own.
- * Targets keep no state between inputs.
+ * Targets keep no state between inputs, but for fuzz_http, which has one server for all of them.
  */
 #pragma once
 
