@@ -108,11 +108,12 @@ static json_t *number_value(Reader *r)
 
 	r->p += negative;
 	digits = r->p;
-	for (; peek(r) >= '0' && peek(r) <= '9' && r->p - digits <= DIGITS_MAX; r->p++)
+	for (; peek(r) >= '0' && peek(r) <= '9' && r->p - digits < DIGITS_MAX; r->p++)
 		value = value * 10 + (*r->p - '0');
-	if (r->p == digits || r->p - digits > DIGITS_MAX || (*digits == '0' && r->p - digits > 1))
+	if (r->p == digits || (*digits == '0' && r->p - digits > 1))
 		return NULL;
-	if (peek(r) == '.' || peek(r) == 'e' || peek(r) == 'E')
+	if ((peek(r) >= '0' && peek(r) <= '9') || peek(r) == '.' || peek(r) == 'e' ||
+	    peek(r) == 'E')
 		return NULL;
 	return json_integer(negative ? -value : value);
 }

@@ -40,19 +40,26 @@ static json_t *apply(const FieldWriter *w, const json_t *live, const json_t *app
 	return result;
 }
 
-/* What we wrote is valid, and in the form that we write. */
+/* What is written can be read again, and once it has been, nothing of it changes any more: entries
+ * that nobody touched are kept as they came, which need not be the form that we write. */
 static void require_readable(const Kind *k, const json_t *tree)
 {
-	Arena arena = ARENA_INIT;
-	ManagedList list = { .arena = &arena };
-	json_t *managed = json_at(tree, "metadata.managedFields"), *again;
+	json_t *managed = json_incref(json_at(tree, "metadata.managedFields"));
 
-	FUZZ_REQUIRE(managed_list_decode(&list, k->schema, managed, false) == 0);
-	again = managed_list_encode(&list);
-	FUZZ_REQUIRE(json_same(managed, again));
-	json_decref(again);
-	managed_list_done(&list);
-	arena_done(&arena);
+	for (int i = 0; i < 2; i++) {
+		Arena arena = ARENA_INIT;
+		ManagedList list = { .arena = &arena };
+		json_t *again;
+
+		FUZZ_REQUIRE(managed_list_decode(&list, k->schema, managed, false) == 0);
+		again = managed_list_encode(&list);
+		FUZZ_REQUIRE(i == 0 || json_same(managed, again));
+		json_decref(managed);
+		managed = again;
+		managed_list_done(&list);
+		arena_done(&arena);
+	}
+	json_decref(managed);
 }
 
 static void replace(const FieldWriter *w, const json_t *live, const json_t *by)

@@ -16,7 +16,7 @@
 #include "server/server.h"
 
 #define ANSWER_MAX 65536
-#define PATIENCE   10000 /* ms; as long as the server may think about one input */
+#define PATIENCE   60000 /* ms; as long as the server may think about one input */
 
 static char path[108];
 static Server *server;
