@@ -214,7 +214,10 @@ static void report_cell(Operation op, const char *via, unsigned n, LoadResult c,
 			  .peer = peer,
 			  .theirs = peer ? SAMPLE(floor) : NULL,
 			  .detail = !peer || n == 10 });
-	bench_row(&(Row){ .name = p50, .unit = "ms", .ours = SAMPLE(c.p50), .detail = true });
+	bench_row(&(Row){ .name = p50,
+			  .unit = "ms",
+			  .ours = SAMPLE(c.p50),
+			  .detail = !peer || op != OP_LIST_MANY || n > 1 });
 	bench_row(&(Row){ .name = p99, .unit = "ms", .ours = SAMPLE(c.p99), .detail = true });
 }
 

@@ -171,12 +171,12 @@ def panel(x0, y0, name, unit, counts, lines):
         out.append(f'<path class="{cls[0]}" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in dots)}"/>')
         out += [f'<circle class="{cls[1]}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in dots]
         x, y = sorted(points)[-1]
-        out.append(text(dots[-1][0] + 4, dots[-1][1] - 9, (line + " " if line else "") + number(y), "", "end"))
+        out.append(text(dots[-1][0] + 4, dots[-1][1] + (-9 if i == 0 else 18), f"{line} {number(y)}".strip(), "", "end"))
         for x, y in points:
             if x == 0:  # what none of them cost, as a line beneath
                 (left, h), (right, _) = at(10**xa, y), at(10**xb, y)
                 out.append(f'<path class="ratio" d="M{left:.1f} {h:.1f}H{right:.1f}"/>')
-                out.append(text(left + 4, h - 5, "none: " + number(y), "soft", "start"))
+                out.append(text(left + 4, h + 14, "none: " + number(y), "soft", "start"))
     return out
 
 
