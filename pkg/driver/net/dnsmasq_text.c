@@ -4,8 +4,9 @@
  *
  * leasefile-ro keeps no lease file: an address is the guest's for life, and a DHCPv6 server id made
  * from the gateway's MAC is then the same on every host. dhcp-broadcast keeps dnsmasq from writing
- * neighbour entries itself. dhcp-script and everything else that runs something is out of reach,
- * because no text of a user can hold a newline here.
+ * neighbour entries itself. dhcp-ignore-names: a name is given by us, never taken by who asks for
+ * an address, who could be a guest without one. dhcp-script and everything else that runs something
+ * is out of reach, because no text of a user can hold a newline here.
  */
 #include "driver/net/dnsmasq.h"
 #include "driver/net/names.h"
@@ -18,7 +19,8 @@ static void add_dhcp(const DnsmasqConfig *c, StrBuf *out)
 	char a[IP_TEXT_MAX], b[IP_TEXT_MAX];
 
 	strbuf_adds(out, "dhcp-authoritative\ndhcp-broadcast\ndhcp-ignore=tag:!known\n"
-			 "dhcp-no-override\nleasefile-ro\ndhcp-lease-max=65535\n");
+			 "dhcp-ignore-names\ndhcp-no-override\nleasefile-ro\n"
+			 "dhcp-lease-max=65535\n");
 	strbuf_addf(out, "dhcp-hostsdir=%s/dhcp.d\ndhcp-optsfile=%s/opts\n", c->directory,
 		    c->directory);
 	if (n->prefix4.address.family) {

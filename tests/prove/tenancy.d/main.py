@@ -117,6 +117,8 @@ def main(mode):
     none_of("ports reached besides DHCP and DNS of the guest's own gateway (frames sent)", bad, sent, 131070)
     sent, bad = starve.run_leases(world, 20000 if full else 1000, seed=int(time.time()))
     none_of("guests without their addresses after a storm of DHCP requests by another (requests)", bad, sent, 10000)
+    tried, bad = starve.run_names(world)
+    none_of("names that a guest gave itself and others could resolve (asked)", bad, tried, 8)
     sent, most, bad = starve.run_neighbours(world, 200000 if full else 10000)
     print("storms: at most %d neighbours in a router" % most)
     none_of("networks cut off by storms of addresses that nobody has (frames)", bad, sent, 10000)

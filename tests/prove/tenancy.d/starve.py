@@ -123,6 +123,43 @@ def run_leases(world, count, seed):
     return sent, bad
 
 
+def resolves(world, name, kind):
+    """Asked by another guest: does the network's DNS know that name?"""
+    eye, a, gw = world.eyes["bob"], world.bob, world.a
+    eye.forget()
+    query = f.udp(a.ip4, gw.gw4, 5353, 53, f.dns(name, kind))
+    a.send(f.ether(gw.mac, a.mac, 0x0800, f.ip4(a.ip4, gw.gw4, f.UDP, query)))
+    answer = rig.wait_for("an answer about " + name, lambda: [
+        x for x in eye.look() if x[12:14] == b"\x08\0" and x[34:36] == b"\0\x35" and x[42:44] == b"\0\1"], world.patience)
+    return struct.unpack("!H", answer[0][48:50])[0] > 0
+
+
+def run_names(world):
+    """A guest that has no name, since "wpad" leads nowhere, takes one with its lease. (tries, [what resolved])"""
+    me, w, bad, tried = world.mallory, world, [], 0
+    me.name = "wpad"
+    w.role.ensure(w.a)
+    lease = [(50, f.ip(me.ip4)), (54, f.ip(w.a.gw4))]
+    w.send(f.ether(w.a.mac, me.mac, 0x86DD, f.ip6(me.ll, "fe80::1", f.ICMP6, f.neighbour_solicit(
+        me.ll, "fe80::1", "fe80::1", me.mac))))
+    for name in ("wpad", "isatap", "router", "new"):
+        label = bytes([len(name)]) + name.encode()
+        full = label + b"\3lab\x08internal\0"
+        for option in ((12, name.encode()), (12, name.encode() + b".lab.internal"), (81, b"\4\0\0" + full)):
+            dhcp4_to(w, f.dhcp(1, me.mac, xid=7, options=lease + [option]))
+            dhcp4_to(w, f.dhcp(3, me.mac, xid=7, options=lease + [option]))
+        for claim in (label + b"\0", full):
+            dhcp6_to(w, f.dhcp6(3, f.duid(me.mac), 9, server=server_id(w), address=me.ip6) + f.option6(39, b"\1" + claim))
+        w.fence()
+        bad += ["%s, type %d, resolves" % (name, kind) for kind in (1, 28) if resolves(w, name + ".lab.internal", kind)]
+        tried += 2
+    if not resolves(w, "alice.lab.internal", 1):
+        raise RuntimeError("DNS does not know alice, so nothing is proven")
+    me.name = "mallory"
+    w.role.ensure(w.a)
+    return tried, bad
+
+
 def neighbours(netns):
     return len(rig.sh("ip %s -6 neigh show" % ("-n " + netns if netns else "")).splitlines())
 
