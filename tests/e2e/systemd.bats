@@ -306,3 +306,20 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	[ -e $MACHINE_ROOT/etc/sfd/sfd.conf ]
 	[ -d $MACHINE_ROOT/var/lib/sfd/store ]
 }
+
+@test "installed for good, word by word as the README says" {
+	steps=$(sed -n '/^To install for good/,/^##/s/^    sudo \([^#]*\).*/\1/p' "$TOP/README.md" | sed 's/&& sudo /\&\& /g')
+	has "$steps" '^hack/setup .* && make && make install$'
+	steps=$(sed "s|^hack/setup .*|make -s -C '$TOP' -o all install BUILD='$BUILD'|" <<<"$steps")
+	inside groupdel sfd
+	inside sh -ec "cd /; PATH=/usr/local/sbin:/usr/local/bin:\$PATH; $steps" >&2
+	for unit in sfd.service sfd.socket sfd-net.service; do
+		unit_active $unit
+		same $unit enabled "$(systemctl is-enabled $unit)"
+	done
+	same "group of the socket" sfd "$(inside stat -c %G /run/sfd/sfd.sock)"
+	inside /usr/local/bin/sfctl get nodes
+	# The program and its units are those of /usr/local, and the catalog is known.
+	has "$(inside readlink "/proc/$(unit_pid sfd)/exe")" '^/usr/local/sbin/sfd$'
+	has "$(inside journalctl --list-catalog)" 'Shaken Fist|shakenfist|sfd'
+}
