@@ -196,7 +196,7 @@ static int disk_image(InstanceWork *w, const char *disk, const char *image,
 
 	wait_on(w, "image", image);
 	rc = reference_get(w->r, GR_IMAGE, w->key.namespace, image, &obj, &trouble);
-	if (rc == -ERR_NOT_FOUND || rc == -ERR_FORBIDDEN)
+	if (rc == -ERR_NOT_FOUND)
 		return waits(w, "WaitingForImage", "disk %s: %s", disk, error_message(&trouble));
 	if (rc < 0)
 		return error_move(err, &trouble);

@@ -66,7 +66,7 @@ static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
 	int rc =
 		reference_get(r, GR_NETWORK, w->key.namespace, n->network, &n->object, &n->trouble);
 
-	if (rc == -ERR_NOT_FOUND || rc == -ERR_FORBIDDEN)
+	if (rc == -ERR_NOT_FOUND)
 		return 0;
 	if (rc < 0)
 		return error_move(err, &n->trouble);

@@ -94,8 +94,8 @@ int status_undecodable(Reconcilers *r, Context *ctx, const Object *obj, const js
 int object_release(Reconcilers *r, Context *ctx, const Object *obj, Txn *txn, Error *err);
 /*
  * Resolves a reference to an Image or Network: "name" in the object's own namespace,
- * "namespace/name" elsewhere, which must be shared (-ERR_FORBIDDEN). -ERR_NOT_FOUND with a text for
- * people.
+ * "namespace/name" elsewhere, which must be shared. -ERR_NOT_FOUND with a text for people, which is
+ * the same for what is not there and for what is not shared.
  */
 int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_namespace,
 		  const char *reference, Object **ret, Error *err);

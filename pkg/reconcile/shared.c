@@ -375,18 +375,20 @@ int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_names
 		return error_set(err, ERR_NOT_FOUND, "there is no %s \"%.80s\"", word, reference);
 	key = key_make(gr, ns, name);
 	rc = store_get(r->env.store, &key, &obj, err);
-	if (rc == -ERR_NOT_FOUND)
+	if (rc < 0 && rc != -ERR_NOT_FOUND)
+		return rc;
+	error_done(err);
+	if (streq(ns, own_namespace) && !obj)
 		return error_set(err, ERR_NOT_FOUND, "there is no %s \"%s\" in namespace \"%s\"",
 				 word, name, ns);
-	if (rc < 0)
-		return rc;
 	if (!streq(ns, own_namespace)) {
-		tree = object_decode_lean(obj);
+		/* What is there and not for others is told nobody: the same words for both. */
+		tree = obj ? object_decode_lean(obj) : NULL;
 		if (!json_bool_at(tree, "spec.shared", false))
-			return error_set(err, ERR_FORBIDDEN,
-					 "%s \"%s\" of namespace \"%s\" is not shared (its "
-					 "spec.shared is false)",
-					 word, name, ns);
+			return error_set(err, ERR_NOT_FOUND,
+					 "namespace \"%s\" shares no %s \"%s\" (spec.shared of it "
+					 "must be true)",
+					 ns, word, name);
 	}
 	*ret = TAKE_PTR(obj);
 	return 0;
