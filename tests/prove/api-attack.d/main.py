@@ -9,6 +9,7 @@ import time
 import traceback
 
 import content
+import deputy
 import flood
 import healthy
 import hostile
@@ -63,6 +64,13 @@ def part_content():
     all_of("watches of a storm answered", *content.watch_storm(sfd.unix, 10000 if FULL else 1000, say), 1000)
     wait_for("descriptors as before", lambda: sfd.descriptors() <= before)
     row("sfd ends cleanly after them", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
+
+
+def part_deputy():
+    """A tenant who sends sfd where she may not go."""
+    sfd = Sfd(HOME + "/deputy", controllers="all")
+    all_of("ways to another's objects closed, and what is there not told", *deputy.run(sfd, say), 60)
+    sfd.stop()
 
 
 def part_matrix():
@@ -188,7 +196,7 @@ def part_descriptors():
     row("sfd ends cleanly after the storm", sfd.stop(), "", "exit code 0", sfd.process.returncode == 0)
 
 
-PARTS = {"requests": part_requests, "content": part_content, "slow": part_slow, "flood": part_flood, "descriptors": part_descriptors,
+PARTS = {"requests": part_requests, "content": part_content, "deputy": part_deputy, "slow": part_slow, "flood": part_flood, "descriptors": part_descriptors,
          "matrix": part_matrix}
 
 
