@@ -9,6 +9,16 @@
 #include "base/memory.h"
 #include "json/json_internal.h"
 
+/*
+ * jansson tells of a failed allocation where hardly anybody looks (json_object_set_new() and what
+ * is built of it): a member would silently be missing. Out of memory ends the process, here too.
+ * Before main(), because whoever uses jansson first may not be here.
+ */
+static __attribute__((constructor)) void json_allocate_or_abort(void)
+{
+	json_set_alloc_funcs(xmalloc, free);
+}
+
 /* jansson recurses as deep as the text does; the text is measured first so that it never gets that
  * far. Every value but the first follows a comma or opens a collection. */
 static int check_shape(const char *text, size_t len, size_t values_max, Error *err)

@@ -261,8 +261,9 @@ static int on_scalar(Reader *r, struct fy_event *e, YamlMark m)
 	_cleanup_(error_done) Error trouble = ERROR_INIT;
 	json_t *value;
 
-	if (!text)
-		return reader_fail(r, m, "cannot read this value");
+	/* libfyaml gives an empty text where it has no memory for the whole. */
+	if (!text || (token && len == 0 && fy_token_get_text_length(token) > 0))
+		return reader_fail(r, m, "cannot read this value: out of memory");
 	if (wants_key(r))
 		return add_key(r, text, len, m);
 	if (yaml_scalar(text, len, style == FYSS_PLAIN, &value, &trouble) < 0)

@@ -15,6 +15,21 @@
 
 #define SPARE_PORTS 4
 
+static void *xml_realloc(void *p, size_t size)
+{
+	return xrealloc(p, size, 1);
+}
+
+/*
+ * libxml2 returns a node or an attribute without its content when out of memory: a guest without
+ * the file of its disk. Out of memory ends the process, here too, and in libvirt's own use of it.
+ * What it hands out is still given back with free(3).
+ */
+static __attribute__((constructor)) void xml_allocate_or_abort(void)
+{
+	xmlMemSetup(free, xmalloc, xml_realloc, xstrdup);
+}
+
 /* libxml2 returns NULL only when out of memory. */
 static xmlNode *node_add(xmlNode *parent, const char *name)
 {
