@@ -9,6 +9,9 @@
  *	                                 a line each: STORY POINT[:COUNT] [POINT[:COUNT]], the
  *second for the process that recovers
  *
+ *	crash sweep KIND[:PART/OF]       call sweeps, and:
+ *	crash texts STEP FILE...         allocations (sweep.h)
+ *
  * `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below; "late"
  * means that the point was not passed as often. Several may run side by side; --real wants a
  * sandbox of its own. --sfd PATH names the program of the roles.
@@ -18,6 +21,7 @@
 #include "base/memory.h"
 #include "tests/crash/story.h"
 #include "tests/crash/survive.h"
+#include "tests/crash/sweep.h"
 
 typedef struct Rig {
 	Cloud *cloud;
@@ -180,6 +184,17 @@ static int print_points(void)
 	return 0;
 }
 
+/* "driver-after:0/2" */
+static int run_sweep(const char *what)
+{
+	unsigned part = 0, of = 1;
+	char kind[32];
+
+	if (sscanf(what, "%31[a-z-]:%u/%u", kind, &part, &of) < 1 || of == 0)
+		return 2;
+	return sweep(kind, part, of) ? 1 : 0;
+}
+
 static int usage(void)
 {
 	fprintf(stderr, "crash points | trace STORIES | run STORIES [--real] [--sfd PATH]\n");
@@ -206,8 +221,12 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind == 1 && streq(argv[optind], "points"))
 		return print_points();
-	if (argc - optind != 2)
+	if (argc - optind < 2)
 		return usage();
+	if (streq(argv[optind], "sweep"))
+		return run_sweep(argv[optind + 1]);
+	if (streq(argv[optind], "texts"))
+		return sweep_texts(argv + optind + 2, (unsigned)atoi(argv[optind + 1])) ? 1 : 0;
 	survive_init();
 	r.stories = stories_load(argv[optind + 1]);
 	cloud.real_images = cloud.real_network = r.real;

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "json/json.h"
 
+#define PATIENCE       20 /* tries of a client */
 #define SETTLE_TIMEOUT (20 * USEC_PER_SEC)
 #define START_WALL     (1700000000 * USEC_PER_SEC)
 
@@ -171,12 +172,36 @@ static bool has_teardown(const GroupResource *gr)
 	return gr == GR_INSTANCE || gr == GR_NETWORK || gr == GR_IMAGE;
 }
 
+void world_heal(World *w)
+{
+	w->fault.fail_at = 0;
+	fault_backend_set(w->backend, 0, false, ERR_UNAVAILABLE);
+}
+
+/* True if the client asks again: nobody knows whether it was done. In the end somebody mends it. */
+static bool is_unknown(World *w, int rc, unsigned *tries)
+{
+	if (!w->patient || (rc != -ERR_UNAVAILABLE && rc != -ERR_EXHAUSTED))
+		return false;
+	if (++*tries == PATIENCE)
+		world_heal(w);
+	fake_clock_advance(w->clock, USEC_PER_SEC);
+	return true;
+}
+
 static void commit(World *w, Txn *t, const char *what)
 {
 	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
-	_cleanup_(error_done) Error err = ERROR_INIT;
+	unsigned tries = 0;
+	int rc;
 
-	must(store_commit(w->store, &ctx, t, NULL, &err), &err, what);
+	do {
+		_cleanup_(error_done) Error err = ERROR_INIT;
+
+		rc = store_commit(w->store, &ctx, t, NULL, &err);
+		if (!is_unknown(w, rc, &tries) && !(tries && rc == -ERR_EXISTS))
+			must(rc, &err, what);
+	} while (rc == -ERR_UNAVAILABLE || rc == -ERR_EXHAUSTED);
 }
 
 void world_create(World *w, const char *text)
@@ -217,6 +242,7 @@ static void modify(World *w, const char *resource, const char *name, const json_
 {
 	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
 	Key key = default_key(w, resource, name);
+	unsigned tries = 0;
 	int rc;
 
 	do {
@@ -225,7 +251,10 @@ static void modify(World *w, const char *resource, const char *name, const json_
 		_cleanup_(json_decrefp) json_t *tree = NULL, *merged = NULL;
 		_cleanup_(txn_freep) Txn *t = txn_new();
 
-		must(store_get(w->store, &key, &o, &err), &err, name);
+		rc = store_get(w->store, &key, &o, &err);
+		if (tries && rc == -ERR_NOT_FOUND)
+			return; /* it was done, and is over */
+		must(rc, &err, name);
 		if (patch) {
 			tree = object_decode(o);
 			merged = json_merge_patch(tree, patch);
@@ -234,9 +263,10 @@ static void modify(World *w, const char *resource, const char *name, const json_
 			txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
 		}
 		rc = store_commit(w->store, &ctx, t, NULL, &err);
-		if (rc != -ERR_CONFLICT)
-			must(rc, &err, name);
-	} while (rc == -ERR_CONFLICT);
+		if (rc == -ERR_CONFLICT || is_unknown(w, rc, &tries))
+			continue;
+		must(rc, &err, name);
+	} while (rc < 0);
 }
 
 void world_patch(World *w, const char *resource, const char *name, const char *text)

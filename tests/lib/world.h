@@ -33,6 +33,7 @@ typedef struct World {
 	DiskStore *disks_port;
 	SeedWriter *seeds_port;
 	bool host_stopping;
+	bool patient;         /* what a store could not say is asked again, as any client would */
 	Authority *authority; /* of a TLS listener; from the next restart on. Borrowed */
 	const char *endpoint;
 } World;
@@ -59,6 +60,9 @@ void world_restart(World *w);
 /* The host goes down with everything on it, and comes back. */
 void world_reboot(World *w);
 void world_free(World *w);
+
+/* No call of a driver or of the store fails any more. */
+void world_heal(World *w);
 
 /* Creates from JSON text ('...' may stand for quotes); defaults and the teardown finalizer are
  * added. */

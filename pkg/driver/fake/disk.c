@@ -350,10 +350,14 @@ static int faulty_list(DiskStore *self, Context *ctx, char (**ret)[UUID_MAX], si
 		       Error *err)
 {
 	FaultyDisks *f = faulty_of(self);
+	int rc;
 
-	if (fault_next(f->fault))
+	if (fault_next(f->fault) || f->fault->lists == LISTS_FAIL)
 		return fault_error(f->fault, "disk list", err);
-	return f->inner->ops->list(f->inner, ctx, ret, ret_n, err);
+	rc = f->inner->ops->list(f->inner, ctx, ret, ret_n, err);
+	if (rc >= 0)
+		*ret_n = fault_listed(f->fault, *ret_n);
+	return rc;
 }
 
 static int faulty_directory(DiskStore *self, Context *ctx, const char *uid,

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fault: one counter shared by any number of wrapped ports, that makes the n-th call of them all
- * fail. A sweep runs a scenario once to learn how many calls it makes, then once for every n.
+ * fail, or that and all later ones. A sweep runs a scenario once to learn how many calls it makes,
+ * then once for every n.
  *
  * FAULT_BEFORE is a call that never happened; FAULT_AFTER is one that happened and whose answer was
- * lost, which is the harder half. Any thread; belongs to the test.
+ * lost, which is the harder half. Besides, lists can lie and events go astray. Any thread; belongs
+ * to the test, which sets it while nothing moves.
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -17,23 +21,71 @@ typedef enum FaultMode {
 	FAULT_AFTER,
 } FaultMode;
 
+/* What a list of what is there leaves out. */
+typedef enum FaultLists {
+	LISTS_WHOLE,
+	LISTS_EMPTY,
+	LISTS_HALF, /* the first half */
+	LISTS_FAIL,
+} FaultLists;
+
+typedef enum FaultEvents {
+	EVENTS_PASS,
+	EVENTS_LOST,
+	EVENTS_DOUBLED,
+	EVENTS_LATE, /* each comes after the next one; the last one never */
+} FaultEvents;
+
 typedef struct Fault {
 	atomic_uint calls; /* so far */
 	unsigned fail_at;  /* 1 = the first call; 0 = none */
+	bool for_ever;     /* all calls from there on */
 	FaultMode mode;
+	FaultLists lists;
+	FaultEvents events;
 	ErrorCode code; /* ERR_NONE stands for ERR_UNAVAILABLE */
 } Fault;
 
-/* Counts a call; true if it is the one that fails. Each wrapper calls it once per port call. */
+/* Counts a call; true if it is one that fails. Each wrapper calls it once per port call. */
 static inline bool fault_next(Fault *f)
 {
-	return atomic_fetch_add(&f->calls, 1) + 1 == f->fail_at;
+	unsigned n = atomic_fetch_add(&f->calls, 1) + 1;
+
+	return n == f->fail_at || (f->for_ever && f->fail_at && n > f->fail_at);
+}
+
+/* Of n entries that are there, how many a list has. */
+static inline size_t fault_listed(const Fault *f, size_t n)
+{
+	return f->lists == LISTS_EMPTY ? 0 : f->lists == LISTS_HALF ? n / 2 : n;
+}
+
+/* An event on its way to a subscriber, which hears `text` (NULL = anything) through `fn`. */
+typedef struct FaultEvent {
+	pthread_mutex_t lock;
+	char kept[256]; /* EVENTS_LATE: the one before; "" = none */
+} FaultEvent;
+
+/* Writes what the subscriber is to hear, and how often: 0, 1 or 2 times. */
+static inline unsigned fault_event(const Fault *f, FaultEvent *e, const char **text)
+{
+	static __thread char late[256];
+
+	if (f->events == EVENTS_LOST)
+		return 0;
+	if (f->events != EVENTS_LATE || !*text)
+		return f->events == EVENTS_DOUBLED ? 2 : 1;
+	pthread_mutex_lock(&e->lock);
+	snprintf(late, sizeof(late), "%s", e->kept);
+	snprintf(e->kept, sizeof(e->kept), "%s", *text);
+	pthread_mutex_unlock(&e->lock);
+	*text = late;
+	return *late ? 1 : 0;
 }
 
 static inline int fault_error(const Fault *f, const char *what, Error *err)
 {
-	return error_set(err, f->code ? f->code : ERR_UNAVAILABLE, "%s: fault at call %u", what,
-			 f->fail_at);
+	return error_set(err, f->code ? f->code : ERR_UNAVAILABLE, "%s: injected fault", what);
 }
 
 /*

@@ -9,6 +9,9 @@ typedef struct FaultyHypervisor {
 	Hypervisor hypervisor;
 	Hypervisor *inner;
 	Fault *fault;
+	DomainEventFn event;
+	void *event_arg;
+	FaultEvent on_its_way;
 } FaultyHypervisor;
 
 static FaultyHypervisor *faulty_of(Hypervisor *h)
@@ -34,12 +37,15 @@ static int faulty_list(Hypervisor *self, Context *ctx, DomainEntry **ret, size_t
 	FaultyHypervisor *f = faulty_of(self);
 	_cleanup_(xfreep) DomainEntry *entries = NULL;
 	size_t n = 0;
-	int rc =
-		FAULT_CALL(f->fault, "list", f->inner->ops->list(f->inner, ctx, &entries, &n, err));
+	int rc;
+
+	if (f->fault->lists == LISTS_FAIL)
+		return fault_error(f->fault, "list", err);
+	rc = FAULT_CALL(f->fault, "list", f->inner->ops->list(f->inner, ctx, &entries, &n, err));
 
 	if (rc >= 0) {
 		*ret = TAKE_PTR(entries);
-		*ret_n = n;
+		*ret_n = fault_listed(f->fault, n);
 	}
 	return rc;
 }
@@ -87,11 +93,21 @@ static int faulty_info(Hypervisor *self, Context *ctx, HypervisorInfo *ret, Erro
 	return rc;
 }
 
+static void faulty_event(void *arg, const char *name)
+{
+	FaultyHypervisor *f = arg;
+
+	for (unsigned n = fault_event(f->fault, &f->on_its_way, &name); n > 0 && f->event; n--)
+		f->event(f->event_arg, name);
+}
+
 static void faulty_subscribe(Hypervisor *self, DomainEventFn fn, void *arg)
 {
 	FaultyHypervisor *f = faulty_of(self);
 
-	f->inner->ops->subscribe(f->inner, fn, arg);
+	f->event = fn;
+	f->event_arg = arg;
+	f->inner->ops->subscribe(f->inner, faulty_event, f);
 }
 
 static Hypervisor *faulty_free(Hypervisor *self)
@@ -102,6 +118,7 @@ static Hypervisor *faulty_free(Hypervisor *self)
 		return NULL;
 	f = faulty_of(self);
 	f->inner->ops->free(f->inner);
+	pthread_mutex_destroy(&f->on_its_way.lock);
 	free(f);
 	return NULL;
 }
@@ -124,6 +141,7 @@ Hypervisor *faulty_hypervisor_new(Hypervisor *inner, Fault *fault)
 	FaultyHypervisor *f = xnew0(FaultyHypervisor, 1);
 
 	f->hypervisor.ops = &faulty_ops;
+	pthread_mutex_init(&f->on_its_way.lock, NULL);
 	f->inner = inner;
 	f->fault = fault;
 	return &f->hypervisor;

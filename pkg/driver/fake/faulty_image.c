@@ -9,6 +9,9 @@ typedef struct FaultyCache {
 	ImageCache cache;
 	ImageCache *inner;
 	Fault *fault;
+	ImageEventFn event;
+	void *event_arg;
+	FaultEvent on_its_way;
 } FaultyCache;
 
 static FaultyCache *faulty_of(ImageCache *c)
@@ -66,11 +69,21 @@ static int faulty_evict(ImageCache *self, Context *ctx, const ImageDigestList *k
 	return rc;
 }
 
+static void faulty_event(void *arg, const char *uid)
+{
+	FaultyCache *f = arg;
+
+	for (unsigned n = fault_event(f->fault, &f->on_its_way, &uid); n > 0 && f->event; n--)
+		f->event(f->event_arg, uid);
+}
+
 static void faulty_subscribe(ImageCache *self, ImageEventFn fn, void *arg)
 {
 	FaultyCache *f = faulty_of(self);
 
-	f->inner->ops->subscribe(f->inner, fn, arg);
+	f->event = fn;
+	f->event_arg = arg;
+	f->inner->ops->subscribe(f->inner, faulty_event, f);
 }
 
 static ImageCache *faulty_free(ImageCache *self)
@@ -78,6 +91,7 @@ static ImageCache *faulty_free(ImageCache *self)
 	FaultyCache *f = faulty_of(self);
 
 	f->inner->ops->free(f->inner);
+	pthread_mutex_destroy(&f->on_its_way.lock);
 	free(f);
 	return NULL;
 }
@@ -97,6 +111,7 @@ ImageCache *faulty_image_cache_new(ImageCache *inner, Fault *fault)
 	FaultyCache *f = xnew0(FaultyCache, 1);
 
 	f->cache.ops = &faulty_ops;
+	pthread_mutex_init(&f->on_its_way.lock, NULL);
 	f->inner = inner;
 	f->fault = fault;
 	return &f->cache;

@@ -435,6 +435,9 @@ typedef struct FaultyDriver {
 	NetworkDriver driver;
 	NetworkDriver *inner;
 	Fault *fault;
+	NetworkEventFn event;
+	void *event_arg;
+	FaultEvent on_its_way;
 } FaultyDriver;
 
 static FaultyDriver *faulty_of(NetworkDriver *d)
@@ -469,10 +472,14 @@ static int faulty_list(NetworkDriver *self, Context *ctx, const char *store_id, 
 		       size_t *ret_n, Error *err)
 {
 	FaultyDriver *f = faulty_of(self);
+	int rc;
 
-	if (fault_next(f->fault))
+	if (fault_next(f->fault) || f->fault->lists == LISTS_FAIL)
 		return fault_error(f->fault, "network list", err);
-	return f->inner->ops->list(f->inner, ctx, store_id, ret, ret_n, err);
+	rc = f->inner->ops->list(f->inner, ctx, store_id, ret, ret_n, err);
+	if (rc >= 0)
+		*ret_n = fault_listed(f->fault, *ret_n);
+	return rc;
 }
 
 static int faulty_address_seen(NetworkDriver *self, Context *ctx, const char *uid,
@@ -495,11 +502,21 @@ static int faulty_dial(NetworkDriver *self, Context *ctx, const char *uid, const
 	return f->inner->ops->dial(f->inner, ctx, uid, address, port, ret_fd, err);
 }
 
+static void faulty_event(void *arg, const char *uid, const char *what)
+{
+	FaultyDriver *f = arg;
+
+	for (unsigned n = fault_event(f->fault, &f->on_its_way, &uid); n > 0 && f->event; n--)
+		f->event(f->event_arg, uid, what);
+}
+
 static void faulty_subscribe(NetworkDriver *self, NetworkEventFn fn, void *arg)
 {
 	FaultyDriver *f = faulty_of(self);
 
-	f->inner->ops->subscribe(f->inner, fn, arg);
+	f->event = fn;
+	f->event_arg = arg;
+	f->inner->ops->subscribe(f->inner, faulty_event, f);
 }
 
 static NetworkDriver *faulty_free(NetworkDriver *self)
@@ -507,6 +524,7 @@ static NetworkDriver *faulty_free(NetworkDriver *self)
 	FaultyDriver *f = faulty_of(self);
 
 	f->inner->ops->free(f->inner);
+	pthread_mutex_destroy(&f->on_its_way.lock);
 	free(f);
 	return NULL;
 }
@@ -527,6 +545,7 @@ NetworkDriver *faulty_network_new(NetworkDriver *inner, Fault *fault)
 	FaultyDriver *f = xnew0(FaultyDriver, 1);
 
 	f->driver.ops = &faulty_ops;
+	pthread_mutex_init(&f->on_its_way.lock, NULL);
 	f->inner = inner;
 	f->fault = fault;
 	return &f->driver;
