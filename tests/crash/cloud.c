@@ -302,6 +302,11 @@ bool cloud_was_hit(const Cloud *c)
 	return strstr(text, "fail point killed ") != NULL;
 }
 
+int cloud_signal(const Cloud *c)
+{
+	return !c->pid && WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0;
+}
+
 /* ---- all of it ---- */
 
 static void copy_directory(const char *from, const char *to)

@@ -50,6 +50,8 @@ int cloud_call(Cloud *c, const char *method, const char *target, const char *bod
 char *cloud_log(const Cloud *c);
 /* True if that says that some process came to its end at a fail point. */
 bool cloud_was_hit(const Cloud *c);
+/* The signal that ended the last process; 0 = none, or it runs. */
+int cloud_signal(const Cloud *c);
 
 /* All there is, under a number, and back to it; nothing may run. */
 #define CLOUD_SAVES 2

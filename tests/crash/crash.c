@@ -12,11 +12,13 @@
  *	crash sweep KIND[:PART/OF]       call sweeps, and:
  *	crash texts STEP FILE...         allocations (sweep.h)
  *
- * `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below; "late"
- * means that the point was not passed as often. Several may run side by side; --real wants a
+ * Instead of a point, "malloc:N" or "malloc:N:ever" fails allocations after the process has
+ * started. `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below;
+ *"late" means that the point was not passed as often. Several may run side by side; --real wants a
  * sandbox of its own. --sfd PATH names the program of the roles.
  */
 #include <getopt.h>
+#include <signal.h>
 
 #include "base/memory.h"
 #include "tests/crash/story.h"
@@ -60,6 +62,23 @@ static bool has_died(Told *t)
 	return true;
 }
 
+/*
+ * Out of memory, sfd ends by abort(), or a library of it stumbles; or it goes on, because only one
+ * allocation failed and somebody could do without. No other end is in order. Nothing runs then.
+ */
+static bool has_no_memory(Told *t, const char *point)
+{
+	int signal;
+
+	if (!str_has_prefix(point, "malloc:"))
+		return false;
+	cloud_kill(t->cloud);
+	signal = cloud_signal(t->cloud);
+	if (signal != SIGABRT && signal != SIGSEGV && signal != SIGKILL)
+		told_add_log(t, "it has ended, but not as it should");
+	return true;
+}
+
 /* The last process, that nothing happens to. */
 static void recover(Told *t)
 {
@@ -77,14 +96,16 @@ static void recover(Told *t)
 /* 1 = as it should be, 0 = not, -1 = the point was not reached. */
 static int run_pair(Rig *r, const char *name, const char *point, const char *second)
 {
-	_cleanup_(xfreep) char *spec = xasprintf("%s:kill", point), *spec2 = NULL;
+	bool memory = str_has_prefix(point, "malloc:");
+	_cleanup_(xfreep) char *spec = xasprintf("%s%s", point, memory ? "" : ":kill"),
+			       *spec2 = NULL;
 	Told t;
 	int result;
 
 	told_begin(&t, r->cloud, r->stories, find_story(r, name));
 	if (start_doomed(&t, spec))
 		told_tell(&t);
-	if (!has_died(&t)) {
+	if (!has_no_memory(&t, point) && !has_died(&t)) {
 		if (!cloud_is_alive(r->cloud))
 			told_add_log(&t, "it died by itself");
 		result = t.problems.len ? 0 : -1;

@@ -30,7 +30,7 @@ typedef struct Region {
 } Region;
 
 static Region *region;
-static __thread bool inside;
+static __thread bool inside, holding;
 static atomic_ulong counted, fail_at;
 static atomic_bool fail_for_ever;
 
@@ -59,6 +59,7 @@ void survive_init(void)
 
 void survive_begin(void)
 {
+	holding = false;
 	lock_init();
 }
 
@@ -66,6 +67,7 @@ static void region_lock(void)
 {
 	if (pthread_mutex_lock(&region->lock) == EOWNERDEAD)
 		pthread_mutex_consistent(&region->lock);
+	holding = true;
 }
 
 void survive_enter(void)
@@ -76,7 +78,7 @@ void survive_enter(void)
 
 void survive_leave(void)
 {
-	inside = false;
+	inside = holding = false;
 	pthread_mutex_unlock(&region->lock);
 }
 
@@ -96,6 +98,12 @@ void survive_resume(bool was_inside)
 void survive_hold(void)
 {
 	region_lock();
+}
+
+void survive_hold_once(void)
+{
+	if (!holding)
+		region_lock();
 }
 
 void *survive_save(size_t *ret_n)

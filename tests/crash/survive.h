@@ -32,6 +32,8 @@ bool survive_suspend(void);
 void survive_resume(bool was_inside);
 /* Before this process or a child of it is killed; the next child's survive_begin() undoes it. */
 void survive_hold(void);
+/* The same for a thread that may be inside already. */
+void survive_hold_once(void);
 /* In a new child, or in the parent while there is none. */
 void survive_begin(void);
 
