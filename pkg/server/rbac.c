@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "base/hashmap.h"
 #include "base/memory.h"
 #include "json/json.h"
 
@@ -182,16 +183,6 @@ static bool is_covered(const RuleSets *held, const Grant *g)
 	return false;
 }
 
-static bool is_single(const json_t *rule, const char *member, const char *value)
-{
-	const json_t *list = json_object_get(rule, member);
-
-	if (!value)
-		return !list;
-	return json_array_size(list) == 1 &&
-	       streq(json_string_value(json_array_get(list, 0)), value);
-}
-
 static json_t *single(const char *value)
 {
 	json_t *list = value ? json_array() : NULL;
@@ -201,36 +192,35 @@ static json_t *single(const char *value)
 	return list;
 }
 
-/* Verbs on the same thing are told together. */
-static void add_missing(json_t *missing, const Grant *g)
-{
-	json_t *rule;
-	size_t i;
-
-	json_array_foreach (missing, i, rule) {
-		if (!is_single(rule, "apiGroups", g->group) ||
-		    !is_single(rule, "resources", g->resource) ||
-		    !is_single(rule, "resourceNames", g->name) ||
-		    !is_single(rule, "nonResourceURLs", g->url))
-			continue;
-		json_array_append_new(json_object_get(rule, "verbs"), json_string(g->verb));
-		return;
-	}
-	if (json_array_size(missing) >= MISSING_MAX)
-		return;
-	json_array_append_new(missing,
-			      json_pack("{s:o*, s:o*, s:o*, s:o*, s:o}", "apiGroups",
-					single(g->group), "resources", single(g->resource),
-					"resourceNames", single(g->name), "nonResourceURLs",
-					single(g->url), "verbs", single(g->verb)));
-}
-
 typedef struct Cover {
 	const RuleSets *held;
 	json_t *missing; /* may be NULL */
+	Hashmap *told;   /* what of missing is about the same thing: its verbs, borrowed */
 	size_t left;     /* how many more things may be asked */
 	int rc;          /* 1 = all covered so far */
 } Cover;
+
+/* Verbs on the same thing are told together. */
+static void add_missing(Cover *c, const Grant *g)
+{
+	_cleanup_(xfreep) char *thing = xasprintf(
+		"%s\n%s\n%s\n%s\n%d%d", g->group ? g->group : "", g->resource ? g->resource : "",
+		g->name ? g->name : "", g->url ? g->url : "", !!g->name, !!g->url);
+	json_t *verbs = hashmap_get(c->told, thing);
+
+	if (!verbs && json_array_size(c->missing) >= MISSING_MAX)
+		return;
+	if (!verbs) {
+		verbs = json_array();
+		json_array_append_new(c->missing,
+				      json_pack("{s:o*, s:o*, s:o*, s:o*, s:o}", "apiGroups",
+						single(g->group), "resources", single(g->resource),
+						"resourceNames", single(g->name), "nonResourceURLs",
+						single(g->url), "verbs", verbs));
+		hashmap_put(c->told, thing, verbs);
+	}
+	json_array_append_new(verbs, json_string(g->verb));
+}
 
 static void cover_grant(Cover *c, const Grant *g)
 {
@@ -243,7 +233,7 @@ static void cover_grant(Cover *c, const Grant *g)
 		return;
 	c->rc = 0;
 	if (c->missing)
-		add_missing(c->missing, g);
+		add_missing(c, g);
 }
 
 static void cover_resource(Cover *c, const PolicyRule *rule, Grant *g)
@@ -281,7 +271,12 @@ static void cover_rule(Cover *c, const PolicyRule *rule)
 
 int rules_cover(const RuleSets *held, const RuleSet *wanted, json_t *missing)
 {
-	Cover c = { .held = held, .missing = missing, .left = RULE_COMBINATIONS_MAX, .rc = 1 };
+	_cleanup_(hashmap_freep) Hashmap *told = hashmap_new(NULL);
+	Cover c = { .held = held,
+		    .missing = missing,
+		    .told = told,
+		    .left = RULE_COMBINATIONS_MAX,
+		    .rc = 1 };
 
 	for (size_t i = 0; i < wanted->n && c.rc >= 0; i++)
 		cover_rule(&c, &wanted->rules[i]);
