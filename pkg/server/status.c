@@ -292,9 +292,10 @@ void reply_error(Request *r, int rc, const Error *err, const char *name)
 		return;
 	case ERR_EXHAUSTED:
 		log_warning("%s %s: %s", r->verb, r->target.path, error_message(err));
-		reply_failure(r, MHD_HTTP_INSUFFICIENT_STORAGE, "InternalError", NULL,
-			      "the server is out of space or over a limit; the server's log says "
-			      "which");
+		reply_failure(
+			r, MHD_HTTP_INSUFFICIENT_STORAGE, "InternalError", NULL,
+			"the server has no room for this: the disk of its store is full, or a "
+			"limit is reached; reads and deletes go on, its log names the path");
 		return;
 	case ERR_UNAVAILABLE:
 	case ERR_CANCELED:

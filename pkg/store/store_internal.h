@@ -158,6 +158,7 @@ struct Store {
 Job *job_new(Store *s, const Txn *t);
 Job *job_unref(Job *job); /* the lock is held */
 void job_free(Job *job);
+void job_forget_records(Job *job); /* what was made of it for the backend */
 /* Checks against the image; the lock is held or the caller is the writer. 0 or job->rc. */
 int job_check(Store *s, Job *job);
 /* Fills job->result for a txn at revision; `final` tells each change's new state. */

@@ -207,12 +207,26 @@ static void change_done(Change *c)
 	free(c->datum);
 }
 
+void job_forget_records(Job *job)
+{
+	for (size_t i = 0; i < job->n_records; i++)
+		free(job->heads[i]);
+	free(job->preconditions);
+	free(job->records);
+	free(job->record_change);
+	free(job->heads);
+	job->preconditions = NULL;
+	job->records = NULL;
+	job->record_change = NULL;
+	job->heads = NULL;
+	job->n_records = 0;
+}
+
 void job_free(Job *job)
 {
 	for (size_t i = 0; i < job->n_changes; i++)
 		change_done(&job->changes[i]);
-	for (size_t i = 0; i < job->n_records; i++)
-		free(job->heads[i]);
+	job_forget_records(job);
 	txn_result_done(&job->result);
 	error_done(&job->err);
 	pthread_cond_destroy(&job->cond);
@@ -220,10 +234,6 @@ void job_free(Job *job)
 	free(job->operations);
 	free(job->requires);
 	free(job->guards);
-	free(job->preconditions);
-	free(job->records);
-	free(job->record_change);
-	free(job->heads);
 	free(job);
 }
 

@@ -293,7 +293,7 @@ static void batch_failed(Store *s, Batch *b, int rc, const Error *cause)
 	log_warning("store: commit failed, opening the store again: %s", error_message(cause));
 }
 
-static void batch_append(Store *s, Batch *b)
+static int batch_append(Store *s, Batch *b)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	bool refused = false;
@@ -321,6 +321,21 @@ static void batch_append(Store *s, Batch *b)
 		usages_forget(s);
 	for (size_t i = 0; i < b->n; i++)
 		error_done(&b->txns[i].err);
+	return rc;
+}
+
+/*
+ * A batch for which there was no space. The log was read again and has none of it, so its outcome
+ * is known; and the backend has given up what it keeps for this, so that deletes can be done now.
+ */
+static void batch_append_again(Store *s, Batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		job_forget_records(b->jobs[i]);
+		error_done(&b->jobs[i]->err);
+		b->jobs[i]->rc = 0;
+	}
+	(void)batch_append(s, b);
 }
 
 /* An internal record that is already there with the same text, or already gone. */
@@ -529,7 +544,9 @@ static int job_admit(Store *s, Job *job)
 
 static void batch_run(Store *s, Job **jobs, size_t n)
 {
+	int64_t before = s->revision;
 	Batch b = { 0 };
+	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		Job *job = jobs[i];
@@ -547,9 +564,14 @@ static void batch_run(Store *s, Job **jobs, size_t n)
 		}
 	}
 	if (b.n > 0)
-		batch_append(s, &b);
+		rc = batch_append(s, &b);
 	if (s->broken)
 		try_recover(s);
+	if (rc == -ERR_EXHAUSTED && !s->broken && s->revision == before) {
+		batch_append_again(s, &b);
+		if (s->broken)
+			try_recover(s);
+	}
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i]->rc == 0)
 			job_fill_result(jobs[i],

@@ -114,10 +114,27 @@ static void test_full_and_back(void **state)
 	assert_int_equal(rc, 0);
 }
 
+/* Nothing has failed yet when the first thing that is asked for is to delete. */
+static void test_delete_comes_first(void **state)
+{
+	World *w = *state;
+	char name[16];
+
+	for (unsigned n = 0; n < 20; n++)
+		assert_int_equal(create_big(w->s, n, NULL), 0);
+	fill(w);
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "c%u", i);
+		assert_int_equal(delete_config(w->s, name), 0);
+	}
+	assert_int_equal(store_count(w->s, GR_CONFIGMAP, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_full_and_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_delete_comes_first, setup, teardown),
 	};
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {

@@ -69,13 +69,41 @@ static void test_failed_commit_did_not_happen(void **state)
 
 	create_config(f->s, "a", "1");
 	before = store_revision(f->s);
-	fault_backend_set(f->fault, 1, false, ERR_EXHAUSTED);
-	assert_int_equal(set_config(f->s, "a", "2"), -ERR_EXHAUSTED);
+	fault_backend_set(f->fault, 1, false, ERR_INTERNAL);
+	assert_int_equal(set_config(f->s, "a", "2"), -ERR_UNAVAILABLE);
 	o = get(f->s, &key);
 	assert_string_equal(field(o, "data.k", &t), "1");
 	assert_int_equal(store_revision(f->s), before);
 	assert_int_equal(set_config(f->s, "a", "3"), 0);
 	json_decref(t);
+}
+
+/* For want of space, and the log says that it was not done: it is done in the space kept for that. */
+static void test_no_space_once(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(object_unrefp) Object *o = NULL;
+	Key key = config_key("a");
+	json_t *t = NULL;
+	int64_t before;
+
+	create_config(f->s, "a", "1");
+	before = store_revision(f->s);
+	fault_backend_set(f->fault, 1, false, ERR_EXHAUSTED);
+	assert_int_equal(set_config(f->s, "a", "2"), 0);
+	o = get(f->s, &key);
+	assert_string_equal(field(o, "data.k", &t), "2");
+	assert_int_equal(store_revision(f->s), before + 1);
+	json_decref(t);
+	/* It was done, or there is no end to it: told, and never done a second time. */
+	fault_backend_set_after(f->fault, true);
+	fault_backend_set(f->fault, 1, false, ERR_EXHAUSTED);
+	assert_int_equal(set_config(f->s, "a", "3"), -ERR_EXHAUSTED);
+	assert_int_equal(store_revision(f->s), before + 2);
+	fault_backend_set_after(f->fault, false);
+	fault_backend_set(f->fault, 1, true, ERR_EXHAUSTED);
+	assert_int_equal(set_config(f->s, "a", "4"), -ERR_EXHAUSTED);
+	assert_int_equal(store_revision(f->s), before + 2);
 }
 
 /* Reads go on while the backend is away; writes are refused and work again once it is back. */
@@ -252,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lost_answer_is_found_out),
 		TEST(test_failed_commit_did_not_happen),
+		TEST(test_no_space_once),
 		TEST(test_backend_away),
 		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_open_sweep),
