@@ -16,6 +16,7 @@ typedef struct Record {
 	Key key;
 	int64_t rev, create_rev;
 	bool deleted;     /* a tombstone; body is the last state */
+	bool leaving;     /* append() only: what it is of is being deleted, so it goes first */
 	const void *head; /* opaque bytes beside the body; may be NULL */
 	size_t head_len;
 	const char *body;

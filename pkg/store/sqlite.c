@@ -404,10 +404,20 @@ static int insert(SqliteBackend *s, const Record *r, size_t position, int64_t pr
 	return run(s, st, "append", err);
 }
 
+/* Something is deleted by it, or on its way there. With it goes what has to be noted besides. */
+static bool gives_up(const BackendTxn *t)
+{
+	for (size_t i = 0; i < t->n_records; i++)
+		if (t->records[i].deleted || t->records[i].leaving)
+			return true;
+	return false;
+}
+
 static int append_txn(SqliteBackend *s, BackendTxn *t, int64_t rev,
 		      void (*prepare)(void *arg, BackendTxn *txn), void *arg, Error *err)
 {
 	int64_t prev[TXN_OPS_MAX];
+	bool creates = false;
 	Head head;
 	int rc;
 
@@ -421,14 +431,14 @@ static int append_txn(SqliteBackend *s, BackendTxn *t, int64_t rev,
 		prev[i] = head.id;
 		r->rev = rev;
 		r->create_rev = head.live ? head.create_rev : rev;
-		if (s->low_space && !head.live) {
-			t->rc = error_set(
-				&t->err, ERR_EXHAUSTED,
-				"no space left on the file system of %s: delete "
-				"something; creating is possible again once there is room",
-				s->path);
-			return 1;
-		}
+		creates |= !head.live;
+	}
+	if (s->low_space && !gives_up(t) && (creates || !space_for_changes(s->dir))) {
+		t->rc = error_set(&t->err, ERR_EXHAUSTED,
+				  "no space left on the file system of %s: delete something; "
+				  "creating is possible again once there is room",
+				  s->path);
+		return 1;
 	}
 	t->rev = rev;
 	if (prepare)

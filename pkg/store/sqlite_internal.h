@@ -48,7 +48,9 @@ extern const size_t sqlite_schema_version;
 
 /*
  * Ballast: a file of no content that is given up when the disk is full, so that deletes still work.
- * Creates are refused until the space to make it again is there.
+ * Creates are refused until the space to make it again is there, and other changes once half of it
+ * is used.
  */
 int ballast_make(const char *dir, Error *err); /* 0 = there; -ERR_EXHAUSTED = no space for it */
 void ballast_drop(const char *dir);
+bool space_for_changes(const char *dir); /* while there is none of it: the rest is for deletes */

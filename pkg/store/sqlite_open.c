@@ -148,6 +148,13 @@ int ballast_make(const char *dir, Error *err)
 	return error_set_errno(err, errno, "reserve space in %s", path);
 }
 
+bool space_for_changes(const char *dir)
+{
+	struct statvfs vfs;
+
+	return statvfs(dir, &vfs) == 0 && vfs.f_bavail * vfs.f_frsize >= BALLAST_BYTES / 2;
+}
+
 void ballast_drop(const char *dir)
 {
 	_cleanup_(xfreep) char *path = xasprintf("%s/store.ballast", dir);

@@ -138,7 +138,9 @@ static void job_encode_records(Store *s, Job *job, BackendTxn *t)
 			continue;
 		job->record_change[job->n_records] = i;
 		job->records[job->n_records++] =
-			(Record){ .key = c->key, .deleted = c->outcome == OUTCOME_REMOVED };
+			(Record){ .key = c->key,
+				  .deleted = c->outcome == OUTCOME_REMOVED,
+				  .leaving = c->next && object_is_deleting(c->next) };
 	}
 	for (size_t i = 0; i < job->n_requires; i++)
 		precondition_add(job, &n, &job->requires[i].key, job->requires[i].rev);
