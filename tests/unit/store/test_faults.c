@@ -78,7 +78,8 @@ static void test_failed_commit_did_not_happen(void **state)
 	json_decref(t);
 }
 
-/* For want of space, and the log says that it was not done: it is done in the space kept for that. */
+/* For want of space, and the log says that it was not done: it is done in the space kept for that.
+ */
 static void test_no_space_once(void **state)
 {
 	Fixture *f = *state;
