@@ -107,7 +107,8 @@ typedef struct DiskInfo {
 	char base_path[4096]; /* "" = none */
 	char base_digest[IMAGE_DIGEST_MAX];
 	uint64_t virtual_size, allocated; /* bytes */
-	bool created;                     /* this call made it */
+	uint64_t room; /* bytes it can still grow by: free space of its file system */
+	bool created;  /* this call made it */
 } DiskInfo;
 
 typedef struct DiskStore DiskStore;

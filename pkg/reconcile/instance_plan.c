@@ -138,6 +138,20 @@ static InstancePlan plan_start(const InstanceView *v)
 	return step(STEP_START, "Starting");
 }
 
+/*
+ * QEMU pauses a guest whose disk finds no space, so that it loses nothing. It goes on when there is
+ * space; not before it was told of, and not over the pause of somebody who asked for one.
+ */
+static InstancePlan plan_paused_by_disk(const InstanceView *v)
+{
+	if (v->request == POWER_REQUEST_PAUSE)
+		return step(STEP_SETTLED, "Running");
+	if (!v->io_error_told || v->disk_room < INSTANCE_DISK_ROOM ||
+	    v->now < v->io_error_told + INSTANCE_LOOK_AGAIN)
+		return wait_for("IOError", INSTANCE_LOOK_AGAIN);
+	return step(STEP_RESUME, "Resuming");
+}
+
 /* It runs, and may. */
 static InstancePlan plan_running(const InstanceView *v)
 {
@@ -164,6 +178,8 @@ static InstancePlan plan_running(const InstanceView *v)
 		return step(v->prepared ? STEP_DEFINE : STEP_PREPARE, "Updating");
 	if (v->live_changed)
 		return step(STEP_UPDATE_LIVE, "Updating");
+	if (v->domain->state == DOMAIN_PAUSED && v->domain->reason == DOMAIN_REASON_IO_ERROR)
+		return plan_paused_by_disk(v);
 	return step(STEP_SETTLED, "Running");
 }
 

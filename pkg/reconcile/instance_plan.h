@@ -72,12 +72,14 @@ typedef struct InstanceView {
 	bool allocated; /* every interface has its records */
 	bool prepared;  /* this reconcile already made network, disks and seed */
 	bool host_stopping;
+	uint64_t disk_room; /* where the fullest of its disks lies; of a guest paused by its disk */
 	/* before */
 	bool has_run;           /* it was started at least once */
 	bool ended_in_order;    /* its last end was an orderly shutdown by the guest */
 	usec_t stop_asked;      /* when the guest was first asked to shut down; 0 = it was not */
 	usec_t stop_asked_last; /* and the last time: a guest that still boots does not hear */
-	usec_t next_start;      /* earliest restart (back-off); 0 = now */
+	usec_t io_error_told; /* since when the status says that its disk paused it; 0 = not yet */
+	usec_t next_start;    /* earliest restart (back-off); 0 = now */
 	usec_t now;
 } InstanceView;
 
@@ -95,6 +97,9 @@ bool instance_wants_running(const InstanceView *v);
 /* Delay before restart number `failures` (1, 2, ...) of a guest that keeps ending: 0, 2 s, 4 s, ...
  * 5 min. */
 usec_t instance_backoff(unsigned failures);
+/* A guest that its disk paused goes on once there is so much room, looked at so often. */
+#define INSTANCE_DISK_ROOM  (64ull << 20)
+#define INSTANCE_LOOK_AGAIN (5 * USEC_PER_SEC)
 /* How often a guest that does not shut down is asked again. */
 #define INSTANCE_ASK_AGAIN (5 * USEC_PER_SEC)
 /* A guest that ran this long has recovered: its next end counts as the first. */

@@ -81,7 +81,8 @@ static void report_paused(InstanceWork *w)
 
 	status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE,
 			 domain_reason_to_string(w->domain.reason),
-			 io_error ? "the guest is paused: its disk is full or broken"
+			 io_error ? "the guest is paused: a disk of it is full or broken; it "
+				    "goes on once there is room"
 				  : "the guest is paused");
 }
 

@@ -252,6 +252,24 @@ static bool all_allocated(const InstanceWork *w)
 	return true;
 }
 
+/* Of a guest that its disk paused. What cannot be looked at has no room as far as is known. */
+static void look_at_disks(InstanceWork *w)
+{
+	_cleanup_(xfreep) DiskInfo *info = xnew0(DiskInfo, 1);
+	const json_t *ready = condition_find(w->status, "Ready");
+	DiskStore *d = w->r->env.disks;
+
+	if (streq_ptr(json_string_at(ready, "reason"),
+		      domain_reason_to_string(DOMAIN_REASON_IO_ERROR)))
+		w->view.io_error_told = status_time(ready, "lastTransitionTime");
+	w->view.disk_room = UINT64_MAX;
+	for (size_t i = 0; i < w->spec->n_disks; i++) {
+		int rc = d->ops->inspect(d, w->ctx, w->uid, w->spec->disks[i].name, info, NULL);
+
+		w->view.disk_room = rc < 0 ? 0 : MIN(w->view.disk_room, info->room);
+	}
+}
+
 int instance_observe(InstanceWork *w, Error *err)
 {
 	bool prepared = w->view.prepared, live = false;
@@ -280,6 +298,8 @@ int instance_observe(InstanceWork *w, Error *err)
 			     .now = clock_wall(w->r->env.clock) };
 	read_request(w);
 	fill_history(w);
+	if (w->domain.state == DOMAIN_PAUSED && w->domain.reason == DOMAIN_REASON_IO_ERROR)
+		look_at_disks(w);
 	v->allocated = all_allocated(w);
 	instance_config_hash(w, w->config_hash);
 	v->config_changed = w->domain.state != DOMAIN_ABSENT && *w->config_hash &&

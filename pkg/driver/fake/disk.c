@@ -159,8 +159,10 @@ static int fake_inspect(DiskStore *self, Context *ctx, const char *uid, const ch
 	pthread_mutex_lock(&d->lock);
 	disks = hashmap_get(d->instances, uid);
 	disk = disks ? hashmap_get(disks, name) : NULL;
-	if (disk)
+	if (disk) {
 		*ret = *disk;
+		ret->room = d->full ? 0 : UINT64_MAX;
+	}
 	pthread_mutex_unlock(&d->lock);
 	return disk ? 0 : error_set(err, ERR_NOT_FOUND, "instance %s has no disk %s", uid, name);
 }

@@ -77,6 +77,7 @@ static int disk_read(const Disks *d, int dir, const char *uid, const char *name,
 	char file[80];
 	ImageHeader h;
 	struct stat st;
+	struct statvfs vfs;
 	DiskInfo *info;
 	int rc;
 
@@ -87,7 +88,7 @@ static int disk_read(const Disks *d, int dir, const char *uid, const char *name,
 	rc = qcow2_header_read(fd, &h, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "disk %s/%s", uid, name);
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0 || fstatvfs(fd, &vfs) < 0)
 		return error_set_errno(err, errno, "disk %s/%s", uid, name);
 	info = xnew0(DiskInfo, 1);
 	snprintf(info->path, sizeof(info->path), "%s/%s/%s", d->root, uid, file);
@@ -97,6 +98,7 @@ static int disk_read(const Disks *d, int dir, const char *uid, const char *name,
 		(void)chain_digest(h.backing, info->base_digest);
 	info->virtual_size = h.virtual_size;
 	info->allocated = (uint64_t)st.st_blocks * 512;
+	info->room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	*ret = *info;
 	free(info);
 	return 0;

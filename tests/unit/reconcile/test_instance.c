@@ -267,6 +267,26 @@ static void pause_and_resume(void **state)
 	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
 }
 
+/* Looked at again and again, and resumed when there is room; never over somebody's pause. */
+static void a_full_disk_pauses_and_room_resumes(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_disk_set_full(w->disks, true);
+	fake_hypervisor_io_error(w->hypervisor, DOMAIN_WEB);
+	world_pass(w, 30);
+	assert_status(w, "Paused");
+	fake_disk_set_full(w->disks, false);
+	world_pass(w, 11);
+	assert_status(w, "Running");
+	power(w, "r1", "pause");
+	fake_hypervisor_io_error(w->hypervisor, DOMAIN_WEB);
+	world_pass(w, 30);
+	assert_status(w, "Paused");
+}
+
 static void a_deaf_guest_is_forced_off(void **state)
 {
 	World *w = *state;
@@ -651,6 +671,7 @@ int main(void)
 		story(a_restart_forces_a_deaf_guest),
 		story(an_address_once_seen_is_said_of_each_generation),
 		story(pause_and_resume),
+		story(a_full_disk_pauses_and_room_resumes),
 		story(a_deaf_guest_is_forced_off),
 		story(a_start_takes_back_a_stop),
 		story(delete_leaves_nothing),
