@@ -13,6 +13,15 @@ here=$TOP/tests/prove/tenancy.d
 
 matrix() { PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" run "$1"; }
 rules_are_back() { nft list set bridge sfd mac | grep -q "$(virsh -q domiflist default.mallory | awk '{ print $1 }')"; }
+# Those by DHCPv6 come a moment later.
+both_have_addresses() {
+	local guest
+	for guest in mallory alice; do
+		wait_for "$BOOT" guest_run $guest "ip -6 addr show dev eth0 |
+			grep -q '$(field instance $guest '.status.interfaces[0].addresses[1]')'"
+	done
+}
+has_booted() { [ "$(boots "$1")" -gt "$2" ]; }
 
 e2e_setup
 image guest
@@ -25,9 +34,7 @@ cc -std=gnu17 -O2 -static -o /run/sandbox/outside/send "$here/guest_send.c"
 guests_up mallory alice
 sfctl wait network other routed --timeout=60s
 guest_run mallory 'wget -q -O /run/send http://192.0.2.1/send && chmod 0755 /run/send'
-for guest in mallory alice; do # addresses by DHCPv6 come a moment later
-	wait_for "$BOOT" guest_run $guest "ip -6 addr show dev eth0 | grep -q '$(field instance $guest '.status.interfaces[0].addresses[1]')'"
-done
+both_have_addresses
 
 matrix "two guests"
 nft flush ruleset
@@ -53,8 +60,10 @@ if [ "$mode" = full ]; then
 	matrix "after kill -9 of libvirtd"
 	for table in ip ip6 arp; do echo 1 >/proc/sys/net/bridge/bridge-nf-call-${table}tables; done
 	matrix "with br_netfilter"
-	virsh reboot default.alice
-	guest_up alice
+	before=$(boots alice)
+	virsh -q reboot default.alice
+	wait_for "$BOOT" has_booted alice "$before"
+	both_have_addresses
 	matrix "after a reboot of one guest"
 fi
 PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" rows
