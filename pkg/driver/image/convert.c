@@ -12,15 +12,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
-#include "base/sha.h"
 #include "base/spawn.h"
 #include "driver/image/confine.h"
+#include "driver/image/hasher.h"
 #include "driver/image/header.h"
 #include "driver/image/role.h"
 #include "driver/image/roles.h"
@@ -32,7 +33,7 @@
 #define CPU_SECONDS_PER_GIB 30
 #define FILE_SIZE_SLACK     (64 * (GIB / 1024))
 #define SPACE_SLACK         (4u * 1024 * 1024) /* what one write may have been too large by */
-#define READ_CHUNK          (256u * 1024)
+#define WRITEBACK_INTERVAL  (100 * USEC_PER_MSEC)
 
 static const char *const read_paths[] = {
 	"/usr/lib",         "/usr/lib64", "/lib",         "/lib64",
@@ -116,6 +117,56 @@ static int no_space(const Convert *c, Error *err)
 			 (unsigned long long)(c->space >> 20));
 }
 
+/*
+ * The output goes to the disk while qemu-img is still busy with the processor: at the end there is
+ * little to wait for.
+ */
+typedef struct Writeback {
+	const Convert *c;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stopped;
+	bool stop;
+} Writeback;
+
+static void *writeback_run(void *arg)
+{
+	Writeback *w = arg;
+	_cleanup_(fd_closep) int fd = -1;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		clock_wait(clock_system(), &w->stopped, &w->lock,
+			   clock_now(clock_system()) + WRITEBACK_INTERVAL);
+		if (fd < 0)
+			fd = fs_open_beneath(ROLE_DIRECTORY_FD, w->c->output, O_RDONLY, 0, NULL);
+		if (fd >= 0 && !w->stop)
+			(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void writeback_begin(Writeback *w, const Convert *c)
+{
+	*w = (Writeback){ .c = c };
+	pthread_mutex_init(&w->lock, NULL);
+	clock_cond_init(&w->stopped);
+	if (pthread_create(&w->thread, NULL, writeback_run, w) != 0)
+		abort(); /* out of memory */
+}
+
+static void writeback_end(Writeback *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->stopped);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->stopped);
+	pthread_mutex_destroy(&w->lock);
+}
+
 /* Whether the kernel stopped it at the limit. */
 static bool output_is_full(const Convert *c)
 {
@@ -135,10 +186,15 @@ static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
 		in,       out,       NULL
 	};
 	Context ctx = context_with_timeout(&CONTEXT_BACKGROUND, c->timeout);
-	int rc = spawn_run_with(&ctx,
-				&(SpawnOptions){ .argv = argv, .filter = confine_program_filter() },
-				NULL, NULL, err);
+	Writeback writeback;
+	int rc;
 
+	writeback_begin(&writeback, c);
+	rc = spawn_run_with(&ctx,
+			    &(SpawnOptions){ .argv = argv, .filter = confine_program_filter() },
+			    NULL, NULL, err);
+
+	writeback_end(&writeback);
 	if (rc < 0 && c->space != UINT64_MAX && output_is_full(c)) {
 		error_done(err);
 		return no_space(c, err);
@@ -149,38 +205,30 @@ static int convert_run(const Convert *c, const ImageHeader *h, Error *err)
 	return rc < 0 ? -(int)err->code : 0;
 }
 
-static int output_hash(int fd, Sha *sha, Error *err)
-{
-	_cleanup_(xfreep) char *chunk = xmalloc(READ_CHUNK);
-	ssize_t n;
-
-	while ((n = read(fd, chunk, READ_CHUNK)) != 0) {
-		if (n < 0 && errno != EINTR)
-			return error_set_errno(err, errno, "read");
-		if (n > 0)
-			sha_update(sha, chunk, (size_t)n);
-	}
-	return 0;
-}
-
 /* Makes the output durable and tells about it. */
 static int output_finish(const Convert *c, const ImageHeader *h, Error *err)
 {
 	_cleanup_(fd_closep) int fd =
 		fs_open_beneath(ROLE_DIRECTORY_FD, c->output, O_RDONLY, 0, err);
-	_cleanup_(sha_freep) Sha *sha = sha_new(SHA_256);
 	char hex[SHA_HEX_MAX], digest[SHA_HEX_MAX + 8];
+	Hasher *hasher;
 	struct stat st;
 	int rc;
 
 	if (fd < 0)
 		return fd;
-	if (fsync(fd) < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return error_set_errno(err, errno, "converted image");
-	rc = output_hash(fd, sha, err);
+	/* The processor takes the sum while the disk writes. */
+	hasher = hasher_new(fd, SHA_256);
+	hasher_grow(hasher, (uint64_t)st.st_size);
+	rc = fsync(fd) < 0 ? error_set_errno(err, errno, "sync converted image") : 0;
+	if (rc == 0)
+		rc = hasher_hex(hasher, hex, err);
+	hasher_free(hasher);
 	if (rc < 0)
 		return rc;
-	snprintf(digest, sizeof(digest), "sha256:%s", sha_hex(sha, hex));
+	snprintf(digest, sizeof(digest), "sha256:%s", hex);
 	role_answer("result",
 		    json_pack("{s:s, s:I, s:I, s:s}", "digest", digest, "virtualSize",
 			      (json_int_t)h->virtual_size, "fileSize", (json_int_t)st.st_size,

@@ -5,9 +5,9 @@
  * Request: {"name", "url", "checksum"?, "checksumURL"?, "etag"?, "lastModified"? (of the cached
  * copy: ask whether it changed), "maxSize", "minFree" (bytes), "denyPrivate", "allowLoopback",
  * "connectSeconds", "lowSpeedBytes", "lowSpeedSeconds", "totalSeconds"}. Result: {"notModified":
- * true} or {"checksum": "sha256:hex", "sha512": hex, "bytes", "etag", "lastModified"}; the file is
- * then complete, synced and, where a checksum was given, right. After an error that another try of
- * the same bytes cannot mend nothing is left behind. One thread.
+ * true} or {"checksum": "sha256:hex", "sha512": hex or "", "bytes", "etag", "lastModified"}; the
+ * file is then complete, synced and, where a checksum was given, right. After an error that another
+ * try of the same bytes cannot mend nothing is left behind. One thread.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -282,9 +282,10 @@ static int fetch_verify(Fetch *f, const Checksum *wanted, bool given, Error *err
 {
 	char got[SHA_HEX_MAX];
 
-	if (!given)
-		return 0;
-	sha_hex(wanted->algorithm == SHA_512 ? f->part.sha512 : f->part.sha256, got);
+	int rc = given ? part_sum(&f->part, wanted->algorithm, got, err) : 0;
+
+	if (rc < 0 || !given)
+		return rc;
 	if (!streq(got, wanted->hex))
 		return error_set(err, ERR_INVALID, "checksum mismatch: wanted %s, got %s",
 				 wanted->hex, got);
@@ -316,15 +317,20 @@ static int fetch_whole(Fetch *f, bool *ret_changed, Error *err)
 	return 0;
 }
 
-static void fetch_result(Fetch *f)
+static int fetch_result(Fetch *f, Error *err)
 {
-	char hex[SHA_HEX_MAX], hex512[SHA_HEX_MAX], sum[CHECKSUM_TEXT_MAX];
+	char hex[SHA_HEX_MAX], hex512[SHA_HEX_MAX] = "", sum[CHECKSUM_TEXT_MAX];
+	int rc = part_sum(&f->part, SHA_256, hex, err);
 
-	snprintf(sum, sizeof(sum), "sha256:%s", sha_hex(f->part.sha256, hex));
-	role_answer("result",
-		    json_pack("{s:s, s:s, s:I, s:s, s:s}", "checksum", sum, "sha512",
-			      sha_hex(f->part.sha512, hex512), "bytes", (json_int_t)f->part.size,
-			      "etag", f->part.etag, "lastModified", f->part.last_modified));
+	if (rc == 0 && f->part.wants_sha512)
+		rc = part_sum(&f->part, SHA_512, hex512, err);
+	if (rc < 0)
+		return rc;
+	snprintf(sum, sizeof(sum), "sha256:%s", hex);
+	role_answer("result", json_pack("{s:s, s:s, s:I, s:s, s:s}", "checksum", sum, "sha512",
+					hex512, "bytes", (json_int_t)f->part.size, "etag",
+					f->part.etag, "lastModified", f->part.last_modified));
+	return 0;
 }
 
 /* Keeps what a later try can go on with: only a cut-off or slow transfer. */
@@ -342,7 +348,8 @@ static int fetch(Fetch *f, Error *err)
 	if (rc < 0)
 		return rc;
 	rc = FAIL_POINT_AROUND("fetch.open", part_open(&f->part, ROLE_DIRECTORY_FD,
-						       json_string_at(f->request, "name"), err));
+						       json_string_at(f->request, "name"),
+						       given && wanted.algorithm == SHA_512, err));
 	if (rc == 0)
 		rc = fetch_whole(f, &changed, err);
 	if (rc == 0 && changed)
@@ -350,7 +357,7 @@ static int fetch(Fetch *f, Error *err)
 	if (rc == 0 && changed)
 		rc = FAIL_POINT_AROUND("fetch.save", part_save(&f->part, err));
 	if (rc == 0 && changed)
-		fetch_result(f);
+		rc = fetch_result(f, err);
 	if (rc == 0 && !changed)
 		role_answer("result", json_pack("{s:b}", "notModified", 1));
 	if ((rc < 0 && !worth_keeping(rc)) || !changed)

@@ -265,7 +265,8 @@ int index_add(Index *x, Content *c, const ContentSource *source, Error *err)
 	if (there && there != c) {
 		there->used = c->used;
 		memcpy(there->source_checksum, c->source_checksum, sizeof(c->source_checksum));
-		memcpy(there->source_sha512, c->source_sha512, sizeof(c->source_sha512));
+		if (*c->source_sha512) /* taken only where it was asked for */
+			memcpy(there->source_sha512, c->source_sha512, sizeof(c->source_sha512));
 		memcpy(there->source_format, c->source_format, sizeof(c->source_format));
 		content_free(c);
 		c = there;

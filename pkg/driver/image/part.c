@@ -13,7 +13,6 @@
 #include "base/memory.h"
 #include "json/json.h"
 
-#define PART_CHUNK    (256u * 1024)
 #define PART_JSON_MAX 4096
 
 static void part_path(const Part *p, const char *suffix, char buf[static 96])
@@ -23,11 +22,27 @@ static void part_path(const Part *p, const char *suffix, char buf[static 96])
 
 static void sums_reset(Part *p)
 {
-	sha_free(p->sha256);
-	sha_free(p->sha512);
-	p->sha256 = sha_new(SHA_256);
-	p->sha512 = sha_new(SHA_512);
+	for (size_t i = 0; i < ARRAY_SIZE(p->sums); i++)
+		p->sums[i] = hasher_free(p->sums[i]);
+	p->sums[SHA_256] = hasher_new(p->fd, SHA_256);
+	if (p->wants_sha512)
+		p->sums[SHA_512] = hasher_new(p->fd, SHA_512);
 	p->size = 0;
+}
+
+static void part_grown(Part *p, uint64_t size)
+{
+	p->size = size;
+	for (size_t i = 0; i < ARRAY_SIZE(p->sums); i++)
+		if (p->sums[i])
+			hasher_grow(p->sums[i], size);
+}
+
+int part_sum(Part *p, ShaAlgorithm algorithm, char buf[static SHA_HEX_MAX], Error *err)
+{
+	int rc = hasher_hex(p->sums[algorithm], buf, err);
+
+	return rc < 0 ? error_wrap_rc(err, rc, "%s.part", p->name) : 0;
 }
 
 int part_reset(Part *p, Error *err)
@@ -51,7 +66,8 @@ const char *part_validator(const Part *p)
 	return *p->last_modified ? p->last_modified : NULL;
 }
 
-static int part_load(Part *p, Error *err)
+/* sum: of the whole as it was when it was complete; "" if it was not. */
+static int part_load(Part *p, char sum[static SHA_HEX_MAX], Error *err)
 {
 	char path[96];
 	_cleanup_(fd_closep) int fd = -1;
@@ -73,51 +89,36 @@ static int part_load(Part *p, Error *err)
 	snprintf(p->last_modified, sizeof(p->last_modified), "%s",
 		 json_string_at(j, "lastModified") ?: "");
 	p->length = (uint64_t)json_integer_at(j, "length", 0);
-	p->complete = json_bool_at(j, "complete", false);
+	snprintf(sum, SHA_HEX_MAX, "%s", json_string_at(j, "sha256") ?: "");
 	json_decref(j);
 	return 0;
 }
 
-/* Reads what an earlier process wrote into the sums. */
-static int part_rehash(Part *p, Error *err)
+int part_open(Part *p, int directory_fd, const char *name, bool sha512, Error *err)
 {
-	_cleanup_(xfreep) char *chunk = xmalloc(PART_CHUNK);
-	ssize_t n;
-
-	while ((n = read(p->fd, chunk, PART_CHUNK)) != 0) {
-		if (n < 0 && errno != EINTR)
-			return error_set_errno(err, errno, "read %s.part", p->name);
-		if (n < 0)
-			continue;
-		sha_update(p->sha256, chunk, (size_t)n);
-		sha_update(p->sha512, chunk, (size_t)n);
-		p->size += (uint64_t)n;
-	}
-	return 0;
-}
-
-int part_open(Part *p, int directory_fd, const char *name, Error *err)
-{
-	char path[96];
+	char path[96], sum[SHA_HEX_MAX] = "", now[SHA_HEX_MAX];
+	struct stat st;
 	int rc;
 
-	*p = (Part){ .directory_fd = directory_fd, .fd = -1 };
+	*p = (Part){ .directory_fd = directory_fd, .fd = -1, .wants_sha512 = sha512 };
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	part_path(p, ".part", path);
 	p->fd = fs_open_beneath(directory_fd, path, O_RDWR | O_CREAT, 0600, err);
 	if (p->fd < 0)
 		return p->fd;
 	sums_reset(p);
-	if (part_load(p, NULL) < 0)
+	if (part_load(p, sum, NULL) < 0)
 		return part_reset(p, err);
-	rc = part_rehash(p, err);
-	if (rc < 0)
-		return rc;
-	if (p->length && p->size > p->length)
+	if (fstat(p->fd, &st) < 0 || lseek(p->fd, 0, SEEK_END) < 0)
+		return error_set_errno(err, errno, "%s", path);
+	if (p->length && (uint64_t)st.st_size > p->length)
 		return part_reset(p, err);
-	if (p->complete && p->size == p->length)
-		return 0;
-	p->complete = false;
+	part_grown(p, (uint64_t)st.st_size);
+	if (*sum && p->size == p->length) {
+		rc = part_sum(p, SHA_256, now, err);
+		p->complete = rc == 0 && streq(sum, now);
+		return rc < 0 || p->complete ? rc : part_reset(p, err);
+	}
 	return part_validator(p) ? 0 : part_reset(p, err);
 }
 
@@ -127,9 +128,7 @@ int part_write(Part *p, const void *data, size_t n, Error *err)
 
 	if (rc < 0)
 		return rc;
-	sha_update(p->sha256, data, n);
-	sha_update(p->sha512, data, n);
-	p->size += n;
+	part_grown(p, p->size + n);
 	return 0;
 }
 
@@ -154,13 +153,15 @@ static int part_replace(const Part *p, const char *text, Error *err)
 
 int part_save(Part *p, Error *err)
 {
+	char sum[SHA_HEX_MAX] = "";
 	_cleanup_(xfreep) char *text = NULL;
 	json_t *j;
+	int rc = p->complete ? part_sum(p, SHA_256, sum, err) : 0;
 
-	if (p->complete && fsync(p->fd) < 0)
-		return error_set_errno(err, errno, "sync %s.part", p->name);
-	j = json_pack("{s:s, s:s, s:I, s:b}", "etag", p->etag, "lastModified", p->last_modified,
-		      "length", (json_int_t)p->length, "complete", p->complete);
+	if (rc < 0)
+		return rc;
+	j = json_pack("{s:s, s:s, s:I, s:s}", "etag", p->etag, "lastModified", p->last_modified,
+		      "length", (json_int_t)p->length, "sha256", sum);
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	return part_replace(p, text, err);
@@ -178,7 +179,7 @@ void part_remove(Part *p)
 
 void part_done(Part *p)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(p->sums); i++)
+		hasher_free(p->sums[i]);
 	fd_close(p->fd);
-	sha_free(p->sha256);
-	sha_free(p->sha512);
 }

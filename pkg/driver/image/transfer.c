@@ -16,6 +16,7 @@
 #define HEADERS_MAX      200
 #define HEADER_BYTES_MAX (64u * 1024)
 #define IGNORED_MAX      (64u * 1024)
+#define BUFFER_SIZE      (256L * 1024)
 
 typedef struct Transfer {
 	const TransferRequest *request;
@@ -331,6 +332,7 @@ static CURLcode hop_options(Hop *hop, const char *url, struct curl_slist *header
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
+	SET(CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_USERAGENT, "sfd/" SF_VERSION);
