@@ -97,8 +97,10 @@ static int content_save(const Index *x, const Content *c, Error *err)
 	j = content_to_json(c);
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
-	path = xasprintf("%s/%s", x->directory, name);
-	return fs_write_atomic(path, text, strlen(text), 0600, true, err);
+	/* By the descriptor: the directory's name may lead elsewhere by now. */
+	path = xasprintf("/proc/self/fd/%d/%s", x->fd, name);
+	rc = fs_write_atomic(path, text, strlen(text), 0600, true, err);
+	return rc < 0 ? error_wrap_rc(err, rc, "describe image %s", c->digest) : 0;
 }
 
 static void content_load_json(const Index *x, Content *c)

@@ -96,10 +96,6 @@ def made(rig):
                                         f"data_file={WORK}/data.raw,data_file_raw=on", "OUT", "1M")
     found["qcow2 with subclusters"] = q("sub.qcow2", "create", "-q", "-f", "qcow2", "-o", "extended_l2=on", "OUT", "1M")
     found["qcow2 of 100T"] = q("large.qcow2", "create", "-q", "-f", "qcow2", "OUT", "100T")
-    secret = ["--object", "secret,id=s,data=x"]
-    found["LUKS"] = q("luks.img", "create", "-q", *secret, "-f", "luks", "-o", "key-secret=s,iter-time=10", "OUT", "1M")
-    found["encrypted qcow2"] = q("crypt.qcow2", "create", "-q", *secret, "-f", "qcow2", "-o",
-                                 "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "OUT", "1M")
     return found
 
 
@@ -115,6 +111,7 @@ def polyglots():
         "VHD footer behind a boot sector": raw((-512, b"conectix")),
         "VDI with a boot sector": raw((64, b"\x7f\x10\xda\xbe")),
         "QED with a boot sector": raw((0, b"QED\0")),
+        "LUKS": b"LUKS\xba\xbe\0\1" + b"aes".ljust(32, b"\0") + b"xts-plain64".ljust(32, b"\0") + bytes(1 << 20),
         "LUKS with a boot sector": raw((0, b"LUKS\xba\xbe\0\1")),
         "ISO with a boot sector": raw((0x8001, b"CD001\1")),
         "UDF with a boot sector": raw((0x8001, b"BEA01\1")),
@@ -141,6 +138,8 @@ def damaged():
         "backing file named by its length alone": qcow2((16, "I", 20)),
         "backing file at the end of the world": qcow2((8, "Q", 1 << 60), (16, "I", 20)),
         "backing format extension": named("raw", 0xE2792ACA), "data file extension": named(BAIT, 0x44415441),
+        "encrypted by LUKS, with its header": bytes(bytearray(qcow2((32, "I", 2), (104, "I", 0x0537BE77), (108, "I", 16),
+                                                                    (112, "Q", DATA), (120, "Q", CLUSTER)))),
         "encryption extension": named("x" * 16, 0x0537BE77), "extension longer than the file": long,
         "extensions without end": bytes(bytearray(qcow2((20, "I", 17), (40, "Q", 4 * CLUSTER), (48, "Q", 2 * CLUSTER),
                                                         (104, "I", 0x12345678), (108, "I", CLUSTER - 112)))),
