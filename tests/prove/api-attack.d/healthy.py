@@ -3,6 +3,7 @@
 over each kind of listener: what the machine does to both cancels out, what is left is what the attack does."""
 
 import multiprocessing
+import os
 import statistics
 import time
 
@@ -11,6 +12,14 @@ from sfd import Reader
 TARGET = "/api/v1/namespaces/default"
 PATCH = '{"data":{"n":"%d"}}'
 NOTICED = 0.25  # ms
+SLICE = 5.0  # ms, what the kernel lets another process finish where there are more than processors
+
+
+def noticed():
+    """ms below which a difference is the machine's."""
+    return NOTICED + (SLICE if os.getloadavg()[0] > os.cpu_count() else 0)
+
+
 KINDS = ("read", "connect", "write")
 
 
@@ -75,12 +84,12 @@ def measure_round(pair, samples):
 
 
 def judge(rounds):
-    """The worst over all doors and kinds of requests of: the median of the rounds' ratios of p99. What is below
-    NOTICED is added to both: nobody can tell 0.1 ms from 0.2. (ratio, text)"""
-    worst = (0.0, "")
+    """The worst over all doors and kinds of requests of: the median of the rounds' ratios of p99. What nobody
+    can notice is added to both: 0.1 ms is not less than 0.2. (ratio, text)"""
+    worst, least = (0.0, ""), noticed()
     for door, kind in rounds[0]:
         p99 = [[percentile(r[door, kind][i], 99) * 1e3 for r in rounds] for i in (0, 1)]
-        ratio = statistics.median((a + NOTICED) / (b + NOTICED) for a, b in zip(*p99))
+        ratio = statistics.median((a + least) / (b + least) for a, b in zip(*p99))
         text = "%s over %s: %.2f times (%.2f ms, %.2f ms of an sfd left alone)" % (
             kind, door, ratio, statistics.median(p99[0]), statistics.median(p99[1]))
         worst = max(worst, (ratio, text))
