@@ -70,6 +70,10 @@ void instance_work_done(InstanceWork *w);
  * ended. */
 int instance_observe(InstanceWork *w, Error *err);
 
+/* Looks the network of an interface up, again if need be. Its absence is kept in nic->trouble for
+ * the step that needs it. */
+int instance_resolve_nic(InstanceWork *w, InstanceNic *n, Error *err);
+
 /* The hash of all that the spec and the records say about the domain. "" if not everything is
  * allocated. */
 void instance_config_hash(InstanceWork *w, char buf[static 65]);

@@ -25,8 +25,8 @@ static int waits(InstanceWork *w, const char *reason, const char *fmt, ...)
 	return STEP_WAITS;
 }
 
-/* Registers first, so that what becomes ready between a check and its answer wakes us all the same.
- */
+/* To be called before the look at what is waited for, so that what becomes ready between that look
+ * and its answer wakes us all the same. */
 static void wait_on(InstanceWork *w, const char *word, const char *reference)
 {
 	_cleanup_(xfreep) char *what = waitlist_what(word, w->key.namespace, reference);
@@ -36,20 +36,31 @@ static void wait_on(InstanceWork *w, const char *word, const char *reference)
 
 /* ---- allocate ---- */
 
-/* 0, STEP_WAITS (the network is not there or not numbered yet), or an error. */
-static int nic_needs_network(InstanceWork *w, const InstanceNic *n)
+static bool nic_has_network(const InstanceNic *n)
 {
+	return n->object && !object_is_deleting(n->object) && n->vni;
+}
+
+/* 0, STEP_WAITS (the network is not there or not numbered yet), or an error. The first look was
+ * long ago: it may have come up since. */
+static int nic_needs_network(InstanceWork *w, InstanceNic *n, Error *err)
+{
+	int rc;
+
+	if (nic_has_network(n))
+		return 0;
 	wait_on(w, "network", n->network);
+	rc = instance_resolve_nic(w, n, err);
+	if (rc < 0 || nic_has_network(n))
+		return rc;
 	if (!n->object)
 		return waits(w, "WaitingForNetwork", "interface %s: %s", n->name,
 			     error_message(&n->trouble));
 	if (object_is_deleting(n->object))
 		return waits(w, "WaitingForNetwork", "interface %s: network %s is being deleted",
 			     n->name, n->network);
-	if (!n->vni)
-		return waits(w, "WaitingForNetwork", "interface %s: network %s is not up yet",
-			     n->name, n->network);
-	return 0;
+	return waits(w, "WaitingForNetwork", "interface %s: network %s is not up yet", n->name,
+		     n->network);
 }
 
 static int allocation_failed(InstanceWork *w, const InstanceNic *n, int rc, Error *trouble,
@@ -138,8 +149,8 @@ static int step_allocate(InstanceWork *w, Error *err)
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
 		if (w->nics[i].allocated)
 			continue;
-		rc = nic_needs_network(w, &w->nics[i]);
-		if (rc == 0)
+		rc = nic_needs_network(w, &w->nics[i], err);
+		if (rc == 0 && !w->nics[i].allocated)
 			rc = allocate_nic(w, t, &w->nics[i], err);
 		w->nics[i].allocated = rc == 0;
 	}
@@ -169,10 +180,11 @@ static int step_allocate(InstanceWork *w, Error *err)
 static int prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
 {
 	NetworkStatus st = { 0 };
-	int rc = nic_needs_network(w, n);
+	int rc = nic_needs_network(w, n, err);
 
 	if (rc != 0)
 		return rc;
+	wait_on(w, "network", n->network);
 	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &w->key, &st, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "network %s", n->network);

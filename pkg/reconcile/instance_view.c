@@ -40,12 +40,21 @@ int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key 
 	return rc < 0 ? error_wrap_rc(err, rc, "decode spec") : rc;
 }
 
+/* What was found of its network. */
+static void nic_forget(InstanceNic *n)
+{
+	n->object = object_unref(n->object);
+	network_spec_free(n->spec);
+	n->spec = NULL;
+	n->vni = 0;
+	n->allocated = false;
+	error_done(&n->trouble);
+}
+
 static void nic_done(InstanceNic *n)
 {
 	strv_free(n->addresses);
-	object_unref(n->object);
-	network_spec_free(n->spec);
-	error_done(&n->trouble);
+	nic_forget(n);
 }
 
 void instance_work_done(InstanceWork *w)
@@ -58,14 +67,14 @@ void instance_work_done(InstanceWork *w)
 	object_unref(w->obj);
 }
 
-/* Looks the network up; its absence is kept in nic->trouble for the step that needs it. */
-static int nic_resolve(InstanceWork *w, InstanceNic *n, Error *err)
+int instance_resolve_nic(InstanceWork *w, InstanceNic *n, Error *err)
 {
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	Reconcilers *r = w->r;
-	int rc =
-		reference_get(r, GR_NETWORK, w->key.namespace, n->network, &n->object, &n->trouble);
+	int rc;
 
+	nic_forget(n);
+	rc = reference_get(r, GR_NETWORK, w->key.namespace, n->network, &n->object, &n->trouble);
 	if (rc == -ERR_NOT_FOUND)
 		return 0;
 	if (rc < 0)
@@ -111,7 +120,7 @@ static int resolve_nics(InstanceWork *w, Error *err)
 		for (size_t a = 0; a < w->spec->interfaces[i].n_addresses; a++)
 			n->addresses =
 				strv_append(n->addresses, w->spec->interfaces[i].addresses[a]);
-		rc = nic_resolve(w, n, err);
+		rc = instance_resolve_nic(w, n, err);
 		if (rc < 0)
 			return rc;
 	}

@@ -28,7 +28,10 @@ static void must(int rc, const Error *err, const char *what)
 static bool host_stopping(void *arg)
 {
 	World *w = arg;
+	void (*meanwhile)(World * w) = atomic_exchange(&w->meanwhile, NULL);
 
+	if (meanwhile)
+		meanwhile(w);
 	return w->host_stopping;
 }
 

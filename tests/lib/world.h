@@ -33,6 +33,9 @@ typedef struct World {
 	DiskStore *disks_port;
 	SeedWriter *seeds_port;
 	bool host_stopping;
+	/* Runs inside the next question whether the host stops, which an instance asks between its
+	 * look at the world and its first step: what comes to pass just then. */
+	_Atomic(void (*)(struct World *w)) meanwhile;
 	bool patient;         /* what a store could not say is asked again, as any client would */
 	Authority *authority; /* of a TLS listener; from the next restart on. Borrowed */
 	const char *endpoint;

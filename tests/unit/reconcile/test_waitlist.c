@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,12 +87,36 @@ static void who_names_another_thing_waits_for_that(void **state)
 			    "Running");
 }
 
+static void bring_up_network(World *w)
+{
+	world_create(w, "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':"
+			"{'name':'late'},'spec':{'cidrs':['10.0.0.0/24']}}");
+	while (!streq(world_string(w, "network", "late", "status.phase"), "Ready"))
+		usleep(USEC_PER_MSEC);
+}
+
+/* The instance has seen no network and does not wait yet: what comes up just then wakes it all the
+ * same. */
+static void what_comes_between_a_look_and_the_wait_is_seen(void **state)
+{
+	World *w = *state;
+
+	atomic_store(&w->meanwhile, bring_up_network);
+	create_instance(w, "web", "late");
+	world_settle(w);
+	assert_string_equal(world_string(w, "network", "late", "status.phase"), "Ready");
+	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
+			    "Running");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_was_deleted_waits_for_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_names_another_thing_waits_for_that, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_comes_between_a_look_and_the_wait_is_seen,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
