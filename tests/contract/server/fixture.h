@@ -35,7 +35,8 @@ typedef struct Fixture {
 	Server *server;
 } Fixture;
 
-static inline int fixture_setup(void **state)
+/* NULL = the system's clock. */
+static inline int fixture_setup_on(void **state, Clock *clock)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	_cleanup_(xfreep) char *address = NULL;
@@ -57,12 +58,18 @@ static inline int fixture_setup(void **state)
 				   .console = f->console,
 				   .network = f->network,
 				   .node_name = "node-1",
+				   .clock = clock,
 				   .admin_gid = (gid_t)-1 };
 	assert_int_equal(server_new(&options, &f->server, &err), 0);
 	if (server_listen(f->server, address, &err) < 0 || server_start(f->server, &err) < 0)
 		fail_msg("%s", error_message(&err));
 	*state = f;
 	return 0;
+}
+
+static inline int fixture_setup(void **state)
+{
+	return fixture_setup_on(state, NULL);
 }
 
 static inline int fixture_teardown(void **state)

@@ -158,12 +158,25 @@ static void test_slow_head_is_cut(void **state)
 		http_close(c[i]);
 }
 
-/* Few descriptors, many connections: the silent ones give way, in the order in which they came. */
+static size_t count_closed(HttpClient **c, size_t n)
+{
+	size_t closed = 0;
+
+	for (size_t i = 0; i < n; i++)
+		closed += http_is_closed(c[i], 0);
+	return closed;
+}
+
+/*
+ * Few descriptors, many connections: the silent ones give way, in the order in which they came. No
+ * time passes, so that it is not their deadline that ends them. Several threads accept, so that a
+ * connection may come a little later than the next ones.
+ */
 static void test_silent_connections_give_way(void **state)
 {
 	HttpClient *watch, *busy, *silent[300];
+	Clock *still = fake_clock_new(USEC_PER_HOUR, clock_wall(clock_system()));
 	struct rlimit before, few;
-	size_t closed = 0;
 	HttpAnswer a;
 	Fixture *f;
 
@@ -172,7 +185,7 @@ static void test_silent_connections_give_way(void **state)
 	few = (struct rlimit){ .rlim_cur = 256, .rlim_max = before.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_int_equal(fixture_teardown(state), 0);
-	assert_int_equal(fixture_setup(state), 0);
+	assert_int_equal(fixture_setup_on(state, still), 0);
 	f = *state;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	watch = http_connect(f->path);
@@ -192,14 +205,17 @@ static void test_silent_connections_give_way(void **state)
 	}
 	json_decref(make_secret(f, "news", NULL)); /* on a new one */
 	free(http_read_line(watch, HTTP_DEADLINE_MS, NULL));
-	for (size_t i = 0; i < 170; i++)
-		closed += http_is_closed(silent[i], 5000);
-	assert_int_equal(closed, 170);
-	assert_false(http_is_closed(silent[299], 0));
+	while (count_closed(silent, ARRAY_SIZE(silent)) < 170)
+		usleep(USEC_PER_MSEC);
+	assert_true(count_closed(silent, 160) > 140);
+	assert_int_equal(count_closed(silent + 200, 100), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
 		http_close(silent[i]);
 	http_close(watch);
 	http_close(busy);
+	assert_int_equal(fixture_teardown(state), 0);
+	fake_clock_free(still);
+	assert_int_equal(fixture_setup(state), 0); /* for the teardown of all */
 }
 
 static void test_many_idle_watches(void **state)

@@ -135,7 +135,10 @@ static void what_is_named_is_removed_once(void **state)
 	assert_int_equal(told(w), 2);
 }
 
-/* Unknown is not absent: disks are not removed under a guest that libvirt did not tell of. */
+/*
+ * Unknown is not absent: disks are not removed under a guest that libvirt did not tell of. The
+ * request waits, and is carried out as soon as the hypervisor answers.
+ */
 static void while_guests_are_unknown_nothing_goes(void **state)
 {
 	World *w = *state;
@@ -145,8 +148,13 @@ static void while_guests_are_unknown_nothing_goes(void **state)
 	ask(w, "blind", LOST);
 	assert_int_equal(told(w), 2);
 	assert_true(disks_exist(w, LOST));
-	fake_hypervisor_set_failure(w->hypervisor, ERR_NONE);
 	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN), DOMAIN_RUNNING);
+	assert_string_equal(node(w, "status.collectRequest.state"), "");
+	fake_hypervisor_set_failure(w->hypervisor, ERR_NONE);
+	world_pass(w, 11);
+	assert_string_equal(node(w, "status.collectRequest.state"), "Done");
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN), DOMAIN_ABSENT);
+	assert_false(disks_exist(w, LOST));
 }
 
 static void nothing_else_is_removed(void **state)
