@@ -2,11 +2,11 @@
 /*
  * Waiting: who waits is woken by what comes, and nothing is remembered of those who left.
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -92,7 +92,7 @@ static void bring_up_network(World *w)
 	world_create(w, "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':"
 			"{'name':'late'},'spec':{'cidrs':['10.0.0.0/24']}}");
 	while (!streq(world_string(w, "network", "late", "status.phase"), "Ready"))
-		usleep(USEC_PER_MSEC);
+		poll(NULL, 0, 1);
 }
 
 /* The instance has seen no network and does not wait yet: what comes up just then wakes it all the
