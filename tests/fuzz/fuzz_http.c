@@ -5,6 +5,7 @@
  * goes on answering. One server for all inputs, over a store in memory that admission bounds; the
  * input ends with the end of the connection's writing side.
  */
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -58,6 +59,18 @@ static int dial(void)
 	return fd;
 }
 
+/* The fuzzer's own alarm interrupts system calls. */
+static bool can_read(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int rc;
+
+	do
+		rc = poll(&p, 1, PATIENCE);
+	while (rc < 0 && errno == EINTR);
+	return rc == 1;
+}
+
 /* Sends it all and reads what comes until the server closes, or, for a watch, is quiet. */
 static size_t converse(const uint8_t *data, size_t size, char *answer)
 {
@@ -73,9 +86,7 @@ static size_t converse(const uint8_t *data, size_t size, char *answer)
 	}
 	shutdown(fd, SHUT_WR);
 	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
-		FUZZ_REQUIRE(poll(&p, 1, PATIENCE) == 1);
+		FUZZ_REQUIRE(can_read(fd));
 		n = recv(fd, answer + got, got < ANSWER_MAX - 1 ? ANSWER_MAX - 1 - got : 0, 0);
 		if (n <= 0)
 			break;
