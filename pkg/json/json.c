@@ -76,17 +76,11 @@ static int load(const char *text, size_t len, size_t flags, json_t **ret, json_e
 
 static int decode(const char *text, size_t len, json_t **ret, json_error_t *e, Error *err)
 {
-	json_t *usual;
-
 	if (len > JSON_TEXT_MAX)
 		return error_set(err, ERR_INVALID,
 				 "JSON of %zu bytes is larger than the limit of %u", len,
 				 JSON_TEXT_MAX);
-	usual = json_read_usual(text, len);
-	if (!usual)
-		return load(text, len, JSON_REJECT_DUPLICATES, ret, e, err);
-	*ret = usual;
-	return 0;
+	return load(text, len, JSON_REJECT_DUPLICATES, ret, e, err);
 }
 
 int json_decode(const char *text, size_t len, json_t **ret, Error *err)
@@ -116,9 +110,27 @@ int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledF
 
 json_t *json_load(const char *text, size_t len)
 {
-	json_t *v = json_read_usual(text, len);
+	return json_loadb(text, len, JSON_DECODE_ANY, NULL);
+}
 
-	return v ? v : json_loadb(text, len, JSON_DECODE_ANY, NULL);
+static char *dump(const json_t *v, size_t flags)
+{
+	char *s = json_dumps(v, flags | JSON_COMPACT | JSON_ENCODE_ANY);
+
+	/* A tree is only ever made of valid UTF-8 and finite numbers: what fails here is memory. */
+	if (!s)
+		abort();
+	return s;
+}
+
+char *json_canonical(const json_t *v)
+{
+	return dump(v, JSON_SORT_KEYS);
+}
+
+char *json_text(const json_t *v)
+{
+	return dump(v, 0);
 }
 
 static bool array_same(const json_t *a, const json_t *b)

@@ -8,7 +8,3 @@
 
 /* Calls fn for each member of the text, which is JSON, that has the name of one before it. */
 void json_find_doubled(const char *text, JsonDoubledFn fn, void *arg);
-
-/* The tree of a text that has nothing unusual in it, the one that jansson would make; NULL for all
- * others, be they wrong or only rare: ask jansson. Bounded in depth. */
-json_t *json_read_usual(const char *text, size_t len);

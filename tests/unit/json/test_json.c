@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "json/json_internal.h"
+#include "json/json.h"
 
 static json_t *tree(const char *text)
 {
@@ -73,139 +73,6 @@ static void test_canonical(void **state)
 
 	(void)state;
 	assert_string_equal(text, "{\"a\":\"x\",\"b\":[1,{\"a\":9223372036854775807,\"z\":null}]}");
-}
-
-/* What is stored and compared does not depend on who wrote it. */
-static void test_text_is_janssons(void **state)
-{
-	static const char *const texts[] = {
-		"{}",
-		"[]",
-		"[[],{},[{}]]",
-		"null",
-		"true",
-		"[false,null,true]",
-		"0",
-		"-1",
-		"9223372036854775807",
-		"-9223372036854775808",
-		"[0.1,1.0,-2.5e300,1e-7,3.0]",
-		"\"\"",
-		"\"\\u0000\\u0001\\u001f\\u007f\"",
-		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
-		"\"\u00fc\u20ac\U0001f600\"",
-		"{\"b\":1,\"a\":{\"\":0,\"aa\":1,\"a\":2,\"a\\u0001\":3},\"\u00fc\":4,\"B\":5}",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		_cleanup_(json_decrefp) json_t *v =
-			json_loads(texts[i], JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-		_cleanup_(xfreep) char *canonical = v ? json_canonical(v) : NULL;
-		_cleanup_(xfreep) char *text = v ? json_text(v) : NULL;
-		char *want;
-
-		if (!v)
-			fail_msg("%s", texts[i]);
-		want = json_dumps(v, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
-		assert_string_equal(canonical, want);
-		free(want);
-		want = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-		assert_string_equal(text, want);
-		free(want);
-	}
-}
-
-/* The short way takes what is usual and makes what jansson makes; all else it leaves alone. */
-static void test_read_usual(void **state)
-{
-	static const char *const taken[] = {
-		"{}",
-		" [ ] ",
-		"{\"a\":1,\"b\":[true,false,null,\"x\"]}\n",
-		"\"\"",
-		"-7",
-		"0",
-		"\t{ \"a\" : { \"b\" : [ 1 , 2 ] } }",
-		"999999999999999999",
-		"\"a\\\"b\\\\c\\/d\\b\\f\\n\\r\\te\"",
-		"{\"a\\nb\":\"c\\nd\",\"\u00fc\":\"\u20ac\"}",
-	};
-	static const char *const left[] = {
-		"",
-		" ",
-		"{",
-		"[",
-		"\"",
-		"{\"a\"}",
-		"{\"a\":}",
-		"{\"a\":1,}",
-		"[1,]",
-		"[,1]",
-		"[1 2]",
-		"{\"a\":1 \"b\":2}",
-		"{a:1}",
-		"{} {}",
-		"1x",
-		"01",
-		"-",
-		"+1",
-		"1.5",
-		"1e3",
-		"-01",
-		"1000000000000000000",
-		"9223372036854775808",
-		"tru",
-		"nulll",
-		"\"\\u0041\"",
-		"\"\\x\"",
-		"\"a\nb\"",
-		"\"\\",
-		"\"\\\"",
-		"{\"a\":1,\"a\":1}",
-		"{1:2}",
-		"\"\xff\"",
-		"{\"\xc0\x80\":1}",
-		"{\"\\ud800\":1}",
-		"[1}",
-		"{\"a\":1]",
-		"\xef\xbb\xbf{}",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
-		_cleanup_(json_decrefp) json_t *got = json_read_usual(taken[i], strlen(taken[i]));
-		_cleanup_(json_decrefp) json_t *want = json_loads(taken[i], JSON_DECODE_ANY, NULL);
-
-		if (!got || !json_equal(got, want))
-			fail_msg("%s", taken[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
-		if (json_read_usual(left[i], strlen(left[i])))
-			fail_msg("%s", left[i]);
-	assert_null(json_read_usual("[1]\0", 4));
-	assert_null(json_read_usual("\"a\0b\"", 5));
-	/* It stops where the text does, NUL or not. */
-	assert_null(json_read_usual("[1,2]", 4));
-	assert_null(json_read_usual("\"ab\"", 3));
-	assert_null(json_read_usual("true", 3));
-}
-
-static void test_canonical_of_many(void **state)
-{
-	_cleanup_(json_decrefp) json_t *v = json_object();
-	_cleanup_(xfreep) char *text = NULL, *want = NULL;
-
-	(void)state;
-	for (unsigned i = 0; i < 500; i++) {
-		char key[16];
-
-		snprintf(key, sizeof(key), "k%u", i * 7919 % 500);
-		json_object_set_new(v, key, json_integer(i));
-	}
-	text = json_canonical(v);
-	want = json_dumps(v, JSON_SORT_KEYS | JSON_COMPACT);
-	assert_string_equal(text, want);
 }
 
 static void test_same(void **state)
@@ -423,9 +290,6 @@ int main(void)
 		cmocka_unit_test(test_decode_refuses),
 		cmocka_unit_test(test_decode_depth),
 		cmocka_unit_test(test_canonical),
-		cmocka_unit_test(test_text_is_janssons),
-		cmocka_unit_test(test_read_usual),
-		cmocka_unit_test(test_canonical_of_many),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_merge_patch),
