@@ -31,6 +31,7 @@
 	X(INSTANCE_COLLECTED, "Collected", "99434d53758749ffb1e2c0bd42a2fdc6") \
 	X(INSTANCE_ADDRESS, "AddressAssigned", "2debc3cee0fe4c44a65b7cfa0c8023bb") \
 	X(INSTANCE_ADDRESS_TAKEN, "AddressInUse", "86bfea112cbf422499904502f142cf90") \
+	X(INSTANCE_DETACHED, "InterfaceDetached", "cee7f061aef244b38d4eae7cc8676d4c") \
 	X(IMAGE_FETCHING, "Fetching", "acdfb8b5ecb34ce4bbbfbc5d8d9317a2") \
 	X(IMAGE_FETCHED, "Fetched", "fab4546ee69540e4a882ecf974033a61") \
 	X(IMAGE_FAILED, "FetchFailed", "451ad7c27fe246b7aa74df4c70bdbc83") \

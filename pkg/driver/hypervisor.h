@@ -28,7 +28,7 @@ typedef enum DomainState {
 
 /* Why it is in that state, as far as the hypervisor knows. */
 typedef enum DomainReason {
-	DOMAIN_REASON_NONE,
+	DOMAIN_REASON_NONE, /* of a running one: its start is still under way */
 	DOMAIN_REASON_BOOTED,
 	DOMAIN_REASON_SHUTDOWN,  /* the guest (or ACPI) ended it in order */
 	DOMAIN_REASON_DESTROYED, /* forced off by a caller */
@@ -63,9 +63,11 @@ typedef struct DomainInfo {
 	char live_hash[65];   /* the same for what actually runs; "" when not running */
 	unsigned live_cpus;   /* 0 when not running */
 	uint64_t live_memory; /* bytes */
-	int64_t started_generation; /* the generation of what runs now */
-	pid_t pid;                  /* 0 when unknown */
-	char virt_type[16];         /* "kvm", "qemu" */
+	int64_t started_generation;          /* the generation of what runs now */
+	char live_taps[DOMAIN_NICS_MAX][16]; /* those that what runs was started with */
+	size_t n_live_taps; /* 0 also while a start is still under way: it may not hold them yet */
+	pid_t pid;          /* 0 when unknown */
+	char virt_type[16]; /* "kvm", "qemu" */
 } DomainInfo;
 
 typedef enum DomainFirmware { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_SECURE } DomainFirmware;

@@ -107,6 +107,14 @@ typedef struct NetworkDriverOps {
 	 */
 	int (*address_seen)(NetworkDriver *self, Context *ctx, const char *uid,
 			    const IpAddress *address, bool *ret, Error *err);
+	/*
+	 * False in *ret if the tap of that port is one that nobody has opened since it was made:
+	 * a guest that runs holds another, which is gone. Of a tap that was held and let go it is
+	 * true, so that a guest that is just ending does not look as if it had lost its link.
+	 * -ERR_NOT_FOUND: no such network or port is set up.
+	 */
+	int (*port_attached)(NetworkDriver *self, Context *ctx, const char *uid, uint32_t port_id,
+			     bool *ret, Error *err);
 	/* A connected TCP socket to address:port inside the network's router namespace; caller
 	 * closes. */
 	int (*dial)(NetworkDriver *self, Context *ctx, const char *uid, const IpAddress *address,

@@ -61,7 +61,11 @@ static int instance_steps(InstanceWork *w, Error *err)
 
 static usec_t next_look(const InstanceWork *w)
 {
-	return w->wait_reason ? w->wait_for : w->plan.step == STEP_WAIT ? w->plan.requeue_after : 0;
+	usec_t next = w->wait_reason              ? w->wait_for
+		      : w->plan.step == STEP_WAIT ? w->plan.requeue_after
+						  : 0;
+
+	return w->ask_again && (!next || w->ask_again < next) ? w->ask_again : next;
 }
 
 static int instance_finish(InstanceWork *w, int code, Error *trouble, Error *err)

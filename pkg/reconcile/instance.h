@@ -54,8 +54,9 @@ typedef struct InstanceWork {
 	InstancePlan plan;
 	const char *wait_reason; /* set by a step that has to wait */
 	char wait_message[600];
-	usec_t wait_for; /* 0 = until woken */
-	bool claimed;    /* addresses: its networks' status is to count them */
+	usec_t wait_for;  /* 0 = until woken */
+	usec_t ask_again; /* 0 = all that was asked while it runs was answered */
+	bool claimed;     /* addresses: its networks' status is to count them */
 } InstanceWork;
 
 /* A step's third result beside 0 and an error: it cannot go on now; wait_reason and wait_message

@@ -3,10 +3,16 @@
  * Instance reconciler: telling how it is. One status per reconcile, written only if it says
  * something new. See instance.h.
  */
+#include <stdatomic.h>
+
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "base/strbuf.h"
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
+
+#define LINK_PATIENCE USEC_PER_SEC /* a few milliseconds, when all is well */
+#define LINK_RECHECK  (10 * USEC_PER_SEC)
 
 /* Waiting reasons that are words of printableStatus as they are; every other one is told by its
  * condition. */
@@ -86,6 +92,99 @@ static void report_paused(InstanceWork *w)
 				  : "the guest is paused");
 }
 
+/* ---- is it still wired to its networks? ---- */
+
+/* Not one that was added to the spec since: that has a tap, too, and waits for the next start. */
+static bool nic_runs(const InstanceWork *w, const InstanceNic *n)
+{
+	char tap[16];
+
+	if (!n->allocated || !n->object)
+		return false;
+	network_tap_name(n->port.id, tap);
+	for (size_t i = 0; i < w->domain.n_live_taps; i++)
+		if (streq(w->domain.live_taps[i], tap))
+			return true;
+	return false;
+}
+
+/* One question about one tap. -ERR_UNAVAILABLE: not asked, nobody answers. */
+static int ask_link(InstanceWork *w, const InstanceNic *n, bool *ret)
+{
+	Context ctx = context_with_timeout(w->ctx, LINK_PATIENCE);
+	NetworkDriver *d = w->r->env.network;
+	usec_t now = clock_now(w->r->env.clock);
+	int rc;
+
+	if (now < atomic_load(&w->r->links_silent))
+		return -ERR_UNAVAILABLE;
+	rc = FAIL_POINT_AROUND(
+		"network.port-attached",
+		d->ops->port_attached(d, &ctx, object_head(n->object)->uid, n->port.id, ret, NULL));
+	if (rc == -ERR_UNAVAILABLE || rc == -ERR_TIMEOUT)
+		atomic_store(&w->r->links_silent, now + LINK_RECHECK);
+	return rc;
+}
+
+/* Names those whose tap was made anew under the running guest: nothing but a start takes it. An
+ * error: of some it could not be found out. */
+static int lost_links(InstanceWork *w, StrBuf *names, unsigned *ret)
+{
+	unsigned lost = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < w->n_nics; i++) {
+		_cleanup_(xfreep) char *what = NULL;
+		bool attached = true;
+		int rc;
+
+		if (!nic_runs(w, &w->nics[i]))
+			continue;
+		/* First of all, so that what changes after the answer wakes us. */
+		what = waitlist_link(object_head(w->nics[i].object)->uid);
+		waitlist_add(w->r->waits, what, &w->key);
+		rc = ask_link(w, &w->nics[i], &attached);
+		if (rc < 0)
+			result = rc;
+		else if (!attached)
+			strbuf_addf(names, "%s%s", lost++ ? ", " : "", w->nics[i].name);
+	}
+	*ret = lost;
+	return result;
+}
+
+static void report_running(InstanceWork *w)
+{
+	const json_t *before = condition_find(w->status, "Ready");
+	bool told = streq_ptr(json_string_at(before, "reason"), REASON_INSTANCE_DETACHED);
+	_cleanup_(strbuf_done) StrBuf names = STRBUF_INIT;
+	_cleanup_(xfreep) char *text = NULL;
+	unsigned lost;
+	int rc = lost_links(w, &names, &lost);
+
+	if (rc < 0)
+		w->ask_again = LINK_RECHECK;
+	if (rc < 0 && told) /* all of it may still be so */
+		text = xstrdup(json_string_at(before, "message"));
+	else if (lost)
+		text = xasprintf("interface%s %s lost %s link to the host: restart the guest "
+				 "(sfctl -n %s restart %s)",
+				 lost > 1 ? "s" : "", strbuf_str(&names),
+				 lost > 1 ? "their" : "its", w->key.namespace, w->key.name);
+	if (!text) {
+		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_TRUE, "Running",
+				 "the guest runs");
+		return;
+	}
+	status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE,
+			 REASON_INSTANCE_DETACHED, text);
+	if (!told)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING, REASON_INSTANCE_DETACHED,
+			       "%s", text);
+}
+
+/* ---- conditions ---- */
+
 static void report_ready(InstanceWork *w, const char *word)
 {
 	char text[300];
@@ -98,8 +197,7 @@ static void report_ready(InstanceWork *w, const char *word)
 		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, "ForeignDomain",
 				 text);
 	} else if (streq(word, "Running")) {
-		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_TRUE, "Running",
-				 "the guest runs");
+		report_running(w);
 	} else if (w->wait_reason) {
 		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, w->wait_reason,
 				 w->wait_message);

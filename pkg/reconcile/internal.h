@@ -32,6 +32,8 @@ size_t waitlist_size(Waitlist *w); /* things waited for and waiters, together; 0
 /* "image/default/debian-12" from the kind's word and a reference as written: "name" or
  * "namespace/name". */
 char *waitlist_what(const char *word, const char *namespace, const char *name);
+/* "link/<uid>": that something of a network's data plane was made again. */
+char *waitlist_link(const char *network_uid);
 
 /* How many objects of a kind have which one-word state; feeds STATUS= and never the API. Any
  * thread. */
@@ -72,6 +74,9 @@ struct Reconcilers {
 	GoneSet *gone;
 	pthread_mutex_t stops_lock; /* guards stops */
 	Hashmap *stops;             /* instance uid -> StopTimes (instance.h) */
+	/* Until then nobody asks for links: the net role did not answer, and workers that wait for
+	 * it do nothing else. */
+	_Atomic usec_t links_silent;
 };
 
 /*

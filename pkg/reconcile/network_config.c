@@ -119,5 +119,11 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const Networ
 		rc = 0;
 	}
 	busy_leave(r->busy, uid, r->env.manager);
+	/* A failure may hide that something was mended before it. */
+	if (rc < 0 || ret->repaired) {
+		_cleanup_(xfreep) char *what = waitlist_link(uid);
+
+		waitlist_wake(r->waits, what, r->env.manager);
+	}
 	return rc;
 }

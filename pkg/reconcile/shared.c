@@ -167,6 +167,11 @@ char *waitlist_what(const char *word, const char *namespace, const char *name)
 				 : xasprintf("%s/%s/%s", word, namespace, name);
 }
 
+char *waitlist_link(const char *network_uid)
+{
+	return xasprintf("link/%s", network_uid);
+}
+
 /* ---- counting ---- */
 
 typedef struct CensusEntry {

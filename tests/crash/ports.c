@@ -168,6 +168,14 @@ static int nets_address_seen(NetworkDriver *self, Context *ctx, const char *uid,
 	return INSIDE(d->ops->address_seen(d, ctx, uid, address, ret, err));
 }
 
+static int nets_port_attached(NetworkDriver *self, Context *ctx, const char *uid, uint32_t port_id,
+			      bool *ret, Error *err)
+{
+	NetworkDriver *d = NETS(self);
+
+	return INSIDE(d->ops->port_attached(d, ctx, uid, port_id, ret, err));
+}
+
 static int nets_dial(NetworkDriver *self, Context *ctx, const char *uid, const IpAddress *address,
 		     uint16_t port, int *ret_fd, Error *err)
 {
@@ -213,6 +221,7 @@ static const NetworkDriverOps nets_ops = { .name = "surviving",
 					   .remove = nets_remove,
 					   .list = nets_list,
 					   .address_seen = nets_address_seen,
+					   .port_attached = nets_port_attached,
 					   .dial = nets_dial,
 					   .subscribe = nets_subscribe,
 					   .free = nets_free };

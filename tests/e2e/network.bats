@@ -119,6 +119,26 @@ teardown_file() { e2e_teardown; }
 	sfctl events --for network/front | grep -q Repaired
 }
 
+@test "a tap that is deleted under a running guest is told, until a restart gives it the new one" {
+	tap=$(field instance db '.status.interfaces[0].tap')
+	pid=$(qemu_pid db)
+	ip link del "$tap"
+	wait_for 20 condition_has instance db Ready reason '^InterfaceDetached$'
+	same status False "$(condition instance db Ready status)"
+	has "$(condition instance db Ready message)" 'eth0 .*restart db'
+	status_is db Running
+	same "qemu pid" "$pid" "$(qemu_pid db)"
+	wait_for 10 ip link show "$tap"
+	same "the other guest" True "$(condition instance web Ready status)"
+	has "$(sfctl events --types=Warning --for instance/db)" InterfaceDetached
+	not ip netns exec "sf-$(field network front .status.vni)" ping -c 1 -W 1 "$(address db)"
+	sfctl restart db
+	wait_for 60 condition_has instance db Ready status '^True$'
+	wait_for "$BOOT" guest_run db 'ping -c 1 -W 2 10.20.0.1'
+	guest_run web "ping -c 1 -W 2 $(address db)"
+	same reason Running "$(condition instance db Ready reason)"
+}
+
 @test "settings of a network change without touching its guests" {
 	pid=$(qemu_pid web)
 	network front 10.20.0.0/24 fd00:20::/64 'egress: None'

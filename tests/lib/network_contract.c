@@ -122,6 +122,14 @@ static void contract_questions(NetworkDriver *d)
 	assert_int_equal(d->ops->address_seen(d, &ctx, NET_A, &a, &seen, NULL), 0);
 	assert_false(seen);
 	assert_int_equal(d->ops->address_seen(d, &ctx, OTHER, &a, &seen, NULL), -ERR_NOT_FOUND);
+	seen = true;
+	assert_int_equal(d->ops->port_attached(d, &ctx, NET_A, 7 * 16, &seen, NULL), 0);
+	seen = true;
+	assert_int_equal(d->ops->port_attached(d, &ctx, NET_A, 7 * 16 + 9, &seen, NULL),
+			 -ERR_NOT_FOUND);
+	assert_int_equal(d->ops->port_attached(d, &ctx, OTHER, 7 * 16, &seen, NULL),
+			 -ERR_NOT_FOUND);
+	assert_true(seen); /* untouched on failure */
 	assert_int_equal(d->ops->dial(d, &ctx, OTHER, &a, 22, &fd, NULL), -ERR_NOT_FOUND);
 	assert_int_equal(fd, -1);
 }

@@ -121,6 +121,9 @@ static void info_fill(FakeHypervisor *f, const FakeDomain *d, DomainInfo *ret)
 	ret->started_generation = d->live->generation;
 	snprintf(ret->live_hash, sizeof(ret->live_hash), "%s",
 		 d->live->config_hash ? d->live->config_hash : "");
+	ret->n_live_taps = d->live->n_nics;
+	for (size_t i = 0; i < d->live->n_nics; i++)
+		memcpy(ret->live_taps[i], d->live->nics[i].tap, sizeof(ret->live_taps[i]));
 }
 
 static int fake_inspect(Hypervisor *self, Context *ctx, const char *domain, DomainInfo *ret,

@@ -20,6 +20,7 @@ typedef struct FakeNetwork {
 	NetworkPort *ports; /* config.ports points here */
 	unsigned broken;    /* pieces that somebody deleted */
 	Hashmap *seen;      /* address text -> itself */
+	Hashmap *lost;      /* taps made again under guests that run -> itself */
 } FakeNetwork;
 
 typedef struct FakeDriver {
@@ -40,6 +41,7 @@ static void fake_network_release(void *p)
 	FakeNetwork *n = p;
 
 	hashmap_free(n->seen);
+	hashmap_free(n->lost);
 	free(n->ports);
 	free(n);
 }
@@ -146,6 +148,7 @@ static int ensure_locked(FakeDriver *f, const NetworkConfig *c, NetworkStatus *r
 	if (!n) {
 		n = xnew0(FakeNetwork, 1);
 		n->seen = hashmap_new(NULL);
+		n->lost = hashmap_new(NULL);
 		hashmap_put(f->networks, c->uid, n);
 		s.changes = BASE_PIECES + (unsigned)c->n_ports;
 	} else {
@@ -236,6 +239,25 @@ static int fake_address_seen(NetworkDriver *self, Context *ctx, const char *uid,
 	return fake_leave(f, 0);
 }
 
+static int fake_port_attached(NetworkDriver *self, Context *ctx, const char *uid, uint32_t port_id,
+			      bool *ret, Error *err)
+{
+	FakeDriver *f = fake_of(self);
+	const FakeNetwork *n;
+	char tap[16];
+	int rc = fake_enter(f, ctx, err);
+
+	if (rc < 0)
+		return fake_leave(f, rc);
+	n = hashmap_get(f->networks, uid);
+	if (!n || !port_find(n->ports, n->config.n_ports, port_id))
+		return fake_leave(
+			f, error_set(err, ERR_NOT_FOUND, "port %08x is not set up", port_id));
+	network_tap_name(port_id, tap);
+	*ret = !hashmap_contains(n->lost, tap);
+	return fake_leave(f, 0);
+}
+
 static int dial_locked(FakeDriver *f, const char *uid, const IpAddress *address, int *ret_fd,
 		       Error *err)
 {
@@ -293,6 +315,7 @@ static const NetworkDriverOps fake_ops = {
 	.remove = fake_remove,
 	.list = fake_list,
 	.address_seen = fake_address_seen,
+	.port_attached = fake_port_attached,
 	.dial = fake_dial,
 	.subscribe = fake_subscribe,
 	.free = fake_free,
@@ -378,6 +401,36 @@ void fake_network_break(NetworkDriver *d, const char *uid, const char *what)
 	n->broken++;
 	pthread_mutex_unlock(&f->lock);
 	fake_emit(f, uid, what);
+}
+
+void fake_network_lose_tap(NetworkDriver *d, const char *uid, uint32_t port_id)
+{
+	FakeDriver *f = fake_of(d);
+	FakeNetwork *n;
+	char tap[16];
+
+	network_tap_name(port_id, tap);
+	pthread_mutex_lock(&f->lock);
+	n = hashmap_get(f->networks, uid);
+	assert(n);
+	hashmap_put(n->lost, tap, n);
+	n->broken++;
+	pthread_mutex_unlock(&f->lock);
+	fake_emit(f, uid, "link gone");
+}
+
+void fake_network_hold_tap(NetworkDriver *d, const char *uid, uint32_t port_id)
+{
+	FakeDriver *f = fake_of(d);
+	FakeNetwork *n;
+	char tap[16];
+
+	network_tap_name(port_id, tap);
+	pthread_mutex_lock(&f->lock);
+	n = hashmap_get(f->networks, uid);
+	assert(n);
+	hashmap_remove(n->lost, tap);
+	pthread_mutex_unlock(&f->lock);
 }
 
 void fake_network_see(NetworkDriver *d, const char *uid, const IpAddress *address)
@@ -492,6 +545,16 @@ static int faulty_address_seen(NetworkDriver *self, Context *ctx, const char *ui
 	return f->inner->ops->address_seen(f->inner, ctx, uid, address, ret, err);
 }
 
+static int faulty_port_attached(NetworkDriver *self, Context *ctx, const char *uid,
+				uint32_t port_id, bool *ret, Error *err)
+{
+	FaultyDriver *f = faulty_of(self);
+
+	if (fault_next(f->fault))
+		return fault_error(f->fault, "network port_attached", err);
+	return f->inner->ops->port_attached(f->inner, ctx, uid, port_id, ret, err);
+}
+
 static int faulty_dial(NetworkDriver *self, Context *ctx, const char *uid, const IpAddress *address,
 		       uint16_t port, int *ret_fd, Error *err)
 {
@@ -535,6 +598,7 @@ static const NetworkDriverOps faulty_ops = {
 	.remove = faulty_remove,
 	.list = faulty_list,
 	.address_seen = faulty_address_seen,
+	.port_attached = faulty_port_attached,
 	.dial = faulty_dial,
 	.subscribe = faulty_subscribe,
 	.free = faulty_free,

@@ -25,6 +25,10 @@ unsigned fake_network_changes(NetworkDriver *d); /* things made, mended or remov
 
 /* Somebody deletes a piece: the next ensure mends it and says so; the subscriber hears `what`. */
 void fake_network_break(NetworkDriver *d, const char *uid, const char *what);
+/* Somebody deletes the tap of a guest that runs: as above, and the one that is made again is
+ * nobody's until the guest starts anew, which the test plays with fake_network_hold_tap(). */
+void fake_network_lose_tap(NetworkDriver *d, const char *uid, uint32_t port_id);
+void fake_network_hold_tap(NetworkDriver *d, const char *uid, uint32_t port_id);
 /* A guest used that address. The subscriber hears it, as with the real one. */
 void fake_network_see(NetworkDriver *d, const char *uid, const IpAddress *address);
 /* From now on every call fails with this code (ERR_NONE = works again, and uid=NULL is emitted). */

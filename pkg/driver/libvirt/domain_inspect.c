@@ -120,7 +120,7 @@ int domain_get_state(Libvirt *lv, virDomainPtr dom, DomainState *ret, DomainReas
 	case VIR_DOMAIN_PAUSED:
 		/* A start under way looks paused for a moment. */
 		*ret = reason == VIR_DOMAIN_PAUSED_STARTING_UP ? DOMAIN_RUNNING : DOMAIN_PAUSED;
-		*ret_reason = *ret == DOMAIN_RUNNING ? DOMAIN_REASON_BOOTED : paused_reason(reason);
+		*ret_reason = paused_reason(reason);
 		return 0;
 	case VIR_DOMAIN_PMSUSPENDED:
 		*ret = DOMAIN_PAUSED;
@@ -183,6 +183,11 @@ static int fill_live(virDomainPtr dom, DomainInfo *info, Error *err)
 	info->started_generation = live.mark.generation;
 	info->live_cpus = live.cpus;
 	info->live_memory = live.mark.memory ? live.mark.memory : live.memory;
+	/* A start that is still under way may not have opened them yet. */
+	if (info->state != DOMAIN_RUNNING || info->reason == DOMAIN_REASON_BOOTED) {
+		memcpy(info->live_taps, live.taps, sizeof(info->live_taps));
+		info->n_live_taps = live.n_taps;
+	}
 	if (!info->persistent)
 		memcpy(info->request_id, live.mark.request_id, sizeof(info->request_id));
 	info->pid = domain_pid(virDomainGetName(dom));

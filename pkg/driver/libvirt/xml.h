@@ -50,6 +50,8 @@ typedef struct DomainLive {
 	unsigned cpus;
 	uint64_t memory; /* bytes, all of it */
 	char virt_type[16];
+	char taps[DOMAIN_NICS_MAX][16];
+	size_t n_taps;
 } DomainLive;
 
 /* ... out of a whole domain's XML. A missing mark is no error. */

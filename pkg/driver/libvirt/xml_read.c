@@ -129,6 +129,18 @@ static const xmlNode *mark_node(const xmlNode *domain)
 	return NULL;
 }
 
+static void taps_from_node(const xmlNode *devices, DomainLive *live)
+{
+	const xmlNode *n = xml_child(devices, "interface");
+
+	for (; n && live->n_taps < ARRAY_SIZE(live->taps); n = xml_next(n)) {
+		char *tap = live->taps[live->n_taps];
+
+		xml_attr(xml_child(n, "target"), "dev", tap, sizeof(live->taps[0]));
+		live->n_taps += *tap != '\0';
+	}
+}
+
 int domain_live_read(const char *xml, DomainLive *ret, Error *err)
 {
 	_cleanup_(xml_doc_freep) xmlDoc *doc = xml_parse(xml, err);
@@ -147,6 +159,7 @@ int domain_live_read(const char *xml, DomainLive *ret, Error *err)
 		live.cpus = (unsigned)to_number(xml_text(vcpu, text, sizeof(text)));
 	/* libvirt always answers in KiB. */
 	live.memory = to_number(xml_text(xml_child(domain, "memory"), text, sizeof(text))) * 1024;
+	taps_from_node(xml_child(domain, "devices"), &live);
 	*ret = live;
 	return 0;
 }

@@ -356,6 +356,22 @@ static int client_address_seen(NetworkDriver *self, Context *ctx, const char *ui
 	return 0;
 }
 
+static int client_port_attached(NetworkDriver *self, Context *ctx, const char *uid,
+				uint32_t port_id, bool *ret, Error *err)
+{
+	json_t *reply;
+	int rc = client_call(client_of(self), ctx,
+			     json_pack("{s:s, s:s, s:I}", "op", "attached", "uid", uid, "port",
+				       (json_int_t)port_id),
+			     &reply, NULL, err);
+
+	if (rc < 0)
+		return rc;
+	*ret = json_is_true(json_object_get(reply, "result"));
+	json_decref(reply);
+	return 0;
+}
+
 /* The role only begins to connect: waiting is done here, where it stops nobody else. */
 static int finish_connect(int fd, Context *ctx, const char *to, uint16_t port, Error *err)
 {
@@ -436,6 +452,7 @@ static const NetworkDriverOps client_ops = {
 	.remove = client_remove,
 	.list = client_list,
 	.address_seen = client_address_seen,
+	.port_attached = client_port_attached,
 	.dial = client_dial,
 	.subscribe = client_subscribe,
 	.free = client_free,

@@ -425,6 +425,45 @@ int link_index(Netlink *nl, const char *name, unsigned *ret, Error *err)
 	return netlink_get(nl, m, index_from, ret, err);
 }
 
+static bool is_gone(const Error *err)
+{
+	return err->os_errno == ENODEV || err->os_errno == ENXIO;
+}
+
+/* Made by us and closed again, a tap has no carrier until somebody opens it; the kernel counts how
+ * often that was. */
+static void held_from(void *arg, const struct nlmsghdr *h)
+{
+	struct nlattr *tb[IFLA_MAX + 1];
+	Link l = { 0 };
+
+	if (h->nlmsg_type != RTM_NEWLINK ||
+	    nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(struct ifinfomsg), tb, IFLA_MAX,
+			NULL) < 0 ||
+	    !tb[IFLA_LINKINFO])
+		return;
+	parse_linkinfo(&l, tb[IFLA_LINKINFO]);
+	*(bool *)arg = streq(l.kind, "tun") &&
+		       ((tb[IFLA_CARRIER] && nla_get_u8(tb[IFLA_CARRIER])) ||
+			(tb[IFLA_CARRIER_UP_COUNT] && nla_get_u32(tb[IFLA_CARRIER_UP_COUNT])));
+}
+
+int link_was_held(Netlink *nl, const char *name, bool *ret, Error *err)
+{
+	_cleanup_(netlink_message_freep) NetlinkMessage *m = link_message(RTM_GETLINK, 0, 0, 0, 0);
+	_cleanup_(error_done) Error e = ERROR_INIT;
+	bool held = false;
+	int rc;
+
+	netlink_put_string(m, IFLA_IFNAME, name);
+	netlink_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	rc = netlink_get(nl, m, held_from, &held, &e);
+	if (rc < 0 && !is_gone(&e))
+		return error_move(err, &e);
+	*ret = held;
+	return 0;
+}
+
 static int link_doom(Netlink *nl, unsigned index, Error *err)
 {
 	_cleanup_(netlink_message_freep) NetlinkMessage *m =
@@ -432,11 +471,6 @@ static int link_doom(Netlink *nl, unsigned index, Error *err)
 
 	netlink_put_u32(m, IFLA_GROUP, LINK_GROUP_DOOMED);
 	return netlink_talk(nl, m, err);
-}
-
-static bool is_gone(const Error *err)
-{
-	return err->os_errno == ENODEV || err->os_errno == ENXIO;
 }
 
 int links_delete(Netlink *nl, const unsigned *indexes, size_t n, Error *err)

@@ -64,5 +64,8 @@ int link_create_veth(Netlink *nl, const char *name, const MacAddress *mac, unsig
 int link_create_tap(const char *name, bool multi_queue, Error *err);
 /* The index by asking the kernel; -ERR_NOT_FOUND. */
 int link_index(Netlink *nl, const char *name, unsigned *ret, Error *err);
+/* True in *ret if something holds that tap open, or did since it was made; false also if there is
+ * no such tap. Whether it is up does not matter. */
+int link_was_held(Netlink *nl, const char *name, bool *ret, Error *err);
 /* All of them with one wait for RCU. Links that are gone already are fine. */
 int links_delete(Netlink *nl, const unsigned *indexes, size_t n, Error *err);

@@ -42,12 +42,14 @@ int networks_init(Networks *n, const char *state_dir, Error *err);
 void networks_done(Networks *n);
 Net *networks_get(Networks *n, const char *uid);
 Net *networks_by_vni(Networks *n, uint32_t vni);
+bool networks_has_port(const Net *net, uint32_t id);
 
 /* The port functions, without deadline handling. */
 int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret, Error *err);
 int networks_remove(Networks *n, const char *uid, uint32_t vni, Error *err);
 int networks_list(Networks *n, const char *store_id, NetworkEntry **ret, size_t *ret_n, Error *err);
 int networks_address_seen(Networks *n, const char *uid, const IpAddress *a, bool *ret, Error *err);
+int networks_port_attached(Networks *n, const char *uid, uint32_t port_id, bool *ret, Error *err);
 /* A socket whose non-blocking connect has begun. */
 int networks_dial(Networks *n, const char *uid, const IpAddress *a, uint16_t port, int *ret_fd,
 		  Error *err);

@@ -247,7 +247,7 @@ static int link_name_compare(const void *a, const void *b)
 	return strcmp(((const NftElement *)a)->link, ((const NftElement *)b)->link);
 }
 
-static bool has_port(const Net *net, uint32_t id)
+bool networks_has_port(const Net *net, uint32_t id)
 {
 	return id && bsearch(&(NetworkPort){ .id = id }, net->ports, net->config.n_ports,
 			     sizeof(NetworkPort), port_compare);
@@ -259,7 +259,7 @@ static bool is_stray(const Pass *p, const char *link)
 	if (links_find(&p->root, link))
 		return false;
 	hashmap_foreach (it, p->all->nets)
-		if (has_port(it.value, name_port(link)))
+		if (networks_has_port(it.value, name_port(link)))
 			return false;
 	return true;
 }
@@ -412,6 +412,24 @@ static int ensure_known(Networks *n, Net *net, bool was_complete, NetworkStatus 
 	return networks_soften(rc, err);
 }
 
+/* Somebody deleted the tap of a port that had one: no new wish explains that it is made again. */
+static bool lost_tap(const Networks *n, const Net *net)
+{
+	Links links = { 0 };
+	bool lost = false;
+
+	if (links_list(n->host.rt, &links, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < net->config.n_ports && !lost; i++) {
+		char tap[16];
+
+		network_tap_name(net->ports[i].id, tap);
+		lost = !links_find(&links, tap);
+	}
+	links_done(&links);
+	return lost;
+}
+
 int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret, Error *err)
 {
 	Net *net = networks_get(n, config->uid), *other = networks_by_vni(n, config->vni);
@@ -429,7 +447,7 @@ int networks_ensure(Networks *n, const NetworkConfig *config, NetworkStatus *ret
 		hashmap_put(n->nets, config->uid, net);
 	}
 	/* Asked for something new, only what was seen to be broken before counts as mended. */
-	drifted = net->drifted;
+	drifted = net->drifted || (!same && net->complete && lost_tap(n, net));
 	was_complete = (same && net->complete) || drifted;
 	net->drifted = false;
 	if (!same) {

@@ -91,6 +91,21 @@ int networks_address_seen(Networks *n, const char *uid, const IpAddress *a, bool
 	return 0;
 }
 
+int networks_port_attached(Networks *n, const char *uid, uint32_t port_id, bool *ret, Error *err)
+{
+	const Net *net = networks_get(n, uid);
+	char tap[16];
+	int rc;
+
+	if (!net)
+		return error_set(err, ERR_NOT_FOUND, "network %s is not set up", uid);
+	if (!networks_has_port(net, port_id))
+		return error_set(err, ERR_NOT_FOUND, "network %s has no port %08x", uid, port_id);
+	network_tap_name(port_id, tap);
+	rc = link_was_held(n->host.rt, tap, ret, err);
+	return rc < 0 ? networks_soften(rc, err) : 0;
+}
+
 int networks_dial(Networks *n, const char *uid, const IpAddress *a, uint16_t port, int *ret_fd,
 		  Error *err)
 {

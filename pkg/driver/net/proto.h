@@ -4,8 +4,8 @@
  *bytes of length (big endian) and that many bytes of JSON; one descriptor may come with its first
  *byte.
  *
- *	request  {"id":7,"op":"ensure","config":{...}}      ops: ensure remove list seen dial
- *	reply    {"id":7,"result":{...},"fd":false} or {"id":7,"error":{"code":6,"message":"..."}}
+ *	request  {"id":7,"op":"ensure","config":{...}}      ops: ensure remove list seen attached
+ *dial reply    {"id":7,"result":{...},"fd":false} or {"id":7,"error":{"code":6,"message":"..."}}
  *	event    {"event":{"uid":"..." or null,"what":"..."}}
  *
  * Both sides decode strictly: an unknown key, a wrong type, a name that is not one ends the

@@ -88,6 +88,24 @@ static int do_seen(Networks *n, json_t *request, RequestReply *reply, Error *err
 	return rc;
 }
 
+static int do_attached(Networks *n, json_t *request, RequestReply *reply, Error *err)
+{
+	bool attached = false;
+	json_int_t port;
+	const char *uid;
+	int rc;
+
+	if (json_unpack(request, "{s:I, s:s, s:s, s:I !}", "id", &(json_int_t){ 0 }, "op",
+			&(const char *){ NULL }, "uid", &uid, "port", &port) < 0 ||
+	    port < 1 || port > UINT32_MAX)
+		return error_set(err, ERR_INVALID, "net protocol: bad attached");
+	rc = check_uid(uid, err);
+	if (rc == 0)
+		rc = networks_port_attached(n, uid, (uint32_t)port, &attached, err);
+	reply->result = json_boolean(attached);
+	return rc;
+}
+
 static int do_dial(Networks *n, json_t *request, RequestReply *reply, Error *err)
 {
 	const char *uid, *address;
@@ -113,11 +131,12 @@ static const struct {
 	const char *name;
 	int (*fn)(Networks *n, json_t *request, RequestReply *reply, Error *err);
 } operations[] = {
-	{"ensure",  do_ensure},
-        { "remove", do_remove},
-        { "list",   do_list  },
-	{ "seen",   do_seen  },
-        { "dial",   do_dial  },
+	{"ensure",    do_ensure  },
+        { "remove",   do_remove  },
+        { "list",     do_list    },
+	{ "seen",     do_seen    },
+        { "attached", do_attached},
+        { "dial",     do_dial    },
 };
 
 int request_serve(Networks *n, json_t *request, RequestReply *reply, Error *err)

@@ -101,9 +101,14 @@ static void test_life(void **state)
 	DomainConfig c = config("ns.a", UUID_A);
 	DomainInfo info;
 
+	c.nics[c.n_nics++] = (DomainNic){ .name = "eth0",
+					  .tap = "sft0000002a",
+					  .mac = { { 0x52, 0x54, 0, 0, 0, 1 } },
+					  .model = "virtio" };
 	define(h, &c);
 	info = inspect(h, c.name);
 	assert_int_equal(info.state, DOMAIN_SHUTOFF);
+	assert_int_equal(info.n_live_taps, 0);
 	assert_true(info.persistent && !info.foreign);
 	assert_string_equal(info.uuid, UUID_A);
 	assert_string_equal(info.store_id, STORE);
@@ -116,6 +121,8 @@ static void test_life(void **state)
 	info = inspect(h, c.name);
 	assert_int_equal(info.state, DOMAIN_RUNNING);
 	assert_string_equal(info.live_hash, "h1");
+	assert_int_equal(info.n_live_taps, 1);
+	assert_string_equal(info.live_taps[0], "sft0000002a");
 	assert_int_equal(info.started_generation, 1);
 	assert_int_equal(power(h, POWER_SUSPEND), 0);
 	assert_int_equal(power(h, POWER_SUSPEND), 0);

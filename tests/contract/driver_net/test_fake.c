@@ -88,6 +88,50 @@ static void test_outside_world(void **state)
 	d->ops->free(d);
 }
 
+static bool attached(NetworkDriver *d, uint32_t port)
+{
+	Context ctx = CONTEXT_BACKGROUND;
+	bool is = false;
+
+	assert_int_equal(d->ops->port_attached(d, &ctx, UID, port, &is, NULL), 0);
+	return is;
+}
+
+/* A tap that is made again is nobody's until the guest starts anew. */
+static void test_lost_taps(void **state)
+{
+	NetworkPort ports[2] = {
+		{.id = 0x2a,
+                 .uid = STORE,
+                 .hostname = "a",
+                 .mac = { .bytes = { 0x52, [5] = 1 } }                                            },
+		{ .id = 0x2b, .uid = STORE, .hostname = "b", .mac = { .bytes = { 0x52, [5] = 2 } }}
+	};
+	Fault fault = { 0 };
+	NetworkDriver *fake = fake_network_new(), *d = faulty_network_new(fake, &fault);
+	Context ctx = CONTEXT_BACKGROUND;
+	NetworkConfig c = config();
+	NetworkStatus s;
+	bool is = true;
+
+	(void)state;
+	c.ports = ports;
+	c.n_ports = 2;
+	assert_int_equal(d->ops->ensure(d, &ctx, &c, &s, NULL), 0);
+	assert_true(attached(d, 0x2a) && attached(d, 0x2b));
+	fake_network_lose_tap(fake, UID, 0x2a);
+	assert_int_equal(d->ops->ensure(d, &ctx, &c, &s, NULL), 0);
+	assert_true(s.repaired);
+	assert_false(attached(d, 0x2a));
+	assert_true(attached(d, 0x2b));
+	fake_network_hold_tap(fake, UID, 0x2a);
+	assert_true(attached(d, 0x2a));
+	fault.fail_at = fault.calls + 1;
+	assert_int_equal(d->ops->port_attached(d, &ctx, UID, 0x2a, &is, NULL), -ERR_UNAVAILABLE);
+	assert_true(is);
+	d->ops->free(d);
+}
+
 static void test_faults(void **state)
 {
 	static const FaultMode modes[] = { FAULT_BEFORE, FAULT_AFTER };
@@ -113,9 +157,8 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_contract),
-		cmocka_unit_test(test_contract_wrapped),
-		cmocka_unit_test(test_outside_world),
+		cmocka_unit_test(test_contract),      cmocka_unit_test(test_contract_wrapped),
+		cmocka_unit_test(test_outside_world), cmocka_unit_test(test_lost_taps),
 		cmocka_unit_test(test_faults),
 	};
 

@@ -221,6 +221,8 @@ static void test_life(void **state)
 	info = inspect(h, c.name);
 	assert_int_equal(info.state, DOMAIN_RUNNING);
 	assert_string_equal(info.live_hash, "hash-1");
+	assert_int_equal(info.n_live_taps, 1);
+	assert_string_equal(info.live_taps[0], c.nics[0].tap);
 	assert_string_equal(info.virt_type, "qemu");
 	assert_int_equal(info.live_cpus, 1);
 	assert_int_equal(info.live_memory, 64 << 20);

@@ -201,6 +201,56 @@ static void test_foreign(void **state)
 	host_sh(NULL, "ip link del stranger");
 }
 
+static bool attached(uint32_t port)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	Context ctx = timeout_context();
+	bool is = false;
+
+	if (fx.driver->ops->port_attached(fx.driver, &ctx, NET_A, port, &is, &err) < 0)
+		fail_msg("attached: %s", error_message(&err));
+	return is;
+}
+
+/* A guest holds the tap that it was started with: one that is made again is nobody's, however it
+ * came to that, until the guest starts anew. */
+static void test_lost_tap(void **state)
+{
+	NetGuest *g;
+
+	(void)state;
+	two_ports(0);
+	ensure(&fx.config[0]);
+	assert_false(attached(0x2a));
+	g = guest_1();
+	assert_true(attached(0x2a));
+	assert_false(attached(0x2b));
+	host_sh(NULL, "ip link set sft0000002a down nomaster");
+	assert_true(attached(0x2a));
+	assert_true(ensure(&fx.config[0]).repaired);
+	assert_true(attached(0x2a));
+	host_sh(NULL, "ip link del sft0000002a");
+	assert_false(attached(0x2a)); /* before it is made again */
+	assert_true(ensure(&fx.config[0]).repaired);
+	assert_false(attached(0x2a));
+	g = netguest_free(g);
+	assert_false(attached(0x2a));
+	g = guest_1();
+	assert_true(attached(0x2a));
+	/* One that is just ending has not lost anything. */
+	g = netguest_free(g);
+	assert_true(attached(0x2a));
+	/* Asked for something new at the same time, it is a repair all the same. */
+	host_sh(NULL, "ip link del sft0000002a");
+	add_port(0, 0x2c, "web-3", "52:54:00:00:00:03", "10.20.0.12", NULL);
+	assert_true(ensure(&fx.config[0]).repaired);
+	assert_false(attached(0x2a));
+	/* Another kind of link in its place is nobody's tap. */
+	host_sh(NULL, "ip link del sft0000002a; ip link add sft0000002a type dummy");
+	assert_false(attached(0x2a));
+	host_sh(NULL, "ip link del sft0000002a");
+}
+
 static void test_list(void **state)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -295,6 +345,9 @@ static void test_hostile_client(void **state)
 		"{\"id\":1,\"op\":\"remove\",\"uid\":\"" NET_A "\",\"vni\":0}",
 		"{\"id\":1,\"op\":\"list\",\"store\":\"x\"}",
 		"{\"id\":1,\"op\":\"seen\",\"uid\":\"" NET_A "\",\"address\":\"x; y\"}",
+		"{\"id\":1,\"op\":\"attached\",\"uid\":\"" NET_A "\",\"port\":0}",
+		"{\"id\":1,\"op\":\"attached\",\"uid\":\"" NET_A "\",\"port\":4294967296}",
+		"{\"id\":1,\"op\":\"attached\",\"uid\":\"../x\",\"port\":42}",
 		"{\"id\":1,\"op\":\"dial\",\"uid\":\"" NET_A
 		"\",\"address\":\"10.20.0.1\",\"port\":70000}",
 		"{\"id\":\"x\",\"op\":\"list\"}",
@@ -386,6 +439,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_adoption, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_tap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_contract, setup, teardown),

@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "base/strbuf.h"
 #include "driver/libvirt/errors.h"
 #include "driver/libvirt/xml.h"
 
@@ -176,6 +177,8 @@ static void test_hostile_text(void **state _unused_)
 		assert_string_equal(live.mark.request_id, text);
 		assert_string_equal(live.mark.uid, UUID);
 		assert_int_equal(live.cpus, 2);
+		assert_int_equal(live.n_taps, 1);
+		assert_string_equal(live.taps[0], c.nics[0].tap);
 	}
 }
 
@@ -206,6 +209,22 @@ static void test_mark_round_trip(void **state _unused_)
 	assert_int_equal(domain_mark_read("<a", &back, NULL), -ERR_INVALID);
 }
 
+/* More interfaces than we know of, and such without a tap. */
+static void test_taps_of_strangers(void **state _unused_)
+{
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+	DomainLive live;
+
+	strbuf_adds(&b, "<domain type='qemu'><devices><interface type='user'/>"
+			"<interface type='ethernet'><target dev=''/></interface>");
+	for (int i = 0; i < 2 * DOMAIN_NICS_MAX; i++)
+		strbuf_addf(&b, "<interface><target dev='sft0000%04x-and-more'/></interface>", i);
+	strbuf_adds(&b, "</devices></domain>");
+	assert_int_equal(domain_live_read(strbuf_str(&b), &live, NULL), 0);
+	assert_int_equal(live.n_taps, DOMAIN_NICS_MAX);
+	assert_string_equal(live.taps[0], "sft00000000-and");
+}
+
 /* Somebody else's metadata, entities and numbers out of range are nobody's mark. */
 static void test_strange_domains(void **state _unused_)
 {
@@ -223,6 +242,7 @@ static void test_strange_domains(void **state _unused_)
 			 0);
 	assert_int_equal(live.cpus, 0);
 	assert_int_equal(live.memory, 0);
+	assert_int_equal(live.n_taps, 0);
 	assert_true(capabilities_has_dac("<capabilities><host><secmodel><model>apparmor</model>"
 					 "</secmodel><secmodel><model>dac</model></secmodel></host>"
 					 "</capabilities>"));
@@ -320,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_unsupported),
 		cmocka_unit_test(test_hostile_text),
 		cmocka_unit_test(test_mark_round_trip),
+		cmocka_unit_test(test_taps_of_strangers),
 		cmocka_unit_test(test_strange_domains),
 		cmocka_unit_test(test_present_definition_is_kept),
 		cmocka_unit_test(test_other_machine_keeps_nothing),
