@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -95,25 +94,29 @@ int sqlite_exec(sqlite3 *db, const char *path, const char *sql, Error *err)
 
 /* ---- lock ---- */
 
+/*
+ * A lock of the process, not of the descriptor: a child that was cloned and has not come to its
+ * exec yet has the descriptor too, and would hold the store after our death. One store of a
+ * directory in a process, for closing any descriptor of the file gives the lock back.
+ */
 int store_lock(const char *dir, Error *err)
 {
 	_cleanup_(xfreep) char *path = xasprintf("%s/store.lock", dir);
 	_cleanup_(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET }, holder = whole;
 	char pid[32];
-	ssize_t n;
-	int rc;
+	int n, rc;
 
 	if (fd < 0)
 		return error_set_errno(err, errno, "open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
 			return error_set_errno(err, errno, "lock %s", path);
-		n = pread(fd, pid, sizeof(pid) - 1, 0);
-		pid[n > 0 ? n : 0] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
+		if (fcntl(fd, F_GETLK, &holder) < 0 || holder.l_type == F_UNLCK)
+			holder.l_pid = 0; /* it has just gone, or lives on another host */
 		return error_set(err, ERR_CONFLICT,
-				 "store %s is in use by process %s: only one sfd may run on it",
-				 dir, *pid ? pid : "(unknown)");
+				 "store %s is in use by process %ld: only one sfd may run on it",
+				 dir, (long)holder.l_pid);
 	}
 	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
 	/* On a full disk the lock counts, the PID in it is only for people. */
