@@ -75,6 +75,9 @@ int instance_observe(InstanceWork *w, Error *err);
  * the step that needs it. */
 int instance_resolve_nic(InstanceWork *w, InstanceNic *n, Error *err);
 
+/* Takes interfaces out of the status that the spec no longer has and that hold nothing any more. */
+void instance_forget_released(InstanceWork *w);
+
 /* The hash of all that the spec and the records say about the domain. "" if not everything is
  * allocated. */
 void instance_config_hash(InstanceWork *w, char buf[static 65]);

@@ -316,6 +316,7 @@ int instance_report(InstanceWork *w, Error *err)
 	json_object_set_new(w->status, "nodeName", json_string(w->r->env.node_name));
 	if (*w->domain.virt_type)
 		json_object_set_new(w->status, "virtType", json_string(w->domain.virt_type));
+	instance_forget_released(w);
 	report_ready(w, word);
 	report_address(w, word);
 	report_request(w);

@@ -115,13 +115,27 @@ static json_t *interface_status(const InstanceNic *n)
 			 "portID", (json_int_t)n->port.id, "tap", tap);
 }
 
+/* Does the spec still have the interface that this entry of the status is about? */
+static bool is_wanted(const InstanceWork *w, const json_t *entry)
+{
+	for (size_t i = 0; i < w->n_nics; i++)
+		if (streq_ptr(w->nics[i].name, json_string_at(entry, "name")))
+			return true;
+	return false;
+}
+
+/* The spec's, and after them those that it no longer has and that are not released yet. */
 static void status_interfaces(InstanceWork *w)
 {
-	json_t *list = json_array();
+	json_t *entry, *list = json_array();
+	size_t i;
 
-	for (size_t i = 0; i < w->n_nics; i++)
+	for (i = 0; i < w->n_nics; i++)
 		if (w->nics[i].allocated)
 			json_array_append_new(list, interface_status(&w->nics[i]));
+	json_array_foreach (json_object_get(w->status, "interfaces"), i, entry)
+		if (!is_wanted(w, entry))
+			json_array_append(list, entry);
 	json_object_set_new(w->status, "interfaces", list);
 }
 
@@ -381,18 +395,15 @@ static void wake_network(InstanceWork *w, const char *reference)
 static int release_removed(InstanceWork *w, Error *err)
 {
 	json_t *entry, *list = json_object_get(w->status, "interfaces");
-	size_t i, k;
-	int rc = 0;
+	size_t i;
 
 	json_array_foreach (list, i, entry) {
+		_cleanup_(txn_freep) Txn *t = txn_new();
 		const char *name = json_string_at(entry, "name");
-		_cleanup_(txn_freep) Txn *t = NULL;
+		int rc;
 
-		for (k = 0; name && k < w->n_nics && !streq(w->nics[k].name, name); k++)
-			;
-		if (!name || k < w->n_nics)
+		if (!name || is_wanted(w, entry))
 			continue;
-		t = txn_new();
 		rc = nic_release(w->r->env.store, w->r->env.clock, t, w->uid, name, err);
 		if (rc == 0 && !txn_is_empty(t))
 			rc = FAIL_POINT_AROUND("instance.release-interface",
@@ -403,6 +414,24 @@ static int release_removed(InstanceWork *w, Error *err)
 	}
 	status_interfaces(w);
 	return 0;
+}
+
+/* Also later than at the release, whose report may have been lost with us. */
+void instance_forget_released(InstanceWork *w)
+{
+	json_t *list = json_object_get(w->status, "interfaces");
+
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		_cleanup_(txn_freep) Txn *t = txn_new();
+		const json_t *entry = json_array_get(list, i);
+		const char *name = json_string_at(entry, "name");
+
+		if (name && (is_wanted(w, entry) || nic_release(w->r->env.store, w->r->env.clock, t,
+								w->uid, name, NULL) < 0))
+			continue;
+		if (txn_is_empty(t))
+			json_array_remove(list, i);
+	}
 }
 
 /* More memory than the node has for guests at all: a start would only fail, again and again. */
@@ -434,7 +463,6 @@ static int step_prepare(InstanceWork *w, Error *err)
 
 	if (rc == 0 && off)
 		rc = release_removed(w, err);
-
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
 		rc = prepare_network(w, &w->nics[i], err);
 	for (size_t i = 0; rc == 0 && i < w->spec->n_disks && i < DOMAIN_DISKS_MAX; i++)

@@ -2,7 +2,7 @@
 /*
  * reconcile: a guest whose tap was deleted while it runs. The network makes the tap again, but
  * nothing takes it before the guest starts anew: the Instance says so, once, and no longer than
- * that.
+ * that. And what an instance says of interfaces that its spec no longer has.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 
 #include "api/condition.h"
 #include "base/memory.h"
+#include "base/strbuf.h"
 #include "tests/lib/world.h"
 #include "json/json.h"
 
@@ -257,6 +258,75 @@ static void an_interface_that_waits_for_a_restart_has_lost_nothing(void **state)
 	assert_ready(w, "web", "status", "True");
 }
 
+static size_t ports_in_use(World *w)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, "network", "front");
+
+	return (size_t)json_integer_at(tree, "status.portsInUse", -1);
+}
+
+static char *names_of_interfaces(World *w)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", "web");
+	StrBuf names = STRBUF_INIT;
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach (json_at(tree, "status.interfaces"), i, entry)
+		strbuf_addf(&names, "%s ", json_string_at(entry, "name"));
+	return strbuf_take(&names);
+}
+
+static void assert_interfaces(World *w, const char *want)
+{
+	_cleanup_(xfreep) char *names = names_of_interfaces(w);
+
+	assert_string_equal(names, want);
+}
+
+/* What the guest holds until its next start is not forgotten for what takes its place. */
+static void an_interface_in_place_of_another_gives_back_the_first(void **state)
+{
+	World *w = *state;
+
+	world_patch(w, "instance", "web",
+		    "{\"spec\": {\"interfaces\": [{\"name\": \"eth1\", \"network\": "
+		    "\"front\"}]}}");
+	world_settle(w);
+	assert_interfaces(w, "eth1 eth0 ");
+	restart(w, "r1");
+	assert_interfaces(w, "eth1 ");
+	manager_resync(w->manager, NULL);
+	world_settle(w);
+	assert_int_equal(ports_in_use(w), 1);
+}
+
+/* As a crash leaves it between the start without an interface and the report of it. */
+static void write_status(World *w, const json_t *status)
+{
+	Key key = key_make(GR_INSTANCE, "default", "web");
+	_cleanup_(object_unrefp) Object *o = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	Context ctx = CONTEXT_BACKGROUND;
+
+	assert_int_equal(store_get(w->store, &key, &o, NULL), 0);
+	txn_update_status(t, o, status);
+	assert_int_equal(store_commit(w->store, &ctx, t, NULL, NULL), 0);
+}
+
+static void an_interface_that_holds_nothing_is_not_told(void **state)
+{
+	World *w = *state;
+	_cleanup_(json_decrefp) json_t *before = world_get(w, "instance", "web");
+
+	world_patch(w, "instance", "web", "{\"spec\": {\"interfaces\": []}}");
+	restart(w, "r1");
+	assert_interfaces(w, "");
+	write_status(w, json_object_get(before, "status"));
+	world_restart(w);
+	assert_interfaces(w, "");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -268,6 +338,8 @@ int main(void)
 		TEST(an_unknown_link_leaves_what_was_said),
 		TEST(who_does_not_answer_is_not_asked_by_everybody),
 		TEST(an_interface_that_waits_for_a_restart_has_lost_nothing),
+		TEST(an_interface_in_place_of_another_gives_back_the_first),
+		TEST(an_interface_that_holds_nothing_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
