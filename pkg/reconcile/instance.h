@@ -75,6 +75,18 @@ int instance_observe(InstanceWork *w, Error *err);
  * the step that needs it. */
 int instance_resolve_nic(InstanceWork *w, InstanceNic *n, Error *err);
 
+/* Ends a step that cannot go on now: says why. STEP_WAITS. */
+int instance_waits(InstanceWork *w, const char *reason, const char *fmt, ...) _printf_(3, 4);
+/* To be called before the look at what is waited for, so that what becomes ready between that look
+ * and its answer wakes us all the same. */
+void instance_wait_on(InstanceWork *w, const char *word, const char *reference);
+
+/* Claims what interfaces still miss. */
+int instance_allocate(InstanceWork *w, Error *err);
+/* Makes sure that the network of an allocated interface is there. */
+int instance_prepare_network(InstanceWork *w, InstanceNic *n, Error *err);
+/* Interfaces that the spec no longer has give up what they held; only while the guest is off. */
+int instance_release_removed(InstanceWork *w, Error *err);
 /* Takes interfaces out of the status that the spec no longer has and that hold nothing any more. */
 void instance_forget_released(InstanceWork *w);
 

@@ -10,11 +10,9 @@
 #include "controller/reasons.h"
 #include "reconcile/instance.h"
 
-#define TAKEN_RECHECK    (15 * USEC_PER_SEC)
 #define CAPACITY_RECHECK USEC_PER_MIN
 
-static int waits(InstanceWork *w, const char *reason, const char *fmt, ...) _printf_(3, 4);
-static int waits(InstanceWork *w, const char *reason, const char *fmt, ...)
+int instance_waits(InstanceWork *w, const char *reason, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -25,190 +23,14 @@ static int waits(InstanceWork *w, const char *reason, const char *fmt, ...)
 	return STEP_WAITS;
 }
 
-/* To be called before the look at what is waited for, so that what becomes ready between that look
- * and its answer wakes us all the same. */
-static void wait_on(InstanceWork *w, const char *word, const char *reference)
+void instance_wait_on(InstanceWork *w, const char *word, const char *reference)
 {
 	_cleanup_(xfreep) char *what = waitlist_what(word, w->key.namespace, reference);
 
 	waitlist_add(w->r->waits, what, &w->key);
 }
 
-/* ---- allocate ---- */
-
-static bool nic_has_network(const InstanceNic *n)
-{
-	return n->object && !object_is_deleting(n->object) && n->vni;
-}
-
-/* 0, STEP_WAITS (the network is not there or not numbered yet), or an error. The first look was
- * long ago: it may have come up since. */
-static int nic_needs_network(InstanceWork *w, InstanceNic *n, Error *err)
-{
-	int rc;
-
-	if (nic_has_network(n))
-		return 0;
-	wait_on(w, "network", n->network);
-	rc = instance_resolve_nic(w, n, err);
-	if (rc < 0 || nic_has_network(n))
-		return rc;
-	if (!n->object)
-		return waits(w, "WaitingForNetwork", "interface %s: %s", n->name,
-			     error_message(&n->trouble));
-	if (object_is_deleting(n->object))
-		return waits(w, "WaitingForNetwork", "interface %s: network %s is being deleted",
-			     n->name, n->network);
-	return waits(w, "WaitingForNetwork", "interface %s: network %s is not up yet", n->name,
-		     n->network);
-}
-
-static int allocation_failed(InstanceWork *w, const InstanceNic *n, int rc, Error *trouble,
-			     Error *err)
-{
-	const char *reason = rc == -ERR_EXISTS      ? "AddressInUse"
-			     : rc == -ERR_INVALID   ? "InvalidAddress"
-			     : rc == -ERR_EXHAUSTED ? "NoFreeAddress"
-						    : NULL;
-
-	if (!reason)
-		return error_move(err, trouble);
-	if (rc == -ERR_EXISTS)
-		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
-			       REASON_INSTANCE_ADDRESS_TAKEN, "%s", error_message(trouble));
-	waits(w, reason, "interface %s: %s", n->name, error_message(trouble));
-	w->wait_for = TAKEN_RECHECK;
-	error_done(trouble);
-	return STEP_WAITS;
-}
-
-static int allocate_nic(InstanceWork *w, Txn *t, InstanceNic *n, Error *err)
-{
-	Error trouble = ERROR_INIT;
-	NicRequest q = { .network_uid = object_head(n->object)->uid,
-			 .instance_uid = w->uid,
-			 .owner = w->owner,
-			 .nic = n->name,
-			 .hostname = w->key.name,
-			 .mac = n->mac,
-			 .addresses = n->addresses,
-			 .prefix4 = n->addressing.prefix4,
-			 .prefix6 = n->addressing.prefix6,
-			 .gateway4 = n->addressing.gateway4,
-			 .gateway6 = n->addressing.gateway6 };
-	int rc = nic_allocate(w->r->env.store, w->r->env.clock, t, &q, &n->port, &trouble);
-
-	return rc < 0 ? allocation_failed(w, n, rc, &trouble, err) : 0;
-}
-
-static json_t *interface_status(const InstanceNic *n)
-{
-	json_t *addresses = json_array();
-	char text[IP_TEXT_MAX], mac[MAC_TEXT_MAX], tap[16];
-
-	for (size_t i = 0; i < n->port.n_addresses; i++)
-		json_array_append_new(addresses,
-				      json_string(ip_format(&n->port.addresses[i], text)));
-	network_tap_name(n->port.id, tap);
-	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s}", "name", n->name, "network", n->network,
-			 "macAddress", mac_format(&n->port.mac, mac), "addresses", addresses,
-			 "portID", (json_int_t)n->port.id, "tap", tap);
-}
-
-/* Does the spec still have the interface that this entry of the status is about? */
-static bool is_wanted(const InstanceWork *w, const json_t *entry)
-{
-	for (size_t i = 0; i < w->n_nics; i++)
-		if (streq_ptr(w->nics[i].name, json_string_at(entry, "name")))
-			return true;
-	return false;
-}
-
-/* The spec's, and after them those that it no longer has and that are not released yet. */
-static void status_interfaces(InstanceWork *w)
-{
-	json_t *entry, *list = json_array();
-	size_t i;
-
-	for (i = 0; i < w->n_nics; i++)
-		if (w->nics[i].allocated)
-			json_array_append_new(list, interface_status(&w->nics[i]));
-	json_array_foreach (json_object_get(w->status, "interfaces"), i, entry)
-		if (!is_wanted(w, entry))
-			json_array_append(list, entry);
-	json_object_set_new(w->status, "interfaces", list);
-}
-
-static int reload(InstanceWork *w, Error *err)
-{
-	_cleanup_(object_unrefp) Object *fresh = NULL;
-	int rc = store_get(w->r->env.store, &w->key, &fresh, err);
-
-	if (rc < 0)
-		return rc;
-	object_unref(w->obj);
-	w->obj = TAKE_PTR(fresh);
-	w->uid = object_head(w->obj)->uid;
-	json_decref(w->tree);
-	w->tree = object_decode_lean(w->obj);
-	return 0;
-}
-
-/* Claims everything that is still missing, in the Txn that also writes it into the status. */
-static int step_allocate(InstanceWork *w, Error *err)
-{
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
-		if (w->nics[i].allocated)
-			continue;
-		rc = nic_needs_network(w, &w->nics[i], err);
-		if (rc == 0 && !w->nics[i].allocated)
-			rc = allocate_nic(w, t, &w->nics[i], err);
-		w->nics[i].allocated = rc == 0;
-	}
-	if (rc != 0)
-		return rc;
-	status_interfaces(w);
-	/* Who reads it between this and the report at the end finds a word all the same. */
-	if (!json_object_get(w->status, "printableStatus"))
-		json_object_set_new(w->status, "printableStatus", json_string(w->plan.reason));
-	rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), TAKE_PTR(t),
-			  err);
-	if (rc == 0)
-		rc = reload(w, err);
-	w->claimed = rc == 0;
-	if (rc == 0 && w->n_nics && w->nics[0].port.n_addresses) {
-		char text[IP_TEXT_MAX];
-
-		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_ADDRESS,
-			       "%s has address %s", w->nics[0].name,
-			       ip_format(&w->nics[0].port.addresses[0], text));
-	}
-	return rc;
-}
-
 /* ---- prepare ---- */
-
-static int prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
-{
-	NetworkStatus st = { 0 };
-	int rc = nic_needs_network(w, n, err);
-
-	if (rc != 0)
-		return rc;
-	wait_on(w, "network", n->network);
-	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &w->key, &st, err);
-	if (rc < 0)
-		return error_wrap_rc(err, rc, "network %s", n->network);
-	if (rc == NETWORK_BUSY)
-		return STEP_WAITS;
-	if (st.ready)
-		return 0;
-	w->wait_for = USEC_PER_SEC;
-	return waits(w, "WaitingForNetwork", "network %s: %s", n->network, st.message);
-}
 
 /* The digest to make a disk from; STEP_WAITS while the image is not in the cache. */
 static int disk_image(InstanceWork *w, const char *disk, const char *image,
@@ -220,10 +42,11 @@ static int disk_image(InstanceWork *w, const char *disk, const char *image,
 	const char *found, *why;
 	int rc;
 
-	wait_on(w, "image", image);
+	instance_wait_on(w, "image", image);
 	rc = reference_get(w->r, GR_IMAGE, w->key.namespace, image, &obj, &trouble);
 	if (rc == -ERR_NOT_FOUND)
-		return waits(w, "WaitingForImage", "disk %s: %s", disk, error_message(&trouble));
+		return instance_waits(w, "WaitingForImage", "disk %s: %s", disk,
+				      error_message(&trouble));
 	if (rc < 0)
 		return error_move(err, &trouble);
 	tree = object_decode_lean(obj);
@@ -231,8 +54,8 @@ static int disk_image(InstanceWork *w, const char *disk, const char *image,
 	if (!found || !condition_is_true(json_object_get(tree, "status"), "Ready")) {
 		why = json_string_at(condition_find(json_object_get(tree, "status"), "Ready"),
 				     "message");
-		return waits(w, "WaitingForImage", "disk %s: image %s: %s", disk, image,
-			     why ? why : "not fetched yet");
+		return instance_waits(w, "WaitingForImage", "disk %s: image %s: %s", disk, image,
+				      why ? why : "not fetched yet");
 	}
 	snprintf(digest, IMAGE_DIGEST_MAX, "%s", found);
 	return 0;
@@ -288,22 +111,22 @@ static int seed_user_data(InstanceWork *w, char **ret, Error *err)
 	if (*ret || !name)
 		return 0;
 	member = member ? member : "userdata";
-	wait_on(w, "secret", name);
+	instance_wait_on(w, "secret", name);
 	key = key_make(GR_SECRET, w->key.namespace, name);
 	rc = store_get(w->r->env.store, &key, &secret, err);
 	if (rc == -ERR_NOT_FOUND) {
 		error_ignore(err);
-		return waits(w, "WaitingForSecret",
-			     "cloudInit: there is no secret \"%s\" in namespace \"%s\"", name,
-			     w->key.namespace);
+		return instance_waits(w, "WaitingForSecret",
+				      "cloudInit: there is no secret \"%s\" in namespace \"%s\"",
+				      name, w->key.namespace);
 	}
 	if (rc < 0)
 		return rc;
 	tree = object_decode_lean(secret);
 	value = json_string_value(json_object_get(json_object_get(tree, "data"), member));
 	if (!value)
-		return waits(w, "WaitingForSecret", "cloudInit: secret \"%s\" has no key \"%s\"",
-			     name, member);
+		return instance_waits(w, "WaitingForSecret",
+				      "cloudInit: secret \"%s\" has no key \"%s\"", name, member);
 	rc = base64_decode(value, ret, NULL, err);
 	return rc < 0 ? error_wrap_rc(err, rc, "cloudInit: secret \"%s\", key \"%s\"", name, member)
 		      : 0;
@@ -381,59 +204,6 @@ static int prepare_directory(InstanceWork *w, Error *err)
 	return 0;
 }
 
-/* The network of an interface that went still has its tap. */
-static void wake_network(InstanceWork *w, const char *reference)
-{
-	_cleanup_(object_unrefp) Object *network = NULL;
-
-	if (reference &&
-	    reference_get(w->r, GR_NETWORK, w->key.namespace, reference, &network, NULL) == 0)
-		manager_enqueue(w->r->env.manager, object_key(network));
-}
-
-/* Interfaces that the spec no longer has give up what they held; only while the guest is off. */
-static int release_removed(InstanceWork *w, Error *err)
-{
-	json_t *entry, *list = json_object_get(w->status, "interfaces");
-	size_t i;
-
-	json_array_foreach (list, i, entry) {
-		_cleanup_(txn_freep) Txn *t = txn_new();
-		const char *name = json_string_at(entry, "name");
-		int rc;
-
-		if (!name || is_wanted(w, entry))
-			continue;
-		rc = nic_release(w->r->env.store, w->r->env.clock, t, w->uid, name, err);
-		if (rc == 0 && !txn_is_empty(t))
-			rc = FAIL_POINT_AROUND("instance.release-interface",
-					       store_commit(w->r->env.store, w->ctx, t, NULL, err));
-		if (rc < 0)
-			return error_wrap_rc(err, rc, "release interface %s", name);
-		wake_network(w, json_string_at(entry, "network"));
-	}
-	status_interfaces(w);
-	return 0;
-}
-
-/* Also later than at the release, whose report may have been lost with us. */
-void instance_forget_released(InstanceWork *w)
-{
-	json_t *list = json_object_get(w->status, "interfaces");
-
-	for (size_t i = json_array_size(list); i-- > 0;) {
-		_cleanup_(txn_freep) Txn *t = txn_new();
-		const json_t *entry = json_array_get(list, i);
-		const char *name = json_string_at(entry, "name");
-
-		if (name && (is_wanted(w, entry) || nic_release(w->r->env.store, w->r->env.clock, t,
-								w->uid, name, NULL) < 0))
-			continue;
-		if (txn_is_empty(t))
-			json_array_remove(list, i);
-	}
-}
-
 /* More memory than the node has for guests at all: a start would only fail, again and again. */
 static int check_capacity(InstanceWork *w)
 {
@@ -451,9 +221,10 @@ static int check_capacity(InstanceWork *w)
 	if (!text || quantity_parse(text, &memory, NULL) < 0 || w->spec->memory <= memory)
 		return 0;
 	w->wait_for = CAPACITY_RECHECK;
-	return waits(w, "Unschedulable", "spec.memory is %s, and node %s has %s for guests",
-		     quantity_format(w->spec->memory, wanted), w->r->env.node_name,
-		     quantity_format(memory, has));
+	return instance_waits(w, "Unschedulable",
+			      "spec.memory is %s, and node %s has %s for guests",
+			      quantity_format(w->spec->memory, wanted), w->r->env.node_name,
+			      quantity_format(memory, has));
 }
 
 static int step_prepare(InstanceWork *w, Error *err)
@@ -462,9 +233,9 @@ static int step_prepare(InstanceWork *w, Error *err)
 	int rc = off ? check_capacity(w) : 0;
 
 	if (rc == 0 && off)
-		rc = release_removed(w, err);
+		rc = instance_release_removed(w, err);
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++)
-		rc = prepare_network(w, &w->nics[i], err);
+		rc = instance_prepare_network(w, &w->nics[i], err);
 	for (size_t i = 0; rc == 0 && i < w->spec->n_disks && i < DOMAIN_DISKS_MAX; i++)
 		rc = prepare_disk(w, i, off, err);
 	if (rc == 0)
@@ -533,7 +304,7 @@ static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
 
 	w->view.stop_asked = stop->first;
 	w->wait_for = MIN(over > stop->last ? over - stop->last : 1, INSTANCE_ASK_AGAIN);
-	waits(w, error_code_to_string(-ERR_UNAVAILABLE), "%s", error_message(err));
+	instance_waits(w, error_code_to_string(-ERR_UNAVAILABLE), "%s", error_message(err));
 	error_done(err);
 	return STEP_WAITS;
 }
@@ -640,7 +411,7 @@ int instance_do(InstanceWork *w, InstanceStep step, Error *err)
 {
 	switch (step) {
 	case STEP_ALLOCATE:
-		return FAIL_POINT_AROUND("instance.allocate", step_allocate(w, err));
+		return FAIL_POINT_AROUND("instance.allocate", instance_allocate(w, err));
 	case STEP_PREPARE:
 		return FAIL_POINT_AROUND("instance.prepare", step_prepare(w, err));
 	case STEP_DEFINE:
