@@ -21,7 +21,7 @@ BUILD = os.environ.get('BUILD') or f'{TOP}/build'
 SOCKET = '/run/sfd/sfd.sock'
 STATE = '/var/lib/sfd'
 API = '/apis/shakenfist.io/v1alpha1'
-WATCHDOG = 60  # seconds, as in sfd.service
+WATCHDOG = 15  # seconds, far fewer than in sfd.service: shorter than the long stops, sfd pets twice in it
 now = time.monotonic
 
 
@@ -274,8 +274,8 @@ class Sfd:
         self.options = options
         self.pid = 0
         self.pets = 0  # how often the watchdog was petted
-        self.gap = 0.0  # the longest time between two pets while it ran
-        self._last = now()
+        self.gap = 0.0  # the longest time without a pet while it ran
+        self._last = None  # the last sign of life; none before it is ready and after it was ended
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind('/run/sandbox/notify')
         threading.Thread(target=self._listen, daemon=True).start()
@@ -283,15 +283,15 @@ class Sfd:
     def _listen(self):
         while True:
             text = self._notify.recv(4096).decode(errors='replace')
-            if 'WATCHDOG=1' in text and self._last:
+            if 'WATCHDOG=1' in text:
                 self.pets += 1
-                self.gap = max(self.gap, now() - self._last)
             if 'WATCHDOG=1' in text or 'READY=1' in text:
-                self._last = now()
+                self.gap, self._last = self.unpetted(), now()
 
     def unpetted(self):
-        """The longest time that the watchdog waited so far, in seconds."""
-        return max(self.gap, now() - self._last)
+        """The longest time that the watchdog waited so far, in seconds, with the wait that is not over."""
+        last = self._last
+        return max(self.gap, now() - last) if last else self.gap
 
     def start(self, wait=True, options=None):
         env = {**os.environ, 'NOTIFY_SOCKET': '/run/sandbox/notify', 'WATCHDOG_USEC': str(WATCHDOG * 1000000)}
@@ -312,6 +312,7 @@ class Sfd:
         return request('GET', '/readyz')[0] == 200
 
     def end(self, sig=signal.SIGTERM):
+        self.gap, self._last = self.unpetted(), None  # whoever starts next is waited for from its READY on
         send(self.pid, sig)
         wait_for('sfd to end', lambda: not alive(self.pid))
 
@@ -331,11 +332,14 @@ class Sfd:
 
 
 class Probe:
-    """A client that asks for one object without a pause, on one connection, and remembers how long each answer took."""
+    """A client that asks for one object without a pause, on one connection, and remembers how long each answer took. A
+    request without an answer counts with the time that was waited for it, and the one under way with its time so far."""
 
     def __init__(self, path, pause=0.01):
         self.path, self.pause = path, pause
-        self.samples = []  # (when, seconds); seconds None: no answer
+        self._samples = []  # (when, seconds, answered)
+        self._began = None  # when the request under way was sent
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -343,17 +347,27 @@ class Probe:
     def _run(self):
         c = Connection(timeout=30)
         while not self._stop.wait(self.pause):
-            began = now()
+            with self._lock:
+                self._began = now()
             try:
                 c.request('GET', self.path)
-                c.getresponse().read()
-                self.samples.append((began, now() - began))
+                answer = c.getresponse()
+                answer.read()
+                good = answer.status == 200
             except (OSError, http.client.HTTPException):
+                good = False
+            with self._lock:
+                self._samples.append((self._began, now() - self._began, good))
+                self._began = None
+            if not good:
                 c.close()
                 c = Connection(timeout=30)
 
     def between(self, begin, end):
-        return [s for t, s in list(self.samples) if begin <= t <= end]
+        """(seconds, answered) of what was sent meanwhile."""
+        with self._lock:
+            under_way = [(self._began, now() - self._began, True)] if self._began else []
+            return [(s, good) for t, s, good in self._samples + under_way if begin <= t <= end]
 
     def stop(self):
         self._stop.set()
