@@ -28,6 +28,7 @@ struct Cloud {
 	Fakes fakes;
 	char dir[64];
 	pid_t pid;      /* 0 = nothing runs */
+	bool stuck;     /* it has left somebody without an answer */
 	int fd, status; /* how the one before ended */
 	usec_t age;
 	struct {
@@ -60,6 +61,11 @@ const Fakes *cloud_fakes(const Cloud *c)
 bool cloud_is_alive(const Cloud *c)
 {
 	return c->pid != 0;
+}
+
+bool cloud_is_stuck(const Cloud *c)
+{
+	return c->stuck;
 }
 
 static void reap(Cloud *c)
@@ -113,6 +119,7 @@ static bool read_answer(Cloud *c, StrBuf *out)
 	for (;;) {
 		if (poll(&p, 1, ANSWER_MS) <= 0) {
 			fprintf(stderr, "no answer in %d s\n", ANSWER_MS / 1000);
+			c->stuck = true;
 			cloud_kill(c);
 			return false;
 		}
@@ -176,6 +183,7 @@ bool cloud_start(Cloud *c, const char *spec)
 		abort();
 	survive_begin();
 	fflush(NULL);
+	c->stuck = false;
 	c->pid = fork();
 	if (c->pid < 0)
 		abort();
@@ -238,15 +246,21 @@ static void send_all(int fd, const char *text)
 		left -= (size_t)n;
 }
 
-/* All that comes until the other side closes. */
-static void receive_all(int fd, StrBuf *in)
+/* All that comes until the other side closes; false if it never does. */
+static bool receive_all(int fd, StrBuf *in)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char chunk[8192];
 	ssize_t n;
 
-	while (poll(&p, 1, ANSWER_MS) > 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
+	for (;;) {
+		if (poll(&p, 1, ANSWER_MS) <= 0)
+			return false;
+		n = read(fd, chunk, sizeof(chunk));
+		if (n <= 0)
+			return true;
 		strbuf_add(in, chunk, (size_t)n);
+	}
 }
 
 int cloud_call(Cloud *c, const char *method, const char *target, const char *body, json_t **ret)
@@ -259,7 +273,7 @@ int cloud_call(Cloud *c, const char *method, const char *target, const char *bod
 	int code = 0;
 
 	if (fd < 0)
-		return 0;
+		return CLOUD_UNSENT;
 	request = xasprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 			    "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
 			    method, target,
@@ -267,7 +281,8 @@ int cloud_call(Cloud *c, const char *method, const char *target, const char *bod
 						   : "application/json",
 			    body ? strlen(body) : 0, body ? body : "");
 	send_all(fd, request);
-	receive_all(fd, &in);
+	if (!receive_all(fd, &in))
+		c->stuck = true;
 	text = strbuf_str(&in);
 	end = strstr(text, "\r\n\r\n");
 	/* Half an answer is none: nobody could act on it. */
@@ -295,11 +310,21 @@ char *cloud_log(const Cloud *c)
 	return TAKE_PTR(text);
 }
 
-bool cloud_was_hit(const Cloud *c)
+static bool has_said(const Cloud *c, const char *what)
 {
 	_cleanup_(xfreep) char *text = cloud_log(c);
 
-	return strstr(text, "fail point killed ") != NULL;
+	return strstr(text, what) != NULL;
+}
+
+bool cloud_was_hit(const Cloud *c)
+{
+	return has_said(c, "fail point killed ");
+}
+
+bool cloud_lacked_memory(const Cloud *c)
+{
+	return has_said(c, ALLOCATION_FAILED);
 }
 
 int cloud_signal(const Cloud *c)

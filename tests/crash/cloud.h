@@ -31,6 +31,8 @@ bool cloud_start(Cloud *c, const char *spec);
 /* What its fail points do from now on. */
 bool cloud_arm(Cloud *c, const char *spec);
 bool cloud_is_alive(const Cloud *c);
+/* True if the last process once gave no answer for a minute, and had to be killed or left alone. */
+bool cloud_is_stuck(const Cloud *c);
 /* Ends it in order; by force, at once, between two calls of drivers. */
 void cloud_stop(Cloud *c);
 void cloud_kill(Cloud *c);
@@ -43,13 +45,17 @@ bool cloud_age(Cloud *c, unsigned seconds);
  * added to *out, a line each; nothing said is good. */
 bool cloud_command(Cloud *c, const char *command, StrBuf *out);
 
-/* One request: the answer's code, 0 if there was none. *ret (may be NULL) is the caller's. */
+#define CLOUD_UNSENT (-1) /* nobody was there to hear it */
+/* One request: the answer's code, 0 if it was sent and there was none. *ret (may be NULL) is the
+ * caller's. */
 int cloud_call(Cloud *c, const char *method, const char *target, const char *body, json_t **ret);
 
 /* What it has written to standard error since the last start; the caller's. */
 char *cloud_log(const Cloud *c);
 /* True if that says that some process came to its end at a fail point. */
 bool cloud_was_hit(const Cloud *c);
+/* True if that says that an allocation failed (survive.h). */
+bool cloud_lacked_memory(const Cloud *c);
 /* The signal that ended the last process; 0 = none, or it runs. */
 int cloud_signal(const Cloud *c);
 

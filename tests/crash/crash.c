@@ -14,8 +14,8 @@
  *
  * Instead of a point, "malloc:N" or "malloc:N:ever" fails allocations after the process has
  * started. `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below;
- *"late" means that the point was not passed as often. Several may run side by side; --real wants a
- * sandbox of its own. --sfd PATH names the program of the roles.
+ * "late" means that the point (with a second one: that) was not passed as often. Several may run
+ * side by side; --real wants a sandbox of its own. --sfd PATH names the program of the roles.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -63,20 +63,39 @@ static bool has_died(Told *t)
 }
 
 /*
- * Out of memory, sfd ends by abort(), or a library of it stumbles; or it goes on, because only one
- * allocation failed and somebody could do without. No other end is in order. Nothing runs then.
+ * Out of memory, sfd ends by abort(); or it goes on and answers, because somebody could do without.
+ * No other end is in order, and neither is none. True if an allocation has failed; nothing runs
+ * then.
  */
-static bool has_no_memory(Told *t, const char *point)
+static bool has_no_memory(Told *t)
 {
-	int signal;
+	bool alive = cloud_settle(t->cloud, 0); /* who is dying is dead after that */
 
-	if (!str_has_prefix(point, "malloc:"))
+	if (!cloud_lacked_memory(t->cloud))
 		return false;
+	if (cloud_is_stuck(t->cloud))
+		told_add_log(t, "without memory it gives no answer any more");
+	else if (!alive && cloud_signal(t->cloud) != SIGABRT)
+		told_add_log(t, "without memory it has ended, but not as it should");
 	cloud_kill(t->cloud);
-	signal = cloud_signal(t->cloud);
-	if (signal != SIGABRT && signal != SIGSEGV && signal != SIGKILL)
-		told_add_log(t, "it has ended, but not as it should");
 	return true;
+}
+
+/* A process that recovers and is to die as well; true if that has happened. None runs then. */
+static bool die_again(Told *t, const char *point)
+{
+	_cleanup_(xfreep) char *spec = xasprintf("%s:kill", point);
+	bool hit;
+
+	if (cloud_start(t->cloud, spec)) {
+		t->again = true;
+		told_tell(t);
+	}
+	hit = cloud_was_hit(t->cloud);
+	if (!hit && !cloud_settle(t->cloud, 0))
+		told_add_log(t, "it died by itself while it recovered");
+	cloud_kill(t->cloud);
+	return hit;
 }
 
 /* The last process, that nothing happens to. */
@@ -93,34 +112,26 @@ static void recover(Told *t)
 		told_add_log(t, "it does not come to rest again");
 }
 
-/* 1 = as it should be, 0 = not, -1 = the point was not reached. */
+/* 1 = as it should be, 0 = not, -1 = a point was not reached. */
 static int run_pair(Rig *r, const char *name, const char *point, const char *second)
 {
-	bool memory = str_has_prefix(point, "malloc:");
-	_cleanup_(xfreep) char *spec = xasprintf("%s%s", point, memory ? "" : ":kill"),
-			       *spec2 = NULL;
+	bool memory = str_has_prefix(point, "malloc:"), reached;
+	_cleanup_(xfreep) char *spec = xasprintf("%s%s", point, memory ? "" : ":kill");
 	Told t;
 	int result;
 
 	told_begin(&t, r->cloud, r->stories, find_story(r, name));
 	if (start_doomed(&t, spec))
 		told_tell(&t);
-	if (!has_no_memory(&t, point) && !has_died(&t)) {
+	reached = memory ? has_no_memory(&t) : has_died(&t);
+	if (!reached) {
 		if (!cloud_is_alive(r->cloud))
 			told_add_log(&t, "it died by itself");
-		result = t.problems.len ? 0 : -1;
 	} else {
-		if (second) {
-			spec2 = xasprintf("%s:kill", second);
-			if (cloud_start(r->cloud, spec2)) {
-				t.again = true;
-				told_tell(&t);
-			}
-			cloud_kill(r->cloud);
-		}
+		reached = !second || die_again(&t, second);
 		recover(&t);
-		result = t.problems.len == 0;
 	}
+	result = t.problems.len ? 0 : reached ? 1 : -1;
 	printf("%s %s %s%s%s\n",
 	       result > 0    ? "ok"
 	       : result == 0 ? "BAD"

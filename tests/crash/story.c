@@ -158,6 +158,13 @@ static bool wait_for(Told *t, const json_t *step)
 	return false;
 }
 
+static int64_t revision_of(const json_t *o)
+{
+	const char *text = json_string_at(o, "metadata.resourceVersion");
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
 static void remember(Told *t, size_t i, const char *method, const char *target, const json_t *body,
 		     const json_t *answer)
 {
@@ -170,6 +177,7 @@ static void remember(Told *t, size_t i, const char *method, const char *target, 
 		snprintf(t->made[i].path, sizeof(t->made[i].path), "%s", target);
 	snprintf(t->made[i].uid, sizeof(t->made[i].uid), "%s", uid ? uid : "");
 	t->made[i].generation = json_integer_at(answer, "metadata.generation", 0);
+	t->made[i].revision = revision_of(answer);
 }
 
 /* What an answer to a request means that may have been carried out before, unheard. */
@@ -195,7 +203,8 @@ static bool send_request(Told *t, size_t i, const char *method, const char *abou
 		return false; /* nobody could say who that is */
 	t->repeats += t->again;
 	code = cloud_call(t->cloud, method, target, text, &answer);
-	if (code == 0)
+	t->sent[i] |= code != CLOUD_UNSENT;
+	if (code <= 0)
 		return false;
 	if (code >= 200 && code < 300) {
 		remember(t, i, method, target, body, answer);
@@ -225,6 +234,7 @@ static bool tell_step(Told *t, size_t i, const json_t *step)
 		if (json_string_at(step, verbs[v].verb))
 			return send_request(t, i, verbs[v].method,
 					    json_string_at(step, verbs[v].verb), step);
+	t->sent[i] = true;
 	if ((n = json_object_get(step, "settle")))
 		return cloud_settle(t->cloud, (unsigned)json_integer_value(n));
 	if ((n = json_object_get(step, "age")))
@@ -252,15 +262,23 @@ bool told_tell(Told *t)
 	return !cloud_was_hit(t->cloud);
 }
 
-static bool is_later_deleted(const Told *t, size_t i)
+/*
+ * True if what step i has made or changed may be gone: a step that deletes it was sent, whatever
+ * became of that; or it is passing, and something was deleted, or time let pass, at all.
+ */
+static bool may_be_gone(const Told *t, size_t i, bool passing)
 {
 	const json_t *steps = json_object_get(t->story, "steps");
 
-	for (size_t j = i + 1; j < json_array_size(steps); j++) {
-		const char *about = json_string_at(json_array_get(steps, j), "delete");
+	for (size_t j = 0; j < json_array_size(steps); j++) {
+		const json_t *step = json_array_get(steps, j);
+		const char *about = json_string_at(step, "delete");
 		_cleanup_(xfreep) char *path = about ? path_of(about) : NULL;
 
-		if (path && streq(path, t->made[i].path))
+		if (!t->sent[j])
+			continue;
+		if (passing ? about || json_object_get(step, "age")
+			    : j > i && path && streq(path, t->made[i].path))
 			return true;
 	}
 	return false;
@@ -278,11 +296,12 @@ static void verify_step(Told *t, size_t i, const json_t *step)
 			problem(t, "acknowledged deletion of %s is lost", t->made[i].path);
 		return;
 	}
-	if (json_bool_at(step, "passing", false) || is_later_deleted(t, i))
+	if (may_be_gone(t, i, json_bool_at(step, "passing", false)))
 		return;
 	if (!same)
 		problem(t, "acknowledged write of %s is lost: %d", t->made[i].path, code);
-	else if (json_integer_at(o, "metadata.generation", 0) < t->made[i].generation)
+	else if (json_integer_at(o, "metadata.generation", 0) < t->made[i].generation ||
+		 revision_of(o) < t->made[i].revision)
 		problem(t, "acknowledged change of %s is lost", t->made[i].path);
 }
 

@@ -24,10 +24,11 @@ bool story_prepare(Cloud *c, const json_t *stories, bool real);
 typedef struct Told {
 	Cloud *cloud;
 	const json_t *stories, *story;
+	bool sent[STEPS_MAX]; /* or let happen: it may have had its effects */
 	bool acknowledged[STEPS_MAX];
 	struct {
 		char path[256], uid[UUID_MAX];
-		int64_t generation;
+		int64_t generation, revision;
 	} made[STEPS_MAX]; /* by the acknowledged ones; path "" = nothing to look for */
 	bool again;        /* some process died: what was not acknowledged may be there */
 	unsigned repeats;  /* requests that were sent a second time */

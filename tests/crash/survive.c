@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define REGION_SIZE ((size_t)64 << 20)
 #define ALIGN       16
@@ -167,6 +168,10 @@ static bool fails(void)
 
 	if (!at || n < at || (n > at && !atomic_load(&fail_for_ever)))
 		return false;
+	/* Nothing else could say so without memory. Nobody may be listening, and that is all right.
+	 */
+	if (n == at && write(STDERR_FILENO, ALLOCATION_FAILED "\n", sizeof(ALLOCATION_FAILED)) < 0)
+		errno = 0;
 	errno = ENOMEM;
 	return true;
 }

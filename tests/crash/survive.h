@@ -43,6 +43,8 @@ void survive_restore(const void *copy, size_t n);
 
 /* ---- failing allocations ---- */
 
+/* What the first one that fails writes to standard error. */
+#define ALLOCATION_FAILED "an allocation failed, as it was told to"
 /* From now on the n-th allocation of this process fails, for_ever: all later ones too; 0 = none.
  * Counts begin anew. */
 void allocations_fail(unsigned long n, bool for_ever);
