@@ -13,7 +13,8 @@
 work=/var/lib/sfd/bench # on the disk of the store
 mkdir -m 0711 -p $work
 
-# row NAME VALUE UNIT [PEER THEIRS] [GOAL]: GOAL is "value <= 500" or "ratio >= 2", the ratio being VALUE / THEIRS.
+# row NAME VALUE UNIT [PEER THEIRS] [GOAL]: GOAL is "value <= 500" or "ratio >= 2", the ratio being VALUE / THEIRS; each of
+# these is a number, of one run, or what spread() gives.
 row() { row_append false "$@"; }
 # The same for what is among the raw numbers only.
 detail() { row_append true "$@"; }
@@ -26,12 +27,15 @@ row_append() {
 	*) peer=$5 theirs=$6 goal=${7:-} ;;
 	esac
 	jq -cn --argjson detail "$detail" --arg name "$name" --argjson value "$value" --arg unit "$unit" --arg peer "$peer" \
-		--argjson theirs "$theirs" --arg goal "$goal" '{name: $name, unit: $unit, ours: {median: $value, runs: 1}}
-			+ if $peer == "" then {}
-			  else {peer: $peer, theirs: {median: $theirs, runs: 1}, ratio: ($value / $theirs)} end
+		--argjson theirs "$theirs" --arg goal "$goal" '
+			def sample: if type == "number" then {median: ., runs: 1} else . end;
+			{name: $name, unit: $unit, ours: ($value | sample)}
+			+ if $peer == "" then {} else ($theirs | sample) as $theirs
+			  | {peer: $peer, theirs: $theirs, ratio: (($value | sample).median / $theirs.median)} end
 			+ if $goal == "" then {} else {goal: $goal} end + if $detail then {detail: true} else {} end' \
 		>>"$BENCH_ROWS" || exit 2
-	printf '  %-44s %10s %-5s%s\n' "$name" "$value" "$unit" "${peer:+ beside it: $peer: $theirs}"
+	tail -n 1 "$BENCH_ROWS" | jq -r '[.name, .ours.median, .unit, if .peer then " beside it: \(.peer): \(.theirs.median)" else "" end] | @tsv' |
+		while IFS=$'\t' read -r name value unit peer; do printf '  %-44s %10s %-5s%s\n' "$name" "$value" "$unit" "$peer"; done
 }
 
 # point SERIES UNIT N VALUE: of the picture.
@@ -39,6 +43,13 @@ point() {
 	jq -cn --arg series "$1" --arg unit "$2" --argjson x "$3" --argjson y "$4" '$ARGS.named' >>"$BENCH_ROWS" || exit 2
 }
 
+# spread COLUMN FILE [DIVISOR]: median, 10th and 90th percentile, and how many there were.
+spread() {
+	sort -n -k "$1,$1" "$2" | awk -v k="$1" -v by="${3:-1}" '
+		function at(q, i) { i = int(NR * q + 0.5); return v[i < 1 ? 1 : i] / by }
+		{ v[NR] = $k }
+		END { printf "{\"median\":%.6g,\"low\":%.6g,\"high\":%.6g,\"runs\":%d}", at(0.5), at(0.1), at(0.9), NR }'
+}
 median() { sort -n -k "$1,$1" "$2" | awk -v k="$1" '{ v[NR] = $k } END { print v[int((NR + 1) / 2)] }'; } # median COLUMN FILE
 pss() { awk '/^Pss:/ { printf "%.1f", $2 / 1024 }' "/proc/$1/smaps_rollup"; }
 metric() { curl -sS --unix-socket /run/sfd/sfd.sock http://localhost/metrics | awk -v n="$1" '$1 == n { print $2 }'; }
