@@ -295,3 +295,15 @@ def pipeline(door, n, say):
     if passed != n:
         say("%s: %d of %d pipelined requests answered" % (door.name, passed, n))
     return passed, n
+
+
+def endless(sfd, tell):
+    """All of them, time and again; tells how many rounds there were."""
+    tell("ready")
+    done = 0
+    while True:
+        run(sfd, lambda text: None)
+        for door in sfd.doors:
+            body_limits(door, lambda text: None)
+        done += 1
+        tell(done)
