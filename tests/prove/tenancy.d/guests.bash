@@ -66,7 +66,7 @@ if [ "$mode" = full ]; then
 	both_have_addresses
 	matrix "after a reboot of one guest"
 fi
-PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" rows
+PYTHONDONTWRITEBYTECODE=1 python3 "$here/guests.py" rows "$mode"
 agree=0
 "$TOP/tests/prove/invariants" --settled || agree=1
 row "store and host agree after all of it" "$([ $agree -eq 0 ] && echo yes || echo no)" "" yes $agree

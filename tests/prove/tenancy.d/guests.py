@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The matrix with two real guests, of which one lies: python3 guests.py run WHEN, then guests.py rows. The world is what
+"""The matrix with two real guests, of which one lies: python3 guests.py run WHEN, then guests.py rows MODE. The world is what
 sfd made (see guests.bash); only frames that a card could send are tried."""
 
 import json
@@ -13,6 +13,11 @@ import rig
 
 SUMS = "/run/sandbox/tenancy.sums"
 WWW = "/run/sandbox/outside"
+# What guests.bash does to the host, in a sample and in full.
+STATES = ["two guests", "after nft flush ruleset", "after a restart of sfd and its net role",
+          "after a restart of libvirtd"]
+MORE_STATES = ["after kill -9 of the net role", "after kill -9 of sfd", "after kill -9 of libvirtd", "with br_netfilter",
+               "after a reboot of one guest"]
 
 
 def sfctl(*arguments):
@@ -48,9 +53,11 @@ class Guests(rig.World):
     def send(self, frame):
         self.send_all([frame])
 
-    def send_all(self, frames):
+    def can_send(self, frame):
         # A card of ours has no header to ask for a superframe with, and the guest's kernel cuts at the MTU.
-        frames = [x for x in frames if not isinstance(x, tuple) and 14 <= len(x) <= 1450 + 14]
+        return not isinstance(frame, tuple) and 14 <= len(frame) <= 1450 + 14
+
+    def send_all(self, frames):
         with open(WWW + "/frames", "wb") as out:
             for frame in frames:
                 out.write(len(frame).to_bytes(2, "big") + frame)
@@ -63,39 +70,46 @@ class Guests(rig.World):
                                script, "http://%s/cgi-bin/run" % port.ip4], check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def by_themselves(self):
-        """What guests do without our frames: (tried, [what did not work])."""
+        """What guests do without our frames: ([(what, "") tried], [what did not work])."""
         tests = [(self.mallory, "ping -c 1 -W 5 " + self.alice.ip4), (self.alice, "ping -c 1 -W 5 " + self.mallory.ip4),
                  (self.mallory, "ping -6 -c 1 -W 5 " + self.alice.ip6), (self.alice, "ping -c 1 -W 5 " + self.a.gw4),
                  (self.alice, "ping -6 -c 1 -W 5 " + self.a.gw6), (self.alice, "nslookup mallory.lab.internal"),
                  (self.alice, "wget -q -O - http://%s/hello" % rig.OUTSIDE4),
                  (self.alice, "ip neigh show %s | grep -q %s" % (self.a.gw4, self.a.mac)),
                  (self.mallory, "wget -q -O - http://%s/facts | grep -q hostname=alice" % self.alice.ip4)]
-        return len(tests), ["%s: %s" % (p.name, script) for p, script in tests
+        return [("%s: %s" % (p.name, script), "") for p, script in tests], ["%s: %s" % (p.name, script) for p, script in tests
                             if not self.inside(p, script).rstrip().endswith("rc=0")]
 
 
 def run(when):
     world = Guests()
     start, before = time.monotonic(), world.dropped()
-    lies, passed = matrix.run_lies(world)
+    lies, _, passed = matrix.run_lies(world)
+    counted = world.dropped() - before
     honest, lost = matrix.run_honest(world)
-    n, failed = world.by_themselves()
+    deeds, failed = world.by_themselves()
+    honest += deeds
     print("%s: %d of %d lies passed, %d of %d honest lost, %d counted by the filter, %.1f s" %
-          (when, len(passed), lies, len(lost + failed), honest + n, world.dropped() - before, time.monotonic() - start),
-          flush=True)
+          (when, len(passed), len(lies), len(lost + failed), len(honest), counted, time.monotonic() - start), flush=True)
     with open(SUMS, "a", encoding="utf-8") as f:
-        f.write(json.dumps([when, lies, passed, honest + n, lost + failed]) + "\n")
+        f.write(json.dumps([when, lies, passed, honest, lost + failed, counted]) + "\n")
 
 
-def rows():
+def rows(mode):
+    """Every state that the mode knows must have been tried, each with every kind."""
     with open(SUMS, encoding="utf-8") as f:
         sums = [json.loads(line) for line in f]
-    print("runs: " + "; ".join(s[0] for s in sums))
-    main.all_of("spoofed frames of a real guest dropped (kinds x targets x states of the host)",
-                ["%s: %s" % (s[0], b) for s in sums for b in s[2]], sum(s[1] for s in sums), 30)
-    main.all_of("honest frames and deeds of real guests that worked", ["%s: %s" % (s[0], b) for s in sums for b in s[4]],
-                sum(s[3] for s in sums), 10)
+    lies, honest, short = matrix.Tally(), matrix.Tally(), []
+    for when, tried, _, deeds, _, counted in sums:
+        lies.add(when, tried)
+        honest.add(when, deeds)
+        short += main.too_few_counted(when, counted, tried)
+    states = STATES + (MORE_STATES if mode == "full" else [])
+    main.tallied("spoofed frames of a real guest dropped", ["%s: %s" % (s[0], b) for s in sums for b in s[2]] + short, lies,
+                 30, states)
+    main.tallied("honest frames and deeds of real guests that worked", ["%s: %s" % (s[0], b) for s in sums for b in s[4]],
+                 honest, 10, states)
 
 
 if __name__ == "__main__":
-    run(sys.argv[2]) if sys.argv[1] == "run" else rows()
+    run(sys.argv[2]) if sys.argv[1] == "run" else rows(sys.argv[2])

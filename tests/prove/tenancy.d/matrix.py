@@ -12,6 +12,24 @@ import honest
 import rig
 
 
+class Tally:
+    """What was tried: kinds against targets in states of the host."""
+
+    def __init__(self):
+        self.n, self.kinds, self.targets, self.states = 0, set(), set(), []
+
+    def add(self, state, cases):
+        """Cases are (kind, target)."""
+        self.n += len(cases)
+        self.kinds |= {kind for kind, _ in cases}
+        self.targets |= {target for _, target in cases}
+        self.states.append(state)
+
+    def __str__(self):
+        of = "%d kinds x %d targets x %d states" % (len(self.kinds), len(self.targets), len(self.states))
+        return of if len(self.targets) > 1 else of.replace(" x 1 targets", "")
+
+
 def bare(frame):
     return frame[0] if isinstance(frame, tuple) else frame
 
@@ -32,29 +50,32 @@ def traces(frame):
 
 class Lie:
     def __init__(self, name, target, world, build):
-        self.what, self.marker, self.honest = "%s, to %s" % (name, target.name), os.urandom(12), os.urandom(12)
+        self.case, self.what = (name, target.name), "%s, to %s" % (name, target.name)
+        self.marker, self.honest = os.urandom(12), os.urandom(12)
         self.frames = [marked(x, self.marker) for x in build(world.mallory, target, world, self.marker)]
         self.marks = [self.marker] + [t for x in self.frames for t in traces(bare(x))]
         m = world.mallory
         self.fence = f.arp(f.BROADCAST, m.mac, 1, m.mac, m.ip4, "00:00:00:00:00:00", world.alice.ip4, trailer=self.honest)
 
 
-def run_lies(world, only=""):
-    """(tried, [what passed])"""
+def run_lies(world, wanted=lambda name: True):
+    """([(kind, target) tried], [those that somebody saw], [what passed or was not dealt with])"""
     lies = [Lie(name, target, world, build) for target in cases.targets(world)
-            for name, build in cases.LIES if only in name]
+            for name, build in cases.LIES if wanted(name)]
+    lies = [lie for lie in lies if all(world.can_send(x) for x in lie.frames)]
     world.forget()
     world.send_all([x for lie in lies for x in lie.frames + [lie.fence]])
     world.fence()
     seen = {eye.name: b"|".join(eye.look()) for eye in world.leaks}
-    passed = []
+    leaked, passed = [], []
     for lie in lies:
         where = [name for name, all_of_it in seen.items() if any(mark in all_of_it for mark in lie.marks)]
         if where:
+            leaked.append(lie.case)
             passed.append("%s: seen at %s" % (lie.what, ", ".join(where)))
         if lie.honest not in seen["alice"] or lie.honest not in seen["router-a"]:
             passed.append("%s: the honest frame behind it did not arrive" % lie.what)
-    return len(lies), passed
+    return [lie.case for lie in lies], leaked, passed
 
 
 class Honest:
@@ -72,10 +93,10 @@ class Honest:
 
 
 def run_honest(world, only=""):
-    """(tried, [what did not arrive])"""
+    """([(name, "") tried], [what did not arrive])"""
     waiting = [Honest(name, eyes, build, world) for name, eyes, build in honest.CASES
                if only in name and (not eyes or any(e in world.eyes for e in eyes))]
-    tried = len(waiting)
+    tried = [(case.name, "") for case in waiting]
     world.forget()
     world.send_all([x for case in waiting for x in case.frames])
 

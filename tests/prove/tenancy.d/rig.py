@@ -27,7 +27,7 @@ def sh(command, check=True):
     return subprocess.run(command, shell=True, check=check, stdout=subprocess.PIPE, text=True).stdout
 
 
-def wait_for(what, condition, deadline=DEADLINE):
+def wait_for(what, condition, deadline=DEADLINE, pause=0.01):
     end = time.monotonic() + deadline
     while True:
         value = condition()
@@ -35,7 +35,7 @@ def wait_for(what, condition, deadline=DEADLINE):
             return value
         if time.monotonic() > end:
             raise TimeoutError("not within %d s: %s" % (deadline, what))
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 @contextlib.contextmanager
@@ -231,6 +231,9 @@ class World:
 
     def send(self, frame):
         self.mallory.send(*frame) if isinstance(frame, tuple) else self.mallory.send(frame)
+
+    def can_send(self, frame):
+        return True
 
     def send_all(self, frames):
         for frame in frames:
