@@ -156,7 +156,7 @@ benches: all $(BENCHES) ## build what hack/bench needs
 
 # The C helpers of the rigs of hack/prove.
 PROVE_TOOLS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/prove/*.c)))
-$(PROVE_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archives,$(USES_all))
+$(PROVE_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB) $(call archives,cmd/sfctl $(USES_all))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)

@@ -6,13 +6,15 @@
  *
  *     inject xml|dnsmasq|nft|seed|iso|names|terminal COUNT SEED
  *
- * prints "good<TAB>tried<TAB>taken", taken being those that the writer did not refuse, and before
- * it, for a case that is not good, its number and how to repeat it.
+ * prints "good<TAB>tried<TAB>taken", taken being those in which a hostile string was used that the
+ * writer did not refuse, and before it, for a case that is not good, its number and how to repeat
+ * it.
  *
  * What is compared, of XML and of dnsmasq: the text that is made with hostile strings is the text
  * that is made with harmless words in their places, but for exactly these words. So no string can
  * have become markup, a line, a field or an option, whatever the layout is.
  */
+#include <ctype.h>
 #include <jansson.h>
 #include <libfyaml.h>
 #include <libxml/parser.h>
@@ -23,6 +25,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "cmd/sfctl/table.h"
 #include "driver/libvirt/xml.h"
 #include "driver/net/dnsmasq.h"
 #include "driver/net/names.h"
@@ -152,8 +155,13 @@ static void words_done(Words *w)
 	}
 }
 
+/* Whether this case has put a string to use that is not a harmless one. */
+static bool case_is_hostile;
+
 static const char *word(const Words *w, size_t i)
 {
+	if (w->use_hostile && !streq(w->hostile[i], w->plain[i]))
+		case_is_hostile = true;
 	return w->use_hostile ? w->hostile[i] : w->plain[i];
 }
 
@@ -386,17 +394,50 @@ static int check_dnsmasq(void)
 
 /* ---- nft ---- */
 
-static int check_nft(void)
+/* What an id may consist of. */
+static void keep_id(char *text)
 {
-	static struct nft_ctx *nft;
-	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
-	char revision[REVISION_MAX];
+	char *to = text;
+
+	for (const char *from = text; *from; from++)
+		if (isalnum((unsigned char)*from) || *from == '-')
+			*to++ = *from;
+	*to = '\0';
+}
+
+/* All tables, with the hash of each left blank, for it is another one for another text. */
+static void nft_text(NetworkConfig *c, const NetworkPort *p, const Words *w, StrBuf *out)
+{
+	char revisions[3][REVISION_MAX], *at;
 	AddressList hosts = { 0 };
 	NftElements elements = { 0 };
 	PrefixList routed = { 0 };
+
+	/* Without network_config_validate(), which would let nothing through but UUIDs. */
+	snprintf(c->store_id, sizeof(c->store_id), "%s", word(w, 2));
+	snprintf(c->uid, sizeof(c->uid), "%s", word(w, 3));
+	nft_bridge_render(c->store_id, out, revisions[0]);
+	nft_elements_for_port(&elements, p);
+	for (size_t i = 0; i < elements.n; i++)
+		nft_element_render(&elements.elements[i], false, out);
+	nft_elements_done(&elements);
+	nft_host_render(c->store_id, &hosts, &routed, out, revisions[1]);
+	nft_router_render(c, &hosts, out, revisions[2]);
+	for (size_t i = 0; i < ARRAY_SIZE(revisions); i++) {
+		at = strstr(out->buf, revisions[i]);
+		if (at)
+			memset(at, '.', REVISION_MAX - 1);
+	}
+}
+
+static int check_nft(void)
+{
+	static struct nft_ctx *nft;
+	_cleanup_(strbuf_done) StrBuf plain = STRBUF_INIT, got = STRBUF_INIT;
+	_cleanup_(xfreep) char *want = NULL;
 	NetworkConfig c;
 	NetworkPort p;
-	int good = 2;
+	int good;
 	Words w;
 
 	if (!nft) {
@@ -405,25 +446,20 @@ static int check_nft(void)
 		nft_ctx_buffer_output(nft);
 		nft_ctx_set_dry_run(nft, true);
 	}
-	words_make(&w, 63);
+	words_make(&w, UUID_MAX - 1);
 	random_network(&c, &p, &w);
-	/* What might be a store's id or an object's uid. */
-	if (below(2))
-		snprintf(c.store_id, sizeof(c.store_id), "%s", w.hostile[2]);
-	if (network_config_validate(&c, NULL) == 0) {
-		nft_bridge_render(c.store_id, &text, revision);
-		nft_elements_for_port(&elements, &p);
-		for (size_t i = 0; i < elements.n; i++)
-			nft_element_render(&elements.elements[i], false, &text);
-		nft_host_render(c.store_id, &hosts, &routed, &text, revision);
-		good = nft_run_cmd_from_buffer(nft, strbuf_str(&text)) == 0;
-		strbuf_reset(&text);
-		nft_router_render(&c, &hosts, &text, revision);
-		good = good && nft_run_cmd_from_buffer(nft, strbuf_str(&text)) == 0;
-		if (!good)
-			fprintf(stderr, "%s\n", nft_ctx_get_error_buffer(nft));
-	}
-	nft_elements_done(&elements);
+	nft_text(&c, &p, &w, &plain);
+	w.use_hostile = true;
+	nft_text(&c, &p, &w, &got);
+	/* What is no part of an id is left out, and all else is as it is with harmless ones. */
+	for (size_t i = 0; i < w.n; i++)
+		keep_id(w.hostile[i]);
+	want = replaced(&w, strbuf_str(&plain));
+	/* nft takes a hundred times as long as all of this. */
+	good = streq(want, strbuf_str(&got)) &&
+	       (below(16) || nft_run_cmd_from_buffer(nft, strbuf_str(&got)) == 0);
+	if (!good)
+		fprintf(stderr, "%s\n", nft_ctx_get_error_buffer(nft));
 	words_done(&w);
 	return good;
 }
@@ -453,24 +489,31 @@ typedef struct SeedCase {
 	char *keys[2];
 } SeedCase;
 
-static void seed_make(SeedCase *s, const char *path)
+static void seed_make(SeedCase *s, const char *path, bool fixed_name)
 {
 	words_make(&s->w, 63);
-	s->nic = (SeedNic){ .name = below(2) ? "eth0" : s->w.hostile[4],
+	s->w.use_hostile = true;
+	s->nic = (SeedNic){ .name = fixed_name || below(2) ? "eth0" : word(&s->w, 4),
 			    .mac = { { 0x52, 0x54, 0, 1, 2, 3 } },
 			    .dhcp4 = true,
-			    .search = below(2) ? s->w.hostile[5] : NULL };
-	s->keys[0] = s->w.hostile[3];
+			    .search = below(2) ? word(&s->w, 5) : NULL };
+	s->keys[0] = below(2) ? xstrdup(word(&s->w, 3)) : NULL;
 	s->keys[1] = NULL;
 	s->c = (SeedConfig){ .path = path,
-			     .instance_id = s->w.hostile[0],
-			     .hostname = below(4) ? "web" : s->w.hostile[1],
-			     .domain = below(4) ? NULL : s->w.hostile[2],
-			     .user_data = s->w.hostile[6],
+			     .instance_id = word(&s->w, 0),
+			     .hostname = below(4) ? "web" : word(&s->w, 1),
+			     .domain = below(4) ? NULL : word(&s->w, 2),
+			     .user_data = word(&s->w, 6),
 			     .user_data_len = strlen(s->w.hostile[6]),
-			     .ssh_keys = below(2) ? s->keys : NULL,
+			     .ssh_keys = s->keys[0] ? s->keys : NULL,
 			     .nics = &s->nic,
 			     .n_nics = 1 };
+}
+
+static void seed_done(SeedCase *s)
+{
+	free(s->keys[0]);
+	words_done(&s->w);
 }
 
 static bool meta_is_right(const SeedConfig *c, const char *text, size_t len)
@@ -512,7 +555,7 @@ static int check_seed(void)
 	int good = 2;
 	SeedCase s;
 
-	seed_make(&s, "/x/seed.iso");
+	seed_make(&s, "/x/seed.iso", false);
 	if (seed_config_validate(&s.c, NULL) == 0) {
 		seed_meta_data(&s.c, &meta);
 		seed_network_config(&s.c, &net);
@@ -521,7 +564,7 @@ static int check_seed(void)
 		       network_is_right(&s.c, net.buf, net.len) && user.len == s.c.user_data_len &&
 		       memcmp(user.buf, s.c.user_data, user.len) == 0;
 	}
-	words_done(&s.w);
+	seed_done(&s);
 	return good;
 }
 
@@ -581,8 +624,7 @@ static int check_iso(void)
 
 	if (!writer)
 		writer = iso_seed_writer_new();
-	seed_make(&s, full);
-	s.nic.name = "eth0";
+	seed_make(&s, full, true);
 	if (writer->ops->ensure(writer, &ctx, &s.c, NULL, &err) == 0) {
 		good = fs_read(full, 16u << 20, &image, &size, NULL) == 0;
 		user = good ? iso_file((uint8_t *)image, size, "user-data", &user_len) : NULL;
@@ -591,7 +633,7 @@ static int check_iso(void)
 		       memcmp(user, s.c.user_data, user_len) == 0 &&
 		       meta_is_right(&s.c, (const char *)meta, meta_len);
 	}
-	words_done(&s.w);
+	seed_done(&s);
 	return good;
 }
 
@@ -604,6 +646,7 @@ static int check_names(void)
 	NetNames n = net_names(vni);
 	char tap[16];
 
+	case_is_hostile = true; /* any number is as good as any other */
 	network_tap_name(id, tap);
 	return strlen(tap) == 11 && name_port(tap) == id && name_vni(n.bridge) == vni &&
 	       name_vni(n.netns) == vni && !name_port(n.bridge) && !name_vni(tap) &&
@@ -611,21 +654,29 @@ static int check_names(void)
 	       !streq(n.bridge, n.router) && !streq(n.router, n.transit);
 }
 
-/* Nothing of a guest's or client's moves the cursor: what log_escape() lets out is printable. */
-static int check_terminal(void)
+static bool is_printable(const char *text)
 {
-	_cleanup_(xfreep) char *text = hostile(200);
-	char out[1024];
-	json_t *text_utf8;
+	json_t *utf8;
 
-	log_escape(text, out, sizeof(out));
-	for (const unsigned char *p = (unsigned char *)out; *p; p++)
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
 		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0) ||
 		    (*p == 0xe2 && p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae))
-			return 0;
-	text_utf8 = json_string(out);
-	json_decref(text_utf8);
-	return text_utf8 != NULL;
+			return false;
+	utf8 = json_string(text);
+	json_decref(utf8);
+	return utf8 != NULL;
+}
+
+/* Nothing of a guest's or client's moves the cursor: what log_escape() lets into logs, and
+ * text_escape() of sfctl onto terminals, is printable. */
+static int check_terminal(void)
+{
+	_cleanup_(xfreep) char *text = hostile(200), *shown = text_escape(text);
+	char out[1024];
+
+	log_escape(text, out, sizeof(out));
+	case_is_hostile = !is_printable(text);
+	return is_printable(out) && is_printable(shown);
 }
 
 /* ---- main ---- */
@@ -661,9 +712,10 @@ int main(int argc, char **argv)
 		int rc;
 
 		seed_state = first + i;
+		case_is_hostile = false;
 		rc = checks[k].check();
 		good += rc != 0;
-		taken += rc == 1;
+		taken += rc == 1 && case_is_hostile;
 		if (rc == 0)
 			printf("FAILED %s: repeat: inject %s 1 %llu\n", argv[1], argv[1],
 			       (unsigned long long)(first + i));

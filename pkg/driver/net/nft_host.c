@@ -189,7 +189,9 @@ static size_t add_head(StrBuf *out, const char *family, const char *store)
 
 	strbuf_addf(out, "table %s " TABLE_NAME "\ndelete table %s " TABLE_NAME "\n", family,
 		    family);
-	strbuf_addf(out, "table %s " TABLE_NAME " {\n comment \"sfd:%s:", family, store);
+	strbuf_addf(out, "table %s " TABLE_NAME " {\n comment \"sfd:", family);
+	nft_add_id(out, store);
+	strbuf_addc(out, ':');
 	at = out->len;
 	strbuf_adds(out, REVISION_BLANK "\"\n");
 	return at;

@@ -147,10 +147,12 @@ void nft_router_render(const NetworkConfig *c, const AddressList *hosts, StrBuf 
 	Router r = router_from(c);
 	size_t at;
 
-	strbuf_addf(out,
-		    "table inet " TABLE_NAME "\ndelete table inet " TABLE_NAME
-		    "\ntable inet " TABLE_NAME " {\n comment \"sfd:%s:%s:",
-		    c->store_id, c->uid);
+	strbuf_adds(out, "table inet " TABLE_NAME "\ndelete table inet " TABLE_NAME
+			 "\ntable inet " TABLE_NAME " {\n comment \"sfd:");
+	nft_add_id(out, c->store_id);
+	strbuf_addc(out, ':');
+	nft_add_id(out, c->uid);
+	strbuf_addc(out, ':');
 	at = out->len;
 	strbuf_adds(out, REVISION_BLANK "\"\n");
 	nft_add_addresses(out, "hosts", hosts, AF_INET);

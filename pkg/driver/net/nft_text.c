@@ -95,6 +95,14 @@ void nft_add_addresses(StrBuf *out, const char *name, const AddressList *l, int 
 	strbuf_adds(out, n ? " }; }\n" : " }\n");
 }
 
+void nft_add_id(StrBuf *out, const char *id)
+{
+	for (; *id; id++)
+		if ((*id >= '0' && *id <= '9') || (*id >= 'a' && *id <= 'z') ||
+		    (*id >= 'A' && *id <= 'Z') || *id == '-')
+			strbuf_addc(out, *id);
+}
+
 void nft_seal(StrBuf *text, size_t revision_at, char revision[static REVISION_MAX])
 {
 	char hex[SHA_HEX_MAX];
