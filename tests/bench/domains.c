@@ -359,9 +359,13 @@ char *virt_install_name(unsigned i)
 	return xasprintf("bench-other-%u", i);
 }
 
+/* In a folder of its own: virt-install makes each folder a pool, and fails when another one does.
+ */
 static char *virt_install_disk(const DomainBench *b, unsigned i)
 {
-	return xasprintf("%s/other-%u.qcow2", b->directory, i);
+	_cleanup_(xfreep) char *dir = floor_dir(b, i);
+
+	return xasprintf("%s/other.qcow2", dir);
 }
 
 void virt_install_start(const DomainBench *b, unsigned i)
