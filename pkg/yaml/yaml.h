@@ -15,7 +15,7 @@
 
 #define YAML_BYTES_MAX (2u * 1024 * 1024) /* of one file */
 #define YAML_DOCS_MAX  1000
-#define YAML_NODES_MAX 40000
+#define YAML_NODES_MAX 32000
 
 typedef struct YamlMark {
 	unsigned line, column; /* from 1 */

@@ -33,7 +33,8 @@ unit_prop() { systemctl show -P "$2" "$1"; }
 unit_active() { systemctl is-active --quiet "$1"; }
 ready() { curl -fsS --unix-socket /run/sfd/sfd.sock http://localhost/readyz; }
 machine_qemu() { inside cat /run/libvirt/qemu/default.web.pid; }
-machine_dnsmasq() { pgrep -x dnsmasq; }
+# Those that serve: libvirtd asks one for its version when it starts.
+machine_dnsmasq() { pgrep -x -f '[^ ]*dnsmasq --conf-file=[^ ]*'; }
 
 # The names of a process's capabilities, for: capabilities PID Eff|Prm|Bnd
 capabilities() {
