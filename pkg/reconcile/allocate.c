@@ -360,6 +360,7 @@ static int choose_address(Store *s, Clock *clock, const NicRequest *q, int famil
 			 ip_prefix_format(p, text));
 }
 
+/* What looked free may be claimed by somebody faster before we get there: then the next one is. */
 static int add_chosen(Store *s, Clock *clock, Txn *t, const NicRequest *q, int family,
 		      NetworkPort *p, Error *err)
 {
@@ -370,12 +371,17 @@ static int add_chosen(Store *s, Clock *clock, Txn *t, const NicRequest *q, int f
 	if (!prefix->address.family || port_has_family(p, family) ||
 	    p->n_addresses == NETWORK_PORT_ADDRESSES_MAX)
 		return 0;
-	rc = choose_address(s, clock, q, family, &a, err);
-	if (rc == 0)
-		rc = claim_address(s, t, q, &a, err);
-	if (rc == 0)
-		p->addresses[p->n_addresses++] = a;
-	return rc;
+	for (int i = 0; i < CHOICES_MAX; i++) {
+		rc = choose_address(s, clock, q, family, &a, err);
+		if (rc == 0)
+			rc = claim_address(s, t, q, &a, err);
+		if (rc == 0)
+			p->addresses[p->n_addresses++] = a;
+		if (rc != -ERR_EXISTS)
+			return rc;
+		error_ignore(err);
+	}
+	return error_set(err, ERR_CONFLICT, "every address that was free was claimed by others");
 }
 
 /* 02:73:66 is the gateways' own range; guests get QEMU's 52:54:00. */

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocations: VNIs, tap ids, MAC addresses and IP addresses, as records of the store's log. What a
- *function here chooses is only claimed when the Txn it added to commits; a neighbour that was
- *faster makes that Txn fail with -ERR_CONFLICT and the reconcile runs again. Drivers and
- *configurations are made from these records, never from a status.
+ * function here chooses is only claimed when the Txn it added to commits; a neighbour that was
+ * faster makes that Txn fail with -ERR_CONFLICT and the reconcile runs again. Drivers and
+ * configurations are made from these records, never from a status.
  *
- * Names (all of GR_ALLOC), bodies are JSON:
- *	vni/<vni>                               {network}                      network: uid
- *	nic/<network>/<instance>/<nic>          {portID, mac, addresses, hostname, owner}   uids,
- *spec name port/<port id>                          {instance} mac/<network>/<mac> {instance, owner}
- *	address/<network>/<address>             {instance, owner} or {released: microseconds since
- *1970}
+ * Names (all of GR_ALLOC) and bodies (JSON); networks and instances are named by their uid:
+ *
+ *	vni/<vni>                       {network}
+ *	nic/<network>/<instance>/<nic>  {portID, mac, addresses, hostname, owner}
+ *	port/<port id>                  {instance}
+ *	mac/<network>/<mac>             {instance, owner}
+ *	address/<network>/<address>     {instance, owner} or {released: microseconds since 1970}
  *
  * A released address rests before it is given to somebody else, so that caches of its neighbours
- *forget.
+ * forget.
  */
 #pragma once
 

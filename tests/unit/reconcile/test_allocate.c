@@ -2,6 +2,7 @@
 /*
  * reconcile/allocate: addresses, MACs and tap ids as records that only one can have.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -215,6 +216,50 @@ static void two_cannot_claim_the_same(void **state)
 	assert_int_equal(store_commit(f->store, &ctx, second, NULL, NULL), -ERR_CONFLICT);
 }
 
+#define CROWD  8  /* threads */
+#define CLAIMS 40 /* of each */
+
+typedef struct Crowd {
+	Fixture *f;
+	unsigned number;
+	unsigned refused; /* told that an address which it never asked for is taken */
+} Crowd;
+
+static void *claim_many(void *arg)
+{
+	Crowd *c = arg;
+
+	for (unsigned i = 0; i < CLAIMS; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("%u-%u", c->number, i);
+		NicRequest q = request(name, "10.0.0.0/16");
+		NetworkPort p;
+		int rc;
+
+		while ((rc = claim(c->f, &q, &p, NULL)) == -ERR_CONFLICT)
+			continue;
+		c->refused += rc != 0;
+	}
+	return NULL;
+}
+
+/* Between a look at what is free and the claim of it somebody else may come. */
+static void who_asks_for_no_address_is_never_told_that_it_is_taken(void **state)
+{
+	pthread_t threads[CROWD];
+	Crowd crowd[CROWD];
+	unsigned refused = 0;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		crowd[i] = (Crowd){ .f = *state, .number = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, claim_many, &crowd[i]), 0);
+	}
+	for (unsigned i = 0; i < CROWD; i++) {
+		pthread_join(threads[i], NULL);
+		refused += crowd[i].refused;
+	}
+	assert_int_equal(refused, 0);
+}
+
 static uint32_t claim_vni(Fixture *f, const char *network)
 {
 	Context ctx = CONTEXT_BACKGROUND;
@@ -257,6 +302,7 @@ int main(void)
 		with_store(a_full_network_gives_what_rested_longest),
 		with_store(both_families_at_once),
 		with_store(two_cannot_claim_the_same),
+		with_store(who_asks_for_no_address_is_never_told_that_it_is_taken),
 		with_store(a_vni_is_found_by_its_record),
 	};
 
