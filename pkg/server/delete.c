@@ -214,7 +214,9 @@ static void collection_next(Request *r)
 	_cleanup_(txn_freep) Txn *t = txn_new();
 
 	while (txn_is_empty(t) && c->done < c->list->n && !r->dry_run) {
-		c->batch = MIN(c->list->n - c->done, (size_t)DELETE_BATCH >> (r->attempts * 2));
+		unsigned halvings = MIN(r->attempts * 2, 31u);
+
+		c->batch = MIN(c->list->n - c->done, (size_t)DELETE_BATCH >> halvings);
 		c->batch = MAX(c->batch, (size_t)1);
 		for (size_t i = c->done; i < c->done + c->batch; i++) {
 			_cleanup_(object_unrefp) Object *o = still_to_delete(r, c->list->items[i]);

@@ -222,8 +222,9 @@ struct Request {
 	Commit commit;
 	unsigned attempts;
 	bool dry_run;
-	Object *base; /* what the write in flight was computed from */
-	bool pinned;  /* the client named a resourceVersion: a lost race is its to know */
+	Object *base;   /* what the write in flight was computed from */
+	bool generated; /* the name of what is created is our choice */
+	bool pinned;    /* the client named a resourceVersion: a lost race is its to know */
 	struct Session *session;
 	void *stream; /* of a watch or followed log; freed when the request is over */
 	void (*stream_free)(void *stream);

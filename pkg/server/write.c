@@ -13,6 +13,7 @@
 
 #define GENERATED_SUFFIX  5
 #define GENERATE_NAME_MAX 58
+#define GENERATE_RETRIES  7 /* as in Kubernetes */
 
 /* ---- committing ---- */
 
@@ -118,10 +119,15 @@ static void create_done(Request *r)
 {
 	const Commit *c = &r->commit;
 
-	if (c->rc < 0)
+	/* The name that is taken was our choice, not the client's. */
+	if (c->rc == -ERR_EXISTS && r->generated && r->attempts < GENERATE_RETRIES) {
+		r->attempts++;
+		handle_create(r);
+	} else if (c->rc < 0) {
 		reply_create_error(r, c->rc, &c->err, json_string_value(r->work));
-	else
+	} else {
 		reply_object(r, MHD_HTTP_CREATED, c->object);
+	}
 }
 
 /* tree is complete and valid but for its size of name; stolen. name is for messages. */
@@ -146,8 +152,9 @@ void write_create(Request *r, json_t *tree, const char *name)
 	request_commit(r, t, create_done);
 }
 
-/* "prefix-" and five characters that make no words and are not mistaken for each other. */
-static void generate_name(json_t *metadata)
+/* "prefix-" and five characters that make no words and are not mistaken for each other. False = the
+ * client gave a name, or nothing to make one from. */
+static bool generate_name(json_t *metadata)
 {
 	static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
 	const char *prefix = json_string_value(json_object_get(metadata, "generateName"));
@@ -157,7 +164,7 @@ static void generate_name(json_t *metadata)
 	uint64_t bits;
 
 	if (!str_is_empty(name) || str_is_empty(prefix))
-		return;
+		return false;
 	bits = random_u64();
 	for (size_t i = 0; i < GENERATED_SUFFIX; i++) {
 		suffix[i] = alphabet[bits % (sizeof(alphabet) - 1)];
@@ -165,6 +172,7 @@ static void generate_name(json_t *metadata)
 	}
 	text = xasprintf("%.*s%s", GENERATE_NAME_MAX, prefix, suffix);
 	json_object_set_new(metadata, "name", json_string(text));
+	return true;
 }
 
 void handle_create(Request *r)
@@ -183,7 +191,7 @@ void handle_create(Request *r)
 		return;
 	}
 	admission_keep_system(tree, NULL);
-	generate_name(json_object_get(tree, "metadata"));
+	r->generated = generate_name(json_object_get(tree, "metadata"));
 	if (r->kind->has_status)
 		json_object_del(tree, "status");
 	if (admission_fields(r, tree) < 0)
@@ -202,18 +210,24 @@ void handle_create(Request *r)
 
 /* ---- update ---- */
 
-static void update_done(Request *r)
+/* again: computes the same write anew, from what is there now. */
+static void replaced(Request *r, void (*again)(Request *r))
 {
 	const Commit *c = &r->commit;
 
 	if (c->rc == -ERR_CONFLICT && r->base && r->attempts < CONFLICT_RETRIES && !r->pinned) {
 		r->attempts++;
-		handle_update(r);
+		again(r);
 	} else if (c->rc < 0) {
 		reply_error(r, c->rc, &c->err, r->route.name);
 	} else {
 		reply_object(r, MHD_HTTP_OK, c->object);
 	}
+}
+
+static void update_done(Request *r)
+{
+	replaced(r, handle_update);
 }
 
 int read_base(Request *r, Key *key)
@@ -295,6 +309,11 @@ void handle_update(Request *r)
 	write_replace(r, r->base, TAKE_PTR(tree), update_done);
 }
 
+static void finalize_done(Request *r)
+{
+	replaced(r, handle_finalize);
+}
+
 /* PUT .../namespaces/NAME/finalize: only spec.finalizers of the body counts. */
 void handle_finalize(Request *r)
 {
@@ -317,7 +336,7 @@ void handle_finalize(Request *r)
 		Txn *t = txn_new();
 
 		txn_namespace_finalize(t, r->base);
-		request_commit(r, t, update_done);
+		request_commit(r, t, finalize_done);
 		return;
 	}
 	old_tree = object_decode_lean(r->base);
@@ -326,5 +345,5 @@ void handle_finalize(Request *r)
 		json_set_at(whole, "spec.finalizers", json_deep_copy(finalizers));
 	if (write_prepare(r, whole, old_tree) < 0)
 		return;
-	write_replace(r, r->base, TAKE_PTR(whole), update_done);
+	write_replace(r, r->base, TAKE_PTR(whole), finalize_done);
 }
