@@ -167,24 +167,36 @@ static void spare_give(Libvirt *lv, Connection *c)
 
 	pthread_mutex_lock(&lv->lock);
 	if (lv->n_spares < SPARES_MAX && !lv->stopping && lv->current && !c->dead) {
+		c->idle_since = clock_now(lv->clock);
 		lv->spares[lv->n_spares++] = c;
 		kept = true;
+		if (lv->n_spares == 1) /* the connector had none to wait for */
+			pthread_cond_broadcast(&lv->changed);
 	}
 	pthread_mutex_unlock(&lv->lock);
 	if (!kept)
 		connection_unref(c);
 }
 
-/* They go with the libvirtd they lead to. */
-static void spares_drop(Libvirt *lv)
+/* When the spare that is idle for longest has been so for long enough. Locked. */
+static usec_t spares_expire_at(const Libvirt *lv)
+{
+	return lv->n_spares ? lv->spares[0]->idle_since + SPARE_IDLE_MAX : USEC_INFINITY;
+}
+
+/* Closes those that have been idle since then or before. */
+static void spares_drop(Libvirt *lv, usec_t since)
 {
 	Connection *spares[SPARES_MAX];
-	unsigned n;
+	unsigned n = 0;
 
 	pthread_mutex_lock(&lv->lock);
-	n = lv->n_spares;
-	memcpy(spares, lv->spares, sizeof(spares));
-	lv->n_spares = 0;
+	while (n < lv->n_spares && lv->spares[n]->idle_since <= since) {
+		spares[n] = lv->spares[n];
+		n++;
+	}
+	lv->n_spares -= n;
+	memmove(lv->spares, lv->spares + n, lv->n_spares * sizeof(*lv->spares));
 	pthread_mutex_unlock(&lv->lock);
 	for (unsigned i = 0; i < n; i++)
 		connection_unref(spares[i]);
@@ -242,7 +254,7 @@ static void connector_drop(Libvirt *lv)
 	pthread_mutex_unlock(&lv->lock);
 	log_debug("libvirt: lost %s", lv->uri);
 	connection_unref(c);
-	spares_drop(lv);
+	spares_drop(lv, USEC_INFINITY); /* they go with the libvirtd they lead to */
 	/* What was known is unknown now, and says so. */
 	libvirt_emit(lv, NULL);
 	pthread_mutex_lock(&lv->lock);
@@ -257,8 +269,12 @@ static void *connector_main(void *arg)
 	while (!lv->stopping) {
 		if (lv->current && lv->current->dead) {
 			connector_drop(lv);
+		} else if (lv->current && clock_now(lv->clock) >= spares_expire_at(lv)) {
+			pthread_mutex_unlock(&lv->lock);
+			spares_drop(lv, clock_now(lv->clock) - SPARE_IDLE_MAX);
+			pthread_mutex_lock(&lv->lock);
 		} else if (lv->current) {
-			clock_wait(lv->clock, &lv->changed, &lv->lock, USEC_INFINITY);
+			clock_wait(lv->clock, &lv->changed, &lv->lock, spares_expire_at(lv));
 		} else if (clock_now(lv->clock) < lv->retry_at) {
 			clock_wait(lv->clock, &lv->changed, &lv->lock, lv->retry_at);
 		} else {
@@ -336,7 +352,7 @@ void libvirt_stop(Libvirt *lv)
 	pthread_mutex_unlock(&lv->lock);
 	if (c)
 		connection_unref(c);
-	spares_drop(lv);
+	spares_drop(lv, USEC_INFINITY);
 	/* A connector that hangs in virConnectOpen() may still post: then its Calls stay too. */
 	if (lv->connector_ended)
 		calls_free(lv->calls, STOP_PATIENCE);

@@ -26,8 +26,10 @@ typedef struct Libvirt Libvirt;
  * A call that changes something has a connection of its own, taken from those that are idle or
  * opened for it: in libvirt 9.0 a thread that waits for a reply may keep the request of another
  * thread of the same connection from being sent, so nobody shares one with a call that may hang.
+ * One that stays idle is closed: libvirtd asks each connection every 5 s whether we are there.
  */
-#define SPARES_MAX 4
+#define SPARES_MAX     4
+#define SPARE_IDLE_MAX (5 * USEC_PER_SEC)
 
 /* Counted: one reference is the current one's, one each running call's. */
 typedef struct Connection {
@@ -35,8 +37,9 @@ typedef struct Connection {
 	virConnectPtr conn;
 	unsigned refs, abandoned; /* abandoned: of calls that share it */
 	bool dead;
-	bool remote;   /* a libvirtd is behind it */
-	int lifecycle; /* callback id, -1 = none */
+	bool remote;       /* a libvirtd is behind it */
+	usec_t idle_since; /* of a spare */
+	int lifecycle;     /* callback id, -1 = none */
 	bool close_registered;
 	/* Found out once per connection; "" and false until env_known. */
 	bool env_known, relabel;
@@ -55,7 +58,7 @@ struct Libvirt {
 	bool validate;
 	Calls *calls;
 	Connection *current;            /* NULL = not connected */
-	Connection *spares[SPARES_MAX]; /* idle */
+	Connection *spares[SPARES_MAX]; /* idle; the longest comes first, the last is taken */
 	unsigned n_spares;
 	usec_t connecting_since, retry_at;
 	unsigned failures;

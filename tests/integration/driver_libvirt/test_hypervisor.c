@@ -534,6 +534,37 @@ static void test_host_info(void **state)
 	assert_non_null(strstr(info.version, "QEMU"));
 }
 
+static unsigned sockets_open(void)
+{
+	struct stat st;
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	return n;
+}
+
+/* Each would be woken by libvirtd's own keepalive for ever. */
+static void test_idle_connections_close(void **state)
+{
+	Hypervisor *h = *state;
+	usec_t until = clock_now(ctx.clock) + DEADLINE;
+	DomainConfig c = config("idle.a");
+	unsigned alone;
+
+	while ((alone = sockets_open()) != 1 && clock_now(ctx.clock) < until)
+		poll(NULL, 0, 20);
+	assert_int_equal(alone, 1);
+	define(h, &c);
+	assert_true(sockets_open() > 1);
+	until = clock_now(ctx.clock) + DEADLINE;
+	while (sockets_open() > 1 && clock_now(ctx.clock) < until)
+		poll(NULL, 0, 20);
+	assert_int_equal(sockets_open(), 1);
+	assert_int_equal(inspect(h, c.name).state, DOMAIN_SHUTOFF);
+	remove_domain(h, c.name);
+}
+
 static int setup(void **state)
 {
 	dir = xasprintf("%s/adapter", getenv("TMPDIR"));
@@ -563,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_start_failure_is_told),
 		cmocka_unit_test(test_foreign_is_left_alone),
 		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_idle_connections_close),
 		cmocka_unit_test(test_stopped_qemu),
 		cmocka_unit_test(test_libvirtd_restarts),
 		cmocka_unit_test(test_libvirtd_hangs),
