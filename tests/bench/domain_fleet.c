@@ -6,7 +6,7 @@
  *
  * In turns: `sfctl apply` of one file, from its exec until libvirt has told of the last start; the
  * floor (see domains.h) in as many streams as sfd has workers for Instances; virt-install in as
- * many. The guests boot while the others start, in each of them.
+ * many. The guests run while the others start, in each of them.
  */
 #include "domains.h"
 
