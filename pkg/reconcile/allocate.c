@@ -210,27 +210,33 @@ int nic_list(Store *s, const char *network_uid, NetworkPort **ret, size_t *ret_n
 
 static json_t *claim_body(const NicRequest *q)
 {
-	return json_pack("{s:s, s:s}", "instance", q->instance_uid, "owner", q->owner);
+	return json_pack("{s:s, s:s, s:s}", "instance", q->instance_uid, "owner", q->owner, "nic",
+			 q->nic);
 }
 
-/* Claims a record that is absent, resting, or already this instance's. 1 = taken (*ret_owner,
- * caller frees). */
+/* Claims a record that is absent, resting, or already this interface's. 1 = taken (*ret_owner,
+ * caller frees); -ERR_UNAVAILABLE: by another interface of the same instance. */
 static int claim(Store *s, Txn *t, const Key *key, const NicRequest *q, char **ret_owner,
 		 Error *err)
 {
 	_cleanup_(json_decrefp) json_t *body = NULL, *mine = claim_body(q);
 	int64_t rev = 0;
 	int rc = alloc_get(s, key, &body, &rev, err);
-	const char *instance, *owner;
+	const char *instance, *owner, *nic;
 
 	if (rc < 0)
 		return rc;
 	instance = body ? json_string_at(body, "instance") : NULL;
+	nic = body ? json_string_at(body, "nic") : NULL;
 	if (instance && !streq(instance, q->instance_uid)) {
 		owner = json_string_at(body, "owner");
 		*ret_owner = xstrdup(owner ? owner : instance);
 		return 1;
 	}
+	/* Two ports with one address would be refused by the network, to everybody's loss. */
+	if (instance && nic && !streq(nic, q->nic))
+		return error_set(err, ERR_UNAVAILABLE, "interface %s of this instance still has %s",
+				 nic, strrchr(key->name, '/') + 1);
 	txn_record_put(t, key, mine, rc == 1 ? 0 : rev);
 	return 0;
 }
@@ -317,7 +323,8 @@ static int taken_add(void *arg, const Key *key, const json_t *body, int64_t rev 
 	usec_t released = (usec_t)json_integer_at(body, "released", 0);
 	Taken *taken = arg;
 
-	if ((strchr(address, ':') != NULL) != (taken->family == AF_INET6))
+	if ((strchr(address, ':') != NULL) != (taken->family == AF_INET6) ||
+	    hashmap_contains(taken->busy, address))
 		return 0;
 	if (released && taken->wall >= released && taken->wall - released >= ADDRESS_REST)
 		return 0;
@@ -340,8 +347,13 @@ static int choose_address(Store *s, Clock *clock, const NicRequest *q, int famil
 	Taken taken = { .busy = busy, .wall = clock_wall(clock), .family = family };
 	uint64_t size = ip_prefix_size(p);
 	char text[IP_TEXT_MAX];
-	int rc = store_record_list(s, GR_ALLOC, prefix, taken_add, &taken, err);
+	IpAddress other;
+	int rc;
 
+	strv_foreach (a, q->others)
+		if (ip_parse(*a, &other, NULL) == 0)
+			hashmap_put(busy, ip_format(&other, text), &taken);
+	rc = store_record_list(s, GR_ALLOC, prefix, taken_add, &taken, err);
 	if (rc < 0)
 		return rc;
 	/* One more than are busy is always enough tries, whatever the prefix's size. */

@@ -10,8 +10,9 @@
  *	vni/<vni>                       {network}
  *	nic/<network>/<instance>/<nic>  {portID, mac, addresses, hostname, owner}
  *	port/<port id>                  {instance}
- *	mac/<network>/<mac>             {instance, owner}
- *	address/<network>/<address>     {instance, owner} or {released: microseconds since 1970}
+ *	mac/<network>/<mac>             {instance, owner, nic}
+ *	address/<network>/<address>     {instance, owner, nic} or {released: microseconds since
+ *1970}
  *
  * A released address rests before it is given to somebody else, so that caches of its neighbours
  * forget.
@@ -42,6 +43,7 @@ typedef struct NicRequest {
 	const char *hostname;
 	const char *mac;           /* NULL = choose */
 	char *const *addresses;    /* strv of wanted ones; families that are not named are chosen */
+	char *const *others;       /* strv of those that are not to be chosen */
 	IpPrefix prefix4, prefix6; /* family 0 = none */
 	IpAddress gateway4, gateway6;
 } NicRequest;
@@ -51,7 +53,8 @@ int nic_get(Store *s, const char *network_uid, const char *instance_uid, const c
 	    NetworkPort *ret, Error *err);
 /*
  * Adds the claims to t. -ERR_EXISTS: a wanted address or MAC belongs to somebody else (the text
- * names whom); -ERR_EXHAUSTED: the prefix is full; -ERR_INVALID: outside the prefix.
+ * names whom); -ERR_UNAVAILABLE: to another interface of the same instance; -ERR_EXHAUSTED: the
+ * prefix is full; -ERR_INVALID: outside the prefix.
  */
 int nic_allocate(Store *s, Clock *clock, Txn *t, const NicRequest *request, NetworkPort *ret,
 		 Error *err);

@@ -67,6 +67,8 @@ typedef struct InstanceWork {
 #define INSTANCE_GONE 1
 int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err);
 void instance_work_done(InstanceWork *w);
+/* Reads the object again after a write of ours; -ERR_CONFLICT if it is another one than before. */
+int instance_reload(InstanceWork *w, Error *err);
 /* Looks at the domain and the records and fills w->view; also notes in the status that a guest has
  * ended. */
 int instance_observe(InstanceWork *w, Error *err);

@@ -174,6 +174,13 @@ json_t *instance_pending_changes(InstanceWork *w, bool *ret_live)
 	if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED)
 		return list;
 	pending_disks(w, list);
+	/* An interface that waits for an address or its network. */
+	if (*d->live_hash && !*w->config_hash)
+		pending_add(
+			list, "spec.interfaces",
+			json_sprintf("generation %lld", (long long)d->started_generation),
+			json_sprintf("generation %lld", (long long)object_head(w->obj)->generation),
+			false);
 	if (!*d->live_hash || !*w->config_hash || streq(d->live_hash, w->config_hash))
 		return list;
 	*ret_live = true;

@@ -42,10 +42,11 @@ static int nic_needs_network(InstanceWork *w, InstanceNic *n, Error *err)
 static int allocation_failed(InstanceWork *w, const InstanceNic *n, int rc, Error *trouble,
 			     Error *err)
 {
-	const char *reason = rc == -ERR_EXISTS      ? "AddressInUse"
-			     : rc == -ERR_INVALID   ? "InvalidAddress"
-			     : rc == -ERR_EXHAUSTED ? "NoFreeAddress"
-						    : NULL;
+	const char *reason = rc == -ERR_EXISTS        ? "AddressInUse"
+			     : rc == -ERR_INVALID     ? "InvalidAddress"
+			     : rc == -ERR_EXHAUSTED   ? "NoFreeAddress"
+			     : rc == -ERR_UNAVAILABLE ? "WaitingForRestart"
+						      : NULL;
 
 	if (!reason)
 		return error_move(err, trouble);
@@ -53,13 +54,34 @@ static int allocation_failed(InstanceWork *w, const InstanceNic *n, int rc, Erro
 		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
 			       REASON_INSTANCE_ADDRESS_TAKEN, "%s", error_message(trouble));
 	instance_waits(w, reason, "interface %s: %s", n->name, error_message(trouble));
-	w->wait_for = TAKEN_RECHECK;
+	/* Its own old interface lets go when the guest is off, which wakes us. */
+	w->wait_for = rc == -ERR_UNAVAILABLE ? 0 : TAKEN_RECHECK;
 	error_done(trouble);
 	return STEP_WAITS;
 }
 
+/* What the instance's other interfaces on that network ask for, or were just given. */
+static char **others_of(const InstanceWork *w, const InstanceNic *n)
+{
+	char **others = NULL, text[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < w->n_nics; i++) {
+		const InstanceNic *o = &w->nics[i];
+
+		if (o == n || !o->object ||
+		    !streq(object_head(o->object)->uid, object_head(n->object)->uid))
+			continue;
+		strv_foreach (a, o->addresses)
+			others = strv_append(others, *a);
+		for (size_t j = 0; o->allocated && j < o->port.n_addresses; j++)
+			others = strv_append(others, ip_format(&o->port.addresses[j], text));
+	}
+	return others;
+}
+
 static int allocate_nic(InstanceWork *w, Txn *t, InstanceNic *n, Error *err)
 {
+	_cleanup_(strv_freep) char **others = others_of(w, n);
 	Error trouble = ERROR_INIT;
 	NicRequest q = { .network_uid = object_head(n->object)->uid,
 			 .instance_uid = w->uid,
@@ -68,13 +90,18 @@ static int allocate_nic(InstanceWork *w, Txn *t, InstanceNic *n, Error *err)
 			 .hostname = w->key.name,
 			 .mac = n->mac,
 			 .addresses = n->addresses,
+			 .others = others,
 			 .prefix4 = n->addressing.prefix4,
 			 .prefix6 = n->addressing.prefix6,
 			 .gateway4 = n->addressing.gateway4,
 			 .gateway6 = n->addressing.gateway6 };
 	int rc = nic_allocate(w->r->env.store, w->r->env.clock, t, &q, &n->port, &trouble);
 
-	return rc < 0 ? allocation_failed(w, n, rc, &trouble, err) : 0;
+	if (rc < 0)
+		return allocation_failed(w, n, rc, &trouble, err);
+	/* What is claimed on a network that has gone is given back by nobody. */
+	txn_require_active(t, n->object);
+	return 0;
 }
 
 static json_t *interface_status(const InstanceNic *n)
@@ -115,75 +142,6 @@ static void status_interfaces(InstanceWork *w)
 	json_object_set_new(w->status, "interfaces", list);
 }
 
-static int reload(InstanceWork *w, Error *err)
-{
-	_cleanup_(object_unrefp) Object *fresh = NULL;
-	int rc = store_get(w->r->env.store, &w->key, &fresh, err);
-
-	if (rc < 0)
-		return rc;
-	object_unref(w->obj);
-	w->obj = TAKE_PTR(fresh);
-	w->uid = object_head(w->obj)->uid;
-	json_decref(w->tree);
-	w->tree = object_decode_lean(w->obj);
-	return 0;
-}
-
-/* In the Txn that also writes it into the status. */
-int instance_allocate(InstanceWork *w, Error *err)
-{
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
-		if (w->nics[i].allocated)
-			continue;
-		rc = nic_needs_network(w, &w->nics[i], err);
-		if (rc == 0 && !w->nics[i].allocated)
-			rc = allocate_nic(w, t, &w->nics[i], err);
-		w->nics[i].allocated = rc == 0;
-	}
-	if (rc != 0)
-		return rc;
-	status_interfaces(w);
-	/* Who reads it between this and the report at the end finds a word all the same. */
-	if (!json_object_get(w->status, "printableStatus"))
-		json_object_set_new(w->status, "printableStatus", json_string(w->plan.reason));
-	rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), TAKE_PTR(t),
-			  err);
-	if (rc == 0)
-		rc = reload(w, err);
-	w->claimed = rc == 0;
-	if (rc == 0 && w->n_nics && w->nics[0].port.n_addresses) {
-		char text[IP_TEXT_MAX];
-
-		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_ADDRESS,
-			       "%s has address %s", w->nics[0].name,
-			       ip_format(&w->nics[0].port.addresses[0], text));
-	}
-	return rc;
-}
-
-int instance_prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
-{
-	NetworkStatus st = { 0 };
-	int rc = nic_needs_network(w, n, err);
-
-	if (rc != 0)
-		return rc;
-	instance_wait_on(w, "network", n->network);
-	rc = network_ensure(w->r, w->ctx, n->object, n->spec, n->vni, &w->key, &st, err);
-	if (rc < 0)
-		return error_wrap_rc(err, rc, "network %s", n->network);
-	if (rc == NETWORK_BUSY)
-		return STEP_WAITS;
-	if (st.ready)
-		return 0;
-	w->wait_for = USEC_PER_SEC;
-	return instance_waits(w, "WaitingForNetwork", "network %s: %s", n->network, st.message);
-}
-
 /* The network of an interface that went still has its tap. */
 static void wake_network(InstanceWork *w, const char *reference)
 {
@@ -216,6 +174,62 @@ int instance_release_removed(InstanceWork *w, Error *err)
 	}
 	status_interfaces(w);
 	return 0;
+}
+
+/* In the Txn that also writes it into the status. A new interface may ask for what one that went
+ * still holds. */
+int instance_allocate(InstanceWork *w, Error *err)
+{
+	bool off = w->domain.state == DOMAIN_ABSENT || w->domain.state == DOMAIN_SHUTOFF;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	int rc = off ? instance_release_removed(w, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
+		if (w->nics[i].allocated)
+			continue;
+		rc = nic_needs_network(w, &w->nics[i], err);
+		if (rc == 0 && !w->nics[i].allocated)
+			rc = allocate_nic(w, t, &w->nics[i], err);
+		w->nics[i].allocated = rc == 0;
+	}
+	if (rc != 0)
+		return rc;
+	status_interfaces(w);
+	/* Who reads it between this and the report at the end finds a word all the same. */
+	if (!json_object_get(w->status, "printableStatus"))
+		json_object_set_new(w->status, "printableStatus", json_string(w->plan.reason));
+	rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), TAKE_PTR(t),
+			  err);
+	w->claimed = rc == 0;
+	if (rc == 0)
+		rc = instance_reload(w, err);
+	if (rc == 0 && w->n_nics && w->nics[0].port.n_addresses) {
+		char text[IP_TEXT_MAX];
+
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_ADDRESS,
+			       "%s has address %s", w->nics[0].name,
+			       ip_format(&w->nics[0].port.addresses[0], text));
+	}
+	return rc;
+}
+
+int instance_prepare_network(InstanceWork *w, InstanceNic *n, Error *err)
+{
+	NetworkStatus st = { 0 };
+	int rc = nic_needs_network(w, n, err);
+
+	if (rc != 0)
+		return rc;
+	instance_wait_on(w, "network", n->network);
+	rc = network_ensure(w->r, w->ctx, n->object, n->vni, &w->key, &st, err);
+	if (rc < 0)
+		return error_wrap_rc(err, rc, "network %s", n->network);
+	if (rc == NETWORK_BUSY)
+		return STEP_WAITS;
+	if (st.ready)
+		return 0;
+	w->wait_for = USEC_PER_SEC;
+	return instance_waits(w, "WaitingForNetwork", "network %s: %s", n->network, st.message);
 }
 
 /* Also later than at the release, whose report may have been lost with us. */

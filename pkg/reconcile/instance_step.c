@@ -386,8 +386,8 @@ static int step_release(InstanceWork *w, Error *err)
 	for (size_t i = 0; rc == 0 && i < w->n_nics; i++) {
 		if (!w->nics[i].object || !w->nics[i].vni)
 			continue;
-		rc = network_ensure(r, w->ctx, w->nics[i].object, w->nics[i].spec, w->nics[i].vni,
-				    &w->key, &st, err);
+		rc = network_ensure(r, w->ctx, w->nics[i].object, w->nics[i].vni, &w->key, &st,
+				    err);
 		if (rc == NETWORK_BUSY)
 			return STEP_WAITS;
 		manager_enqueue(r->env.manager, object_key(w->nics[i].object));

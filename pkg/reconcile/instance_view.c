@@ -40,6 +40,25 @@ int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key 
 	return rc < 0 ? error_wrap_rc(err, rc, "decode spec") : rc;
 }
 
+int instance_reload(InstanceWork *w, Error *err)
+{
+	_cleanup_(object_unrefp) Object *fresh = NULL;
+	int rc = store_get(w->r->env.store, &w->key, &fresh, err);
+
+	if (rc < 0)
+		return rc;
+	/* Who goes on with the old spec must not say that it is the new one. */
+	if (object_head(fresh)->generation != object_head(w->obj)->generation ||
+	    !streq(object_head(fresh)->uid, w->uid))
+		return error_set(err, ERR_CONFLICT, "instance %s changed meanwhile", w->owner);
+	object_unref(w->obj);
+	w->obj = TAKE_PTR(fresh);
+	w->uid = object_head(w->obj)->uid;
+	json_decref(w->tree);
+	w->tree = object_decode_lean(w->obj);
+	return 0;
+}
+
 /* What was found of its network. */
 static void nic_forget(InstanceNic *n)
 {
@@ -185,42 +204,72 @@ static void tell_end(InstanceWork *w, bool ours, const char *reason)
 		       "the guest has ended: %s", reason);
 }
 
-/*
- * The status says that it runs and it does not: keeps why, and when it may start again. An end that
- * we caused is no failure; one of a guest that had run for long starts the back-off over.
- */
-static void note_end(InstanceWork *w)
+/* Fills in why, and when it may start again; returns how long that is. */
+static usec_t describe_end(InstanceWork *w, bool ours, bool unseen, const char *reason)
 {
-	const char *reason = w->domain.state == DOMAIN_ABSENT
-				     ? "DomainVanished"
-				     : domain_reason_to_string(w->domain.reason);
-	usec_t now = w->view.now, started = status_time(w->status, "startTime");
+	usec_t now = w->view.now, started = status_time(w->status, "startTime"), wait;
 	unsigned failures = (unsigned)json_integer_at(w->status, "failures", 0);
-	StopTimes stop = { 0 };
-	bool ours = instance_stop_get(w->r, w->uid, &stop) && stop.ours;
-	/* libvirt forgets with the host's /run: the host went down, or libvirt was new. */
-	bool unseen = !ours && w->domain.state == DOMAIN_SHUTOFF &&
-		      w->domain.reason == DOMAIN_REASON_NONE;
 
-	if (unseen)
-		reason = REASON_INSTANCE_UNSEEN;
-	if (ours)
-		reason = ended_by_crash(&w->domain) ? reason : "Stopped";
 	json_set_at(w->status, "lastTermination.reason", json_string(reason));
 	set_time(w->status, "lastTermination.time", now);
 	json_object_del(w->status, "startTime");
 	if (!unseen)
 		failures = ours ? 0 : now >= started + INSTANCE_STABLE ? 1 : failures + 1;
 	json_object_set_new(w->status, "failures", json_integer(failures));
-	if (!unseen && instance_backoff(failures)) {
-		set_time(w->status, "nextRestartTime", now + instance_backoff(failures));
-		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING, REASON_INSTANCE_BACKOFF,
-			       "ended %u times in a row; the next start waits %llu s", failures,
-			       (unsigned long long)(instance_backoff(failures) / USEC_PER_SEC));
-	} else {
+	wait = unseen ? 0 : instance_backoff(failures);
+	if (wait)
+		set_time(w->status, "nextRestartTime", now + wait);
+	else
 		json_object_del(w->status, "nextRestartTime");
-	}
+	return wait;
+}
+
+/*
+ * Before anything follows from it: what we know of this end, that we caused it above all, nobody
+ * can find out again. Only a lost race is a reason to begin anew; guests are started, too, while
+ * the store cannot be written.
+ */
+static int keep_end(InstanceWork *w, Error *err)
+{
+	int rc = status_write(w->r, w->ctx, w->obj, w->tree, json_deep_copy(w->status), NULL, err);
+
+	if (rc == 0)
+		rc = instance_reload(w, err);
+	return rc == 0 || rc == -ERR_CONFLICT || rc == -ERR_CANCELED ? rc : error_ignore(err);
+}
+
+/*
+ * The status says that it runs and it does not. An end that we caused is no failure; one of a guest
+ * that had run for long starts the back-off over.
+ */
+static int note_end(InstanceWork *w, Error *err)
+{
+	const char *reason = w->domain.state == DOMAIN_ABSENT
+				     ? "DomainVanished"
+				     : domain_reason_to_string(w->domain.reason);
+	StopTimes stop = { 0 };
+	bool ours = instance_stop_get(w->r, w->uid, &stop) && stop.ours;
+	/* libvirt forgets with the host's /run: the host went down, or libvirt was new. */
+	bool unseen = !ours && w->domain.state == DOMAIN_SHUTOFF &&
+		      w->domain.reason == DOMAIN_REASON_NONE;
+	usec_t wait;
+	int rc;
+
+	if (unseen)
+		reason = REASON_INSTANCE_UNSEEN;
+	if (ours)
+		reason = ended_by_crash(&w->domain) ? reason : "Stopped";
+	wait = describe_end(w, ours, unseen, reason);
+	rc = keep_end(w, err);
+	if (rc < 0)
+		return rc;
+	if (wait)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING, REASON_INSTANCE_BACKOFF,
+			       "ended %u times in a row; the next start waits %llu s",
+			       (unsigned)json_integer_at(w->status, "failures", 0),
+			       (unsigned long long)(wait / USEC_PER_SEC));
 	tell_end(w, ours, reason);
+	return 0;
 }
 
 static bool domain_is_off(const DomainInfo *d)
@@ -228,19 +277,26 @@ static bool domain_is_off(const DomainInfo *d)
 	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
 }
 
-static void fill_history(InstanceWork *w)
+static int fill_history(InstanceWork *w, Error *err)
 {
 	InstanceView *v = &w->view;
 	const char *last;
 	StopTimes stop;
+	int rc = 0;
 
 	if (domain_is_off(&w->domain)) {
 		if (!w->domain.foreign && json_string_at(w->status, "startTime"))
-			note_end(w);
+			rc = note_end(w, err);
+		if (rc < 0)
+			return rc;
 		instance_stop_set(w->r, w->uid, NULL);
 	} else if (!json_string_at(w->status, "startTime")) {
-		set_time(w->status, "startTime",
-			 v->now); /* started by somebody else, or before we could write it down */
+		/* started by somebody else, or before we could write it down */
+		set_time(w->status, "startTime", v->now);
+		if (json_string_at(w->status, "lastTermination.reason"))
+			json_object_set_new(
+				w->status, "restarts",
+				json_integer(json_integer_at(w->status, "restarts", 0) + 1));
 	}
 	last = json_string_at(w->status, "lastTermination.reason");
 	v->has_run = last || json_string_at(w->status, "startTime");
@@ -251,6 +307,7 @@ static void fill_history(InstanceWork *w)
 		v->stop_asked = stop.first;
 		v->stop_asked_last = stop.last;
 	}
+	return 0;
 }
 
 static bool all_allocated(const InstanceWork *w)
@@ -306,7 +363,9 @@ int instance_observe(InstanceWork *w, Error *err)
 			     .prepared = prepared,
 			     .now = clock_wall(w->r->env.clock) };
 	read_request(w);
-	fill_history(w);
+	rc = fill_history(w, err);
+	if (rc < 0)
+		return rc;
 	if (w->domain.state == DOMAIN_PAUSED && w->domain.reason == DOMAIN_REASON_IO_ERROR)
 		look_at_disks(w);
 	v->allocated = all_allocated(w);

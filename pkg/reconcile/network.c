@@ -222,7 +222,7 @@ static int network_once(Reconcilers *r, Context *ctx, const Key *key, Result *re
 		rc = network_claim(r, ctx, obj, tree, err);
 		return rc < 0 ? rc : NETWORK_CLAIMED;
 	}
-	rc = network_ensure(r, ctx, obj, spec, vni, key, &st, err);
+	rc = network_ensure(r, ctx, obj, vni, key, &st, err);
 	if (rc < 0)
 		return error_wrap_rc(err, rc, "network data plane");
 	if (rc == NETWORK_BUSY)

@@ -90,34 +90,44 @@ int network_plan(Reconcilers *r, const Object *net, const NetworkSpec *spec, uin
 	return 0;
 }
 
-/* The object may be an old one: a network that has gone meanwhile must not come back to life. */
-static bool is_still_there(Reconcilers *r, const Object *net)
+/*
+ * The network as it is now: the caller's may be an old one, and must neither undo what was changed
+ * since nor bring back to life what has gone. False: gone.
+ */
+static int plan_now(Reconcilers *r, const Object *net, uint32_t vni, NetworkPlan *ret, bool *there,
+		    Error *err)
 {
+	_cleanup_(network_spec_freep) NetworkSpec *spec = NULL;
 	_cleanup_(object_unrefp) Object *now = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	int rc;
 
-	return store_get(r->env.store, object_key(net), &now, NULL) == 0 &&
-	       streq(object_head(now)->uid, object_head(net)->uid);
+	*there = store_get(r->env.store, object_key(net), &now, NULL) == 0 &&
+		 streq(object_head(now)->uid, object_head(net)->uid);
+	if (!*there)
+		return 0;
+	tree = object_decode_lean(now);
+	rc = network_spec_decode(tree, &spec, err);
+	return rc < 0 ? rc : network_plan(r, now, spec, vni, ret, err);
 }
 
-int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const NetworkSpec *spec,
-		   uint32_t vni, const Key *who, NetworkStatus *ret, Error *err)
+int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni, const Key *who,
+		   NetworkStatus *ret, Error *err)
 {
 	_cleanup_(network_plan_done) NetworkPlan plan = { 0 };
 	const char *uid = object_head(net)->uid;
+	bool there;
 	int rc;
 
 	if (!busy_enter(r->busy, uid, who))
 		return NETWORK_BUSY;
-	if (is_still_there(r, net)) {
-		rc = network_plan(r, net, spec, vni, &plan, err);
-		if (rc == 0)
-			rc = FAIL_POINT_AROUND("network.ensure",
-					       r->env.network->ops->ensure(r->env.network, ctx,
-									   &plan.config, ret, err));
-	} else {
+	rc = plan_now(r, net, vni, &plan, &there, err);
+	if (rc == 0 && there)
+		rc = FAIL_POINT_AROUND(
+			"network.ensure",
+			r->env.network->ops->ensure(r->env.network, ctx, &plan.config, ret, err));
+	else if (rc == 0)
 		snprintf(ret->message, sizeof(ret->message), "it is gone");
-		rc = 0;
-	}
 	busy_leave(r->busy, uid, r->env.manager);
 	/* A failure may hide that something was mended before it. */
 	if (rc < 0 || ret->repaired) {

@@ -26,9 +26,10 @@ int network_plan(Reconcilers *r, const Object *net, const NetworkSpec *spec, uin
 		 NetworkPlan *ret, Error *err);
 
 /*
- * NETWORK_BUSY (1): somebody else is changing this network; `who` is enqueued when that is done. A
- * network that was deleted meanwhile is left alone and not ready.
+ * Asks for the network as it is now, however old `net` is. NETWORK_BUSY (1): somebody else is
+ * changing this network; `who` is enqueued when that is done. A network that was deleted meanwhile
+ * is left alone and not ready.
  */
 #define NETWORK_BUSY 1
-int network_ensure(Reconcilers *r, Context *ctx, const Object *net, const NetworkSpec *spec,
-		   uint32_t vni, const Key *who, NetworkStatus *ret, Error *err);
+int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni, const Key *who,
+		   NetworkStatus *ret, Error *err);

@@ -161,6 +161,8 @@ void txn_record_delete(Txn *t, const Key *key, int64_t expected_rev);
 /* Bare preconditions. */
 void txn_require(Txn *t, const Key *key, int64_t rev);
 void txn_require_namespace_active(Txn *t, const char *namespace);
+/* That object, whatever its revision is then, must be there and not be deleted (-ERR_CONFLICT). */
+void txn_require_active(Txn *t, const Object *o);
 
 typedef struct TxnResult {
 	int64_t revision; /* of this txn; the head's when nothing changed */

@@ -57,10 +57,11 @@ typedef struct Change {
 	int64_t expected; /* of a datum, as in txn_record_put() */
 } Change;
 
-/* A namespace or definition that must be there and not be on its way out. */
+/* A namespace, definition or any object that must be there and not be on its way out. */
 typedef struct Guard {
 	Key key;
-	Key about; /* for the message */
+	Key about;          /* for the message */
+	char uid[UUID_MAX]; /* "" = whichever is there */
 } Guard;
 
 typedef struct Job Job;

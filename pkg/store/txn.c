@@ -19,6 +19,7 @@ typedef enum OpType {
 	OP_RECORD,
 	OP_REQUIRE,
 	OP_NAMESPACE,
+	OP_ACTIVE,
 } OpType;
 
 typedef struct Op {
@@ -183,6 +184,11 @@ void txn_require_namespace_active(Txn *t, const char *namespace)
 	op_add(t, OP_NAMESPACE, &key);
 }
 
+void txn_require_active(Txn *t, const Object *o)
+{
+	op_add_object(t, OP_ACTIVE, o);
+}
+
 void txn_result_done(TxnResult *r)
 {
 	for (size_t i = 0; i < r->n_objects; i++)
@@ -278,10 +284,11 @@ static int conflict(const Key *key, const char *why, Error *err)
 	"the object has been modified; please apply your changes to the latest version and try " \
 	"again"
 
-static void guard_add(Job *job, const Key *key, const Key *about)
+static Guard *guard_add(Job *job, const Key *key, const Key *about)
 {
 	GROW_ARRAY(job->guards, job->n_guards, job->cap_guards);
-	job->guards[job->n_guards++] = (Guard){ .key = *key, .about = *about };
+	job->guards[job->n_guards] = (Guard){ .key = *key, .about = *about };
+	return &job->guards[job->n_guards++];
 }
 
 /* What must be there for a new object: its namespace, and the definition of its kind. */
@@ -473,6 +480,10 @@ static int job_add(Store *s, Job *job, const Op *op, Error *err)
 	case OP_NAMESPACE:
 		guard_add(job, &op->key, &op->key);
 		return 0;
+	case OP_ACTIVE:
+		snprintf(guard_add(job, &op->key, &op->key)->uid, UUID_MAX, "%s",
+			 object_head(op->base)->uid);
+		return 0;
 	default:
 		return op_object(s, job, op, err);
 	}
@@ -549,6 +560,10 @@ static int check_guard(Store *s, const Guard *g, Error *err)
 	bool definition = g->key.gr == GR_CRD;
 	char buf[512];
 
+	if (*g->uid)
+		return o && !object_is_deleting(o) && streq(object_head(o)->uid, g->uid)
+			       ? 0
+			       : conflict(&g->key, "it is being deleted, or gone", err);
 	if (!o)
 		return definition ? error_set(err, ERR_NOT_FOUND,
 					      "the server could not find the requested resource")

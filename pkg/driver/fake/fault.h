@@ -5,8 +5,9 @@
  * then once for every n.
  *
  * FAULT_BEFORE is a call that never happened; FAULT_AFTER is one that happened and whose answer was
- * lost, which is the harder half. Besides, lists can lie and events go astray. Any thread; belongs
- * to the test, which sets it while nothing moves.
+ * lost, which is the harder half. Besides, lists can lie and events go astray, and a test may do
+ * something of its own just before a call. Any thread; belongs to the test, which sets it while
+ * nothing moves.
  */
 #pragma once
 
@@ -44,7 +45,19 @@ typedef struct Fault {
 	FaultLists lists;
 	FaultEvents events;
 	ErrorCode code; /* ERR_NONE stands for ERR_UNAVAILABLE */
+	/* Called in the caller's thread before each call ("define", "network ensure"): what comes
+	 * to pass just then. */
+	_Atomic(void (*)(void *arg, const char *call)) visit;
+	void *visit_arg;
 } Fault;
+
+static inline void fault_visit(Fault *f, const char *call)
+{
+	void (*visit)(void *arg, const char *call) = atomic_load(&f->visit);
+
+	if (visit)
+		visit(f->visit_arg, call);
+}
 
 /* Counts a call; true if it is one that fails. Each wrapper calls it once per port call. */
 static inline bool fault_next(Fault *f)
@@ -97,6 +110,7 @@ static inline int fault_error(const Fault *f, const char *what, Error *err)
 		Fault *_f = (fault); \
 		bool _hit = fault_next(_f); \
 		int _rc; \
+		fault_visit(_f, (what)); \
 		if (_hit && _f->mode == FAULT_BEFORE) \
 			return fault_error(_f, (what), err); \
 		_rc = (call); \

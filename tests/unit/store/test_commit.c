@@ -104,6 +104,45 @@ static void test_requirements(void **state)
 	json_decref(tree);
 }
 
+/* Whatever its revision, but the very object, and not on its way out. */
+static void test_require_active(void **state)
+{
+	Fixture *f = *state;
+	static const char finalizer[] = "example.com/hold";
+	_cleanup_(object_unrefp) Object *old = make_instance(f->s, "a", finalizer), *now = NULL;
+	Key alloc = key_make(GR_ALLOC, "", "address/10.0.0.2"), key = *object_key(old);
+	json_t *body = json_object(), *status = json_pack("{s:s}", "printableStatus", "Running");
+
+	for (int i = 0; i < 4; i++) {
+		Txn *t = txn_new(), *change = txn_new();
+
+		txn_require_active(t, old);
+		txn_record_put(t, &alloc, body, -2);
+		json_object_set_new(body, "i", json_integer(i));
+		assert_int_equal(commit(f->s, t, NULL, NULL), i < 2 ? 0 : -ERR_CONFLICT);
+		now = object_unref(now);
+		(void)store_get(f->s, &key, &now, NULL);
+		if (i == 0)
+			txn_update_status(change, now, status);
+		else if (i == 1)
+			txn_delete(change, now, NULL);
+		else if (i == 2)
+			txn_finalize(change, now, finalizer);
+		assert_int_equal(commit(f->s, change, NULL, NULL), 0);
+	}
+	now = object_unref(now);
+	now = make_instance(f->s, "a", NULL);
+	{
+		Txn *t = txn_new();
+
+		txn_require_active(t, old);
+		txn_record_put(t, &alloc, body, -2);
+		assert_int_equal(commit(f->s, t, NULL, NULL), -ERR_CONFLICT);
+	}
+	json_decref(status);
+	json_decref(body);
+}
+
 static void test_dry_run(void **state)
 {
 	Fixture *f = *state;
@@ -288,6 +327,7 @@ int main(void)
 		TEST(test_records),
 		TEST(test_record_and_status_together),
 		TEST(test_requirements),
+		TEST(test_require_active),
 		TEST(test_dry_run),
 		TEST(test_async),
 		TEST(test_canceled_before_commit),
