@@ -350,11 +350,11 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 
 	if (prune_options_check(cli, &o->prune) != EXIT_OK)
 		return EXIT_USAGE;
-	if (!o->files)
-		return (int)cli_usage(cli, "apply: -f FILE, -f DIR or -f - is needed");
 	if (parsed->args[0])
 		return (int)cli_usage(cli, "apply: '%s' is one word too many; did you mean -f %s?",
 				      parsed->args[0], parsed->args[0]);
+	if (!o->files)
+		return (int)cli_usage(cli, "apply: -f FILE, -f DIR or -f - is needed");
 	if (o->dry_run && !streq(o->dry_run, "server") && !streq(o->dry_run, "none"))
 		return (int)cli_usage(cli,
 				      "apply: --dry-run=%s: only the server can tell; "

@@ -98,6 +98,7 @@ static int list_rules(Cli *cli, Error *err)
 {
 	static const char *const members[] = { "status.resourceRules", "status.nonResourceRules" };
 	_cleanup_(json_decrefp) json_t *answer = NULL;
+	_cleanup_(hashmap_freep) Hashmap *seen = hashmap_new(NULL);
 	_cleanup_(table_freep) Table *t = rules_table();
 	json_t *rule;
 	size_t i;
@@ -108,7 +109,7 @@ static int list_rules(Cli *cli, Error *err)
 		return rc;
 	for (size_t m = 0; m < ARRAY_SIZE(members); m++)
 		json_array_foreach (json_at(answer, members[m]), i, rule)
-			rules_table_add(t, rule);
+			rules_table_add(t, seen, rule);
 	table_print(t, cli->out, true, false, "");
 	return EXIT_OK;
 }

@@ -107,7 +107,7 @@ static void print_diff(Cli *cli, const char *text)
 static const char *text_of(const json_t *v, char **ret_owned)
 {
 	if (!v)
-		return "none";
+		return "unset";
 	if (json_is_string(v))
 		return json_string_value(v);
 	return *ret_owned = json_text(v);

@@ -163,13 +163,30 @@ int document_kind_order(const char *kind)
 	return 6;
 }
 
+static bool asks_for_address(const Document *d)
+{
+	const json_t *nic;
+	size_t i;
+
+	if (!streq(d->kind, "Instance"))
+		return false;
+	json_array_foreach (json_at(d->tree, "spec.interfaces"), i, nic)
+		if (json_array_size(json_object_get(nic, "addresses")) > 0)
+			return true;
+	return false;
+}
+
+/* Of the instances first those that ask for an address: before it is given to another one. */
 static int compare_documents(const void *a, const void *b)
 {
 	const Document *x = a, *y = b;
 	int ox = document_kind_order(x->kind), oy = document_kind_order(y->kind);
+	bool ax = asks_for_address(x), ay = asks_for_address(y);
 
 	if (ox != oy)
 		return ox - oy;
+	if (ax != ay)
+		return ax ? -1 : 1;
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
@@ -361,6 +378,16 @@ static size_t report_causes(Cli *cli, const Document *d, const json_t *causes, c
 	return n;
 }
 
+/* What an error without causes is about: the whole document, or its namespace, which is not there.
+ */
+static const char *place_of(const Document *d, int rc, const json_t *status)
+{
+	bool namespace = rc == -ERR_NOT_FOUND &&
+			 streq_ptr(json_string_at(status, "details.kind"), "namespaces");
+
+	return namespace && json_at(d->tree, "metadata.namespace") ? "metadata.namespace" : "";
+}
+
 ExitCode document_report(Cli *cli, const Document *d, int rc, Error *err)
 {
 	const json_t *status = cli->client ? client_status(cli->client) : NULL;
@@ -373,7 +400,7 @@ ExitCode document_report(Cli *cli, const Document *d, int rc, Error *err)
 	if (!n && rc == -ERR_INVALID)
 		n = report_strict(cli, d, error_message(err));
 	if (!n)
-		document_error(cli, d, "", error_message(err));
+		document_error(cli, d, place_of(d, rc, status), error_message(err));
 	error_done(err);
 	return code;
 }

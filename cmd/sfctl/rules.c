@@ -27,7 +27,21 @@ static char *resource_text(const char *resource, const char *group)
 	return xasprintf("%.*s.%s%s", (int)n, resource, group, resource + n);
 }
 
-void rules_table_add(Table *t, const json_t *rule)
+/* A row, unless it is there already: several roles may say the same. */
+static void add_row(Table *t, Hashmap *seen, const char *what, const char *names, const char *verbs)
+{
+	_cleanup_(xfreep) char *row = xasprintf("%s %s %s", what, names, verbs);
+
+	if (hashmap_contains(seen, row))
+		return;
+	hashmap_put(seen, row, t);
+	table_cell(t, what);
+	table_cell(t, names);
+	table_cell(t, verbs);
+	table_end_row(t);
+}
+
+void rules_table_add(Table *t, Hashmap *seen, const json_t *rule)
 {
 	_cleanup_(xfreep) char *verbs = strings_joined(json_object_get(rule, "verbs"));
 	_cleanup_(xfreep) char *names = strings_joined(json_object_get(rule, "resourceNames"));
@@ -39,17 +53,10 @@ void rules_table_add(Table *t, const json_t *rule)
 			_cleanup_(xfreep) char *text = resource_text(json_string_value(resource),
 								     json_string_value(group));
 
-			table_cell(t, text);
-			table_cell(t, names);
-			table_cell(t, verbs);
-			table_end_row(t);
+			add_row(t, seen, text, names, verbs);
 		}
-	json_array_foreach (json_object_get(rule, "nonResourceURLs"), i, url) {
-		table_cell(t, json_string_value(url));
-		table_cell(t, "");
-		table_cell(t, verbs);
-		table_end_row(t);
-	}
+	json_array_foreach (json_object_get(rule, "nonResourceURLs"), i, url)
+		add_row(t, seen, json_string_value(url), "", verbs);
 }
 
 Table *rules_table(void)
@@ -64,12 +71,13 @@ Table *rules_table(void)
 
 static void describe_role(Cli *cli, const json_t *rules)
 {
+	_cleanup_(hashmap_freep) Hashmap *seen = hashmap_new(NULL);
 	_cleanup_(table_freep) Table *t = rules_table();
 	json_t *rule;
 	size_t i;
 
 	json_array_foreach (rules, i, rule)
-		rules_table_add(t, rule);
+		rules_table_add(t, seen, rule);
 	fputs(table_rows(t) ? "\nRules:\n" : "\nRules: none\n", cli->out);
 	table_print(t, cli->out, true, false, "  ");
 }

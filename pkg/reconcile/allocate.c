@@ -426,7 +426,9 @@ static int add_mac(Store *s, Txn *t, const NicRequest *q, NetworkPort *p, Error 
 			return rc;
 		if (q->mac)
 			return error_set(err, ERR_EXISTS,
-					 "MAC address %s is taken on this network by instance %s",
+					 "MAC address %s is taken on this network by instance %s: "
+					 "choose another, or leave spec.interfaces[].macAddress "
+					 "out",
 					 text, owner);
 	}
 	return error_set(err, ERR_EXHAUSTED, "no free MAC address was found");

@@ -125,6 +125,63 @@ static void test_apply(void **state)
 	"  with --force-conflicts.\n"
 
 /* A conflict is told where the field stands, also in a list that the server knows by keys. */
+/* An address that a manifest asks for is not given away to another instance of the same set. */
+static void test_apply_addresses_first(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .code = 201, .body = object_8),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = { 0 };
+	_cleanup_(xfreep) char *line = NULL;
+
+	put(*state, "all.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: any-1},\n"
+	    " spec: {interfaces: [{name: eth0, network: front}]}}\n"
+	    "---\n"
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: any-2}}\n"
+	    "---\n"
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: fixed},\n"
+	    " spec: {interfaces: [{name: eth0, network: front, addresses: [10.20.0.2]}]}}\n");
+	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_OK,
+		   "instance.shakenfist.io/fixed unchanged\n"
+		   "instance.shakenfist.io/any-1 unchanged\n"
+		   "instance.shakenfist.io/any-2 unchanged\n",
+		   "");
+	http_fake_stop(f);
+}
+
+/* Told where it is written; where it is not, it is --namespace. */
+static void test_apply_no_namespace(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .code = 404,
+			  .path = "/api/v1/namespaces/nowhere/configmaps/*",
+			  .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"code\":404,"
+				  "\"message\":\"namespaces \\\"nowhere\\\" not "
+				  "found\",\"details\":"
+				  "{\"name\":\"nowhere\",\"kind\":\"namespaces\"}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL, *errors = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "a.yaml",
+	    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: nowhere\n");
+	put(*state, "b.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n");
+	line = xasprintf("apply -n nowhere -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	errors = without_folder(*state, r.err);
+	assert_int_equal(r.code, EXIT_NOT_FOUND);
+	assert_string_equal(errors,
+			    "a.yaml:5:3: metadata.namespace: namespaces \"nowhere\" not found\n"
+			    "b.yaml:1:1: namespaces \"nowhere\" not found\n"
+			    "error: nothing was applied\n");
+	http_fake_stop(f);
+}
+
 static void test_apply_conflict(void **state)
 {
 	HttpRule rules[] = {
@@ -302,6 +359,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_apply, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_addresses_first, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_no_namespace, folder_setup,
+						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_conflict, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_syntax, folder_setup, folder_teardown),

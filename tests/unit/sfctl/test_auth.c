@@ -66,7 +66,10 @@ static void test_list(void **state _unused_)
 				  "log\"],\"resourceNames\":[\"web\"]},{\"verbs\":[\"*\"],"
 				  "\"apiGroups\":[\"\"],\"resources\":[\"secrets\"]}],"
 				  "\"nonResourceRules\":"
-				  "[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/api/*\"]}]}}");
+				  "[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/api/*\",\"/"
+				  "livez\"]},"
+				  /* Two roles may say the same. */
+				  "{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/livez\"]}]}}");
 	HttpFake *f = http_fake_start(&rule, 1);
 	_cleanup_(run_done) Run r = sfctl(f, "auth can-i --list");
 
@@ -75,7 +78,8 @@ static void test_list(void **state _unused_)
 		   "instances.shakenfist.io       web     get list\n"
 		   "instances.shakenfist.io/log   web     get list\n"
 		   "secrets                               *\n"
-		   "/api/*                                get\n",
+		   "/api/*                                get\n"
+		   "/livez                                get\n",
 		   "");
 	http_fake_stop(f);
 }

@@ -208,6 +208,8 @@ static void test_usage(void **state _unused_)
 		{ "get vm --al-namespaces",  EXIT_USAGE,
                  "error: get: unknown option --al-namespaces (did you mean --all-namespaces?); "
 		  "see `sfctl get --help`\n"								       },
+		{ "apply web.yaml",          EXIT_USAGE,
+                 "error: apply: 'web.yaml' is one word too many; did you mean -f web.yaml?\n"                      },
 		{ "apply",                   EXIT_USAGE,       "error: apply: -f FILE, -f DIR or -f - is needed\n" },
 		{ "apply web.yaml -f x",     EXIT_USAGE,
                  "error: apply: 'web.yaml' is one word too many; did you mean -f web.yaml?\n"                      },
