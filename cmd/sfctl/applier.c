@@ -7,8 +7,8 @@
 #include "api/schema.h"
 #include "json/json.h"
 
-static int apply_call(Cli *cli, const Document *d, const ApplyAs *as, bool dry_run, json_t **ret,
-		      Error *err)
+static int apply_call(Cli *cli, const Document *d, const json_t *body, const ApplyAs *as,
+		      bool dry_run, json_t **ret, Error *err)
 {
 	_cleanup_(xfreep) char *base = resource_path(d->resource, d->namespace, d->name, NULL);
 	_cleanup_(strbuf_done) StrBuf path = STRBUF_INIT;
@@ -24,13 +24,20 @@ static int apply_call(Cli *cli, const Document *d, const ApplyAs *as, bool dry_r
 			&(ClientRequest){ .method = "PATCH",
 					  .path = strbuf_str(&path),
 					  .content_type = TYPE_APPLY,
-					  .body = d->tree },
+					  .body = body },
 			ret, err);
 }
 
-int document_store(Cli *cli, const Document *d, const ApplyAs *as, json_t **ret, Error *err)
+int document_store(Cli *cli, const Document *d, const ApplyAs *as, const char *version,
+		   json_t **ret, Error *err)
 {
-	return apply_call(cli, d, as, false, ret, err);
+	_cleanup_(json_decrefp) json_t *body = json_copy((json_t *)d->tree);
+	json_t *metadata = json_copy(json_object_get(body, "metadata"));
+
+	if (version && !json_object_get(metadata, "resourceVersion"))
+		json_object_set_new(metadata, "resourceVersion", json_string(version));
+	json_object_set_new(body, "metadata", metadata);
+	return apply_call(cli, d, body, as, false, ret, err);
 }
 
 int document_live(Cli *cli, const Document *d, json_t **ret, Error *err)
@@ -89,7 +96,7 @@ int document_try(Cli *cli, const Manifests *m, const Document *d, const ApplyAs 
 	int rc;
 
 	*ret = NULL;
-	rc = apply_call(cli, d, as, true, &answer, &err);
+	rc = apply_call(cli, d, d->tree, as, true, &answer, &err);
 	if (rc == 0) {
 		*ret = answer;
 		return EXIT_OK;

@@ -24,8 +24,12 @@ typedef struct ApplyAs {
  * manifests: then the schema that we have was asked instead. Prints errors; the exit code.
  */
 int document_try(Cli *cli, const Manifests *m, const Document *d, const ApplyAs *as, json_t **ret);
-/* Stores it. *ret is the object; errors are not printed yet. client_http_code() 201 = created. */
-int document_store(Cli *cli, const Document *d, const ApplyAs *as, json_t **ret, Error *err);
+/*
+ * Stores it: only over that resourceVersion, if it is not NULL and the manifest names none itself;
+ * -ERR_CONFLICT if it has moved on. *ret is the object; errors are not printed yet.
+ */
+int document_store(Cli *cli, const Document *d, const ApplyAs *as, const char *version,
+		   json_t **ret, Error *err);
 /* The stored object; *ret stays NULL if there is none. */
 int document_live(Cli *cli, const Document *d, json_t **ret, Error *err);
 /* Prints what helps against a conflict of field managers. */

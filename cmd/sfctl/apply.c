@@ -8,6 +8,8 @@
 #include "table.h"
 #include "json/json.h"
 
+#define STORE_TRIES 5 /* over the version that was seen */
+
 typedef struct ApplyOptions {
 	char **files;
 	const char *dry_run;
@@ -187,6 +189,34 @@ static int learn_before(Apply *a, const Document *d, Before *before, Error *err)
 	return rc;
 }
 
+/*
+ * Over what it was tried on, and nothing else: so it is known who made the difference. What the
+ * server says of a running instance moves all the time; that is no conflict, and after some tries
+ * it does not matter any more.
+ */
+static int store_one(Apply *a, const Document *d, Before *before, json_t **ret, Error *err)
+{
+	bool own = json_at(d->tree, "metadata.resourceVersion");
+
+	for (int i = 0;; i++) {
+		bool pinned =
+			!own && i < STORE_TRIES && before->version && !streq(before->version, "0");
+		int rc = document_store(a->cli, d, &a->o->as, pinned ? before->version : NULL, ret,
+					err);
+
+		if (rc != -ERR_CONFLICT || !pinned ||
+		    status_is_field_conflict(client_status(a->cli->client)))
+			return rc;
+		json_decref(TAKE_PTR(*ret));
+		error_done(err);
+		before_done(before);
+		*before = (Before){ 0 };
+		rc = learn_before(a, d, before, err);
+		if (rc < 0)
+			return rc;
+	}
+}
+
 static void store_all(Apply *a, const Manifests *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -197,7 +227,7 @@ static void store_all(Apply *a, const Manifests *m)
 		int rc = before->known ? 0 : learn_before(a, d, before, &err);
 
 		if (rc == 0)
-			rc = document_store(a->cli, d, &a->o->as, &stored, &err);
+			rc = store_one(a, d, before, &stored, &err);
 		if (rc == 0)
 			show(a, d, what_happened(before, stored), stored);
 		else

@@ -182,6 +182,67 @@ static void test_apply_no_namespace(void **state)
 	http_fake_stop(f);
 }
 
+static const char moved[] = STATUS(409, "Conflict", "the object has been modified");
+
+/* The server wrote status between the dry run and the apply: nobody has changed anything. */
+static void test_apply_beside_status(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY, .times = 1,
+			  .code = 409, .body = moved),
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .body = object_8),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY,
+			  .body = object_8),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "a.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: web-1}}\n");
+	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 unchanged\n", "");
+	assert_non_null(strstr(r.log, "\"resourceVersion\":\"7\""));
+	assert_non_null(strstr(r.log, "\"resourceVersion\":\"8\""));
+	http_fake_stop(f);
+}
+
+/* It moves faster than we can look: stored all the same. A manifest's own version is never left
+ * out.
+ */
+static void test_apply_beside_much(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 5, .code = 409,
+			  .body = moved),
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_8),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_7),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .code = 409, .body = moved),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = { 0 }, own = { 0 };
+	_cleanup_(xfreep) char *line = NULL, *errors = NULL;
+
+	put(*state, "a.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: web-1}}\n");
+	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 configured\n", "");
+	put(*state, "a.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance,\n"
+	    " metadata: {name: web-1, resourceVersion: \"3\"}}\n");
+	own = sfctl(f, line);
+	errors = without_folder(*state, own.err);
+	assert_int_equal(own.code, EXIT_CONFLICT);
+	assert_string_equal(errors, "a.yaml:1:1: the object has been modified\n");
+	http_fake_stop(f);
+}
+
 static void test_apply_conflict(void **state)
 {
 	HttpRule rules[] = {
@@ -362,6 +423,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_apply_addresses_first, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_no_namespace, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_beside_status, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_beside_much, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_conflict, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
