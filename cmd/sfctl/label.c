@@ -5,6 +5,8 @@
 #include "sfctl.h"
 #include "json/json.h"
 
+#define MARK_TRIES 20 /* status moves, too */
+
 typedef struct LabelOptions {
 	bool overwrite, all, all_namespaces;
 	const char *selector;
@@ -78,41 +80,70 @@ static int check_overwrite(const Marker *m, const json_t *old, const char *name,
 	return 0;
 }
 
+/* True if it is already as it shall be. */
+static bool is_marked(const Marker *m, const json_t *old)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (m->changes, key, value) {
+		const json_t *now = json_object_get(old, key);
+
+		if (json_is_null(value) ? now != NULL : !now || !json_equal(now, value))
+			return false;
+	}
+	return true;
+}
+
+/* Without --overwrite only what was looked at is changed: a value may have come meanwhile. */
+static int send_marks(Marker *m, const char *path, const json_t *object, Error *err)
+{
+	json_t *body = json_pack("{s:{s:O}}", "metadata", m->map, m->changes);
+	_cleanup_(strbuf_done) StrBuf full = STRBUF_INIT;
+	int rc;
+
+	if (!m->o->overwrite)
+		json_object_set_new(
+			json_object_get(body, "metadata"), "resourceVersion",
+			json_string(json_string_at(object, "metadata.resourceVersion")));
+	strbuf_adds(&full, path);
+	path_add_query(&full, "fieldManager", FIELD_MANAGER "-edit");
+	rc = cli_call(m->cli,
+		      &(ClientRequest){ .method = "PATCH",
+					.path = strbuf_str(&full),
+					.content_type = TYPE_MERGE_PATCH,
+					.body = body },
+		      NULL, err);
+	json_decref(body);
+	return rc;
+}
+
 static int mark_one(Marker *m, const Target *t, Error *err)
 {
 	_cleanup_(xfreep) char *path = resource_path(t->resource, t->namespace, t->name, NULL);
 	_cleanup_(xfreep) char *name = resource_object_name(t->resource, t->name);
-	_cleanup_(strbuf_done) StrBuf full = STRBUF_INIT;
-	json_t *object = NULL, *patched = NULL, *body;
-	const char *what;
-	int rc;
 
-	rc = cli_get(m->cli, path, &object, err);
-	if (rc == 0)
-		rc = check_overwrite(
-			m, json_object_get(json_object_get(object, "metadata"), m->map), name, err);
-	if (rc == 0) {
-		strbuf_adds(&full, path);
-		path_add_query(&full, "fieldManager", FIELD_MANAGER "-edit");
-		body = json_pack("{s:{s:O}}", "metadata", m->map, m->changes);
-		rc = cli_call(m->cli,
-			      &(ClientRequest){ .method = "PATCH",
-						.path = strbuf_str(&full),
-						.content_type = TYPE_MERGE_PATCH,
-						.body = body },
-			      &patched, err);
-		json_decref(body);
+	for (int i = 1;; i++) {
+		_cleanup_(json_decrefp) json_t *object = NULL;
+		const json_t *old;
+		int rc = cli_get(m->cli, path, &object, err);
+
+		if (rc < 0)
+			return rc;
+		old = json_object_get(json_object_get(object, "metadata"), m->map);
+		rc = check_overwrite(m, old, name, err);
+		if (rc < 0)
+			return rc;
+		rc = send_marks(m, path, object, err);
+		if (rc == -ERR_CONFLICT && !m->o->overwrite && i < MARK_TRIES) {
+			error_done(err);
+			continue;
+		}
+		if (rc == 0)
+			fprintf(m->cli->out, "%s %s\n", name,
+				is_marked(m, old) ? "unchanged" : m->done);
+		return rc;
 	}
-	if (rc == 0) {
-		what = streq_ptr(json_string_at(object, "metadata.resourceVersion"),
-				 json_string_at(patched, "metadata.resourceVersion"))
-			       ? "unchanged"
-			       : m->done;
-		fprintf(m->cli->out, "%s %s\n", name, what);
-	}
-	json_decref(object);
-	json_decref(patched);
-	return rc;
 }
 
 static int mark(Cli *cli, const LabelOptions *o, const Parsed *parsed, const char *map,

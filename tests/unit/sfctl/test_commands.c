@@ -415,6 +415,48 @@ static void test_label(void **state _unused_)
 	http_fake_stop(f);
 }
 
+/* Somebody labels it between our look and our change. */
+static void test_label_that_came_meanwhile(void **state _unused_)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .times = 1,
+			  .body = "{\"metadata\":{\"resourceVersion\":\"4\"}}"),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1*", .code = 409,
+			  .body = STATUS(409, "Conflict", "modified")),
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1",
+			  .body = "{\"metadata\":{\"labels\":{\"app\":\"theirs\"},"
+				  "\"resourceVersion\":\"5\"}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = sfctl(f, "label vm web-1 app=mine");
+
+	run_expect(&r, EXIT_CONFLICT, "",
+		   "error: instance.shakenfist.io/web-1 already has app=theirs; --overwrite "
+		   "changes it\n");
+	assert_non_null(strstr(r.log, "\"resourceVersion\":\"4\""));
+	http_fake_stop(f);
+}
+
+/* The server wrote status meanwhile: nothing to anybody. */
+static void test_label_beside_status(void **state _unused_)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .times = 1,
+			  .body = "{\"metadata\":{\"labels\":{\"app\":\"mine\"},"
+				  "\"resourceVersion\":\"4\"}}"),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1*", .times = 1, .code = 409,
+			  .body = STATUS(409, "Conflict", "modified")),
+		HTTP_RULE(.path = INSTANCES "/web-1*",
+			  .body = "{\"metadata\":{\"labels\":{\"app\":\"mine\"},"
+				  "\"resourceVersion\":\"5\"}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = sfctl(f, "label vm web-1 app=mine");
+
+	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 unchanged\n", "");
+	http_fake_stop(f);
+}
+
 static void test_gc(void **state _unused_)
 {
 #define NODES "/apis/shakenfist.io/v1alpha1/nodes"
@@ -578,6 +620,8 @@ int main(void)
 		cmocka_unit_test(test_wait_fails),
 		cmocka_unit_test(test_power),
 		cmocka_unit_test(test_label),
+		cmocka_unit_test(test_label_that_came_meanwhile),
+		cmocka_unit_test(test_label_beside_status),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_explain),
