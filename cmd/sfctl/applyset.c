@@ -17,6 +17,7 @@
 #define TOOL                  "sfctl"
 #define TOOLING               TOOL "/v1.0.0" /* the version of how sets are kept, not of sfctl */
 #define MANAGER               "sfctl-applyset"
+#define WRITE_TRIES           20 /* of the parent, while others write it */
 
 static const char *metadata_string(const json_t *object, const char *map, const char *key)
 {
@@ -163,25 +164,29 @@ static int check_parent(const ApplySet *s, Error *err)
 	return 0;
 }
 
+/* As it is now; there may be none yet. */
+static int parent_read(ApplySet *s, Error *err)
+{
+	_cleanup_(xfreep) char *path = resource_path(s->resource, s->namespace, s->name, NULL);
+	int rc;
+
+	json_decref(TAKE_PTR(s->parent));
+	rc = cli_get(s->cli, path, &s->parent, err);
+	if (rc == 0)
+		return check_parent(s, err);
+	json_decref(TAKE_PTR(s->parent));
+	return rc == -ERR_NOT_FOUND && is_plain_parent(s->resource) ? error_ignore(err) : rc;
+}
+
 int applyset_open(Cli *cli, const char *ref, ApplySet *ret, Error *err)
 {
-	_cleanup_(xfreep) char *path = NULL;
 	ApplySet s = { .cli = cli };
 	int rc = parse_ref(&s, ref, err);
 
 	if (rc == 0)
 		rc = check_parent_kind(&s, err);
-	if (rc == 0) {
-		path = resource_path(s.resource, s.namespace, s.name, NULL);
-		rc = cli_get(cli, path, &s.parent, err);
-		if (rc == 0) {
-			rc = check_parent(&s, err);
-		} else {
-			json_decref(TAKE_PTR(s.parent));
-			if (rc == -ERR_NOT_FOUND && is_plain_parent(s.resource))
-				rc = error_ignore(err);
-		}
-	}
+	if (rc == 0)
+		rc = parent_read(&s, err);
 	*ret = s;
 	return rc;
 }
@@ -210,13 +215,22 @@ static json_t *parent_tree(const ApplySet *s, const char *kinds, const char *nam
 
 	if (s->namespace)
 		json_object_set_new(metadata, "namespace", json_string(s->namespace));
+	if (s->parent)
+		json_object_set_new(
+			metadata, "resourceVersion",
+			json_string(json_string_at(s->parent, "metadata.resourceVersion")));
 	return json_pack("{s:s, s:s, s:o}", "apiVersion", s->resource->api_version, "kind",
 			 s->resource->kind, "metadata", metadata);
 }
 
+/*
+ * Over what was read, or where nothing was: -ERR_CONFLICT or -ERR_EXISTS if somebody else has
+ * written it since, whose kinds would be forgotten.
+ */
 static int parent_write(ApplySet *s, const char *kinds, const char *namespaces, Error *err)
 {
-	_cleanup_(xfreep) char *base = resource_path(s->resource, s->namespace, s->name, NULL);
+	_cleanup_(xfreep) char *base =
+		resource_path(s->resource, s->namespace, s->parent ? s->name : NULL, NULL);
 	_cleanup_(strbuf_done) StrBuf path = STRBUF_INIT;
 	_cleanup_(json_decrefp) json_t *tree = NULL;
 	json_t *stored = NULL;
@@ -229,11 +243,12 @@ static int parent_write(ApplySet *s, const char *kinds, const char *namespaces, 
 	tree = parent_tree(s, kinds, namespaces);
 	strbuf_adds(&path, base);
 	path_add_query(&path, "fieldManager", MANAGER);
-	path_add_query(&path, "force", "true");
+	if (s->parent)
+		path_add_query(&path, "force", "true");
 	rc = cli_call(s->cli,
-		      &(ClientRequest){ .method = "PATCH",
+		      &(ClientRequest){ .method = s->parent ? "PATCH" : "POST",
 					.path = strbuf_str(&path),
-					.content_type = TYPE_APPLY,
+					.content_type = s->parent ? TYPE_APPLY : NULL,
 					.body = tree },
 		      &stored, err);
 	if (rc < 0) {
@@ -278,17 +293,27 @@ static int write_with(ApplySet *s, const Manifests *m, char **kinds, char **name
 
 int applyset_widen(ApplySet *s, const Manifests *m, Error *err)
 {
-	return write_with(
-		s, m,
-		words_add_list(NULL, metadata_string(s->parent, "annotations", ANNOTATION_KINDS)),
-		words_add_list(NULL,
-			       metadata_string(s->parent, "annotations", ANNOTATION_NAMESPACES)),
-		err);
+	for (int i = 1;; i++) {
+		int rc = write_with(s, m,
+				    words_add_list(NULL, metadata_string(s->parent, "annotations",
+									 ANNOTATION_KINDS)),
+				    words_add_list(NULL, metadata_string(s->parent, "annotations",
+									 ANNOTATION_NAMESPACES)),
+				    err);
+
+		if ((rc != -ERR_CONFLICT && rc != -ERR_EXISTS) || i == WRITE_TRIES)
+			return rc;
+		error_done(err);
+		rc = parent_read(s, err);
+		if (rc < 0)
+			return rc;
+	}
 }
 
 int applyset_narrow(ApplySet *s, const Manifests *m, Error *err)
 {
 	char **kinds = NULL, **namespaces = NULL;
+	int rc;
 
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->members[i].fate == FATE_APPLIED || s->members[i].fate == FATE_PRUNED)
@@ -296,7 +321,9 @@ int applyset_narrow(ApplySet *s, const Manifests *m, Error *err)
 		kinds = add_kind(kinds, s->members[i].resource);
 		namespaces = add_namespace(s, namespaces, s->members[i].namespace);
 	}
-	return write_with(s, m, kinds, namespaces, err);
+	rc = write_with(s, m, kinds, namespaces, err);
+	/* Somebody else is at work on the set: too many kinds harm nobody, too few hide members. */
+	return rc == -ERR_CONFLICT ? error_ignore(err) : rc;
 }
 
 /* ---- members ---- */
