@@ -3,6 +3,8 @@
  * Who may do what, all of it: every route of the table with every kind, method and namespace, asked
  * by users of every sort in every spelling of the path, against a policy that is written down here
  * again, by hand. Refusals must not tell what exists. Needs root.
+ *
+ * Each cell is asked in one of four spellings, in turns; with TEST_SPELLINGS=all in each of them.
  */
 #include "tests/contract/server/as_user.h"
 
@@ -233,7 +235,8 @@ static void make_policy(Fixture *f)
 typedef struct Walk {
 	Fixture *f;
 	HttpClient *clients[_WHO_MAX];
-	size_t asked, refused, spelling;
+	bool all_spellings;
+	size_t cells, asked, refused;
 } Walk;
 
 static void reconnect(Walk *w, Who who)
@@ -255,6 +258,8 @@ static char *escaped(const char *path)
 			strbuf_addc(&out, *p);
 	return xstrdup(strbuf_str(&out));
 }
+
+#define SPELLINGS 4
 
 /* The same request in another spelling. Nothing is ever done: all writes are dry. */
 static char *spell(size_t how, const char *path, bool watch)
@@ -319,19 +324,29 @@ static void ask_one(Walk *w, Who who, const char *method, const char *target, co
 		reconnect(w, who);
 }
 
-static void ask_all(Walk *w, const char *method, bool watch, const char *path, Ask *a)
+static void ask_spelled(Walk *w, Who who, const char *method, bool watch, const char *path,
+			const Ask *a, size_t how)
+{
+	_cleanup_(xfreep) char *slashed = NULL;
+	_cleanup_(xfreep) char *target = spell(how, path, watch);
+	Ask asked = *a;
+
+	if (a->path && how == 2) {
+		slashed = xasprintf("%s/", path);
+		asked.path = slashed;
+	}
+	ask_one(w, who, method, target, &asked);
+}
+
+static void ask_all(Walk *w, const char *method, bool watch, const char *path, const Ask *a)
 {
 	for (Who who = 0; who < _WHO_MAX; who++) {
-		_cleanup_(xfreep) char *slashed = NULL;
-		size_t how = w->spelling++ % 4;
-		_cleanup_(xfreep) char *target = spell(how, path, watch);
-		Ask asked = *a;
+		size_t first = w->all_spellings ? 0 : w->cells % SPELLINGS;
+		size_t last = w->all_spellings ? SPELLINGS - 1 : first;
 
-		if (a->path && how == 2) {
-			slashed = xasprintf("%s/", path);
-			asked.path = slashed;
-		}
-		ask_one(w, who, method, target, &asked);
+		for (size_t how = first; how <= last; how++)
+			ask_spelled(w, who, method, watch, path, a, how);
+		w->cells++;
 	}
 }
 
@@ -452,6 +467,7 @@ static Walk *walk_new(Fixture *f)
 	Walk *w = xnew0(Walk, 1);
 
 	w->f = f;
+	w->all_spellings = streq_ptr(getenv("TEST_SPELLINGS"), "all");
 	assert_int_equal(chmod(f->dir, 0755), 0);
 	make_policy(f);
 	for (Who who = 0; who < _WHO_MAX; who++)
@@ -463,7 +479,7 @@ static void walk_free(Walk *w)
 {
 	for (Who who = 0; who < _WHO_MAX; who++)
 		http_close(w->clients[who]);
-	print_message("asked %zu times, refused %zu\n", w->asked, w->refused);
+	print_message("%zu cells, asked %zu times, refused %zu\n", w->cells, w->asked, w->refused);
 	free(w);
 }
 
