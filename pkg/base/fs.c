@@ -115,6 +115,26 @@ int fs_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool
 	return sync ? sync_parent(path, err) : 0;
 }
 
+/* ".NAME.01234567.tmp" */
+static bool is_temporary(const char *name)
+{
+	const size_t tail = strlen(".01234567.tmp");
+	size_t n = strlen(name);
+
+	return name[0] == '.' && n > 1 + tail && name[n - tail] == '.' &&
+	       strspn(name + n - tail + 1, "0123456789abcdef") == 8 && str_has_suffix(name, ".tmp");
+}
+
+void fs_drop_temporary(const char *directory)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(directory);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (is_temporary(e->d_name))
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+}
+
 int fs_mkdir_p(const char *path, mode_t mode, Error *err)
 {
 	_cleanup_(xfreep) char *copy = xstrdup(path);

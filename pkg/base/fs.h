@@ -17,6 +17,9 @@ int fs_write_all(int fd, const void *p, size_t n, Error *err);
 /* Temporary file beside it, write, optional fsync of file and directory, rename: readers see old or
  * new, never half. */
 int fs_write_atomic(const char *path, const void *p, size_t n, mode_t mode, bool sync, Error *err);
+/* Removes the temporary files of fs_write_atomic() from a directory, as far as it can: those of a
+ * process that has died. Nobody may be writing there. */
+void fs_drop_temporary(const char *directory);
 /* mkdir -p; existing directories are fine and keep their mode. */
 int fs_mkdir_p(const char *path, mode_t mode, Error *err);
 /* rm -rf of a directory tree, never following links; 0 if absent. */

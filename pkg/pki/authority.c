@@ -249,6 +249,8 @@ int authority_open(const AuthorityOptions *options, Authority **ret, Error *err)
 	pthread_mutex_init(&a->lock, NULL);
 	rc = make_dir(a->dir, err);
 	if (rc == 0)
+		fs_drop_temporary(a->dir);
+	if (rc == 0)
 		rc = ca_open(a, err);
 	if (rc == 0)
 		rc = serving_open(a, err);

@@ -17,6 +17,7 @@
 
 #define CONTENT_JSON_MAX (64u * 1024)
 #define SOURCES_MAX      64
+#define DIGEST_LENGTH    64 /* of a file's name */
 
 Content *content_free(Content *c)
 {
@@ -133,8 +134,8 @@ static void index_load(Index *x, const char *file)
 	struct stat st;
 	size_t n = strlen(file);
 
-	if (n != 64 + 6 || !str_has_suffix(file, ".qcow2") ||
-	    strspn(file, "0123456789abcdef") != 64)
+	if (n != DIGEST_LENGTH + 6 || !str_has_suffix(file, ".qcow2") ||
+	    strspn(file, "0123456789abcdef") != DIGEST_LENGTH)
 		return;
 	fd = fs_open_beneath(x->fd, file, O_RDONLY, 0, NULL);
 	if (fd < 0 || fstat(fd, &st) < 0 || qcow2_header_read(fd, &h, NULL) < 0)
@@ -152,6 +153,19 @@ static void index_load(Index *x, const char *file)
 	hashmap_put(x->contents, c->digest, c);
 }
 
+/* A description whose image is gone: it was removed first, and who did that has died. */
+static void drop_description(const Index *x, const char *file)
+{
+	char image[80];
+
+	if (strlen(file) != DIGEST_LENGTH + 5 || !str_has_suffix(file, ".json") ||
+	    strspn(file, "0123456789abcdef") != DIGEST_LENGTH)
+		return;
+	snprintf(image, sizeof(image), "%.*s.qcow2", DIGEST_LENGTH, file);
+	if (faccessat(x->fd, image, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		(void)unlinkat(x->fd, file, 0);
+}
+
 int index_open(Index *x, const char *directory, Error *err)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -166,8 +180,11 @@ int index_open(Index *x, const char *directory, Error *err)
 	dir = opendir(directory);
 	if (x->fd < 0 || !dir)
 		return error_set_errno(err, errno, "open %s", directory);
-	while ((e = readdir(dir)))
+	fs_drop_temporary(directory);
+	while ((e = readdir(dir))) {
 		index_load(x, e->d_name);
+		drop_description(x, e->d_name);
+	}
 	return 0;
 }
 

@@ -119,11 +119,24 @@ static int config_load(const char *path, NetworkConfig *ret, NetworkPort **ret_p
 	return rc;
 }
 
+/* A role that was killed has left half of what it wrote; the next one has the folder to itself. */
+static void drop_temporary(const char *state_dir, const char *uid)
+{
+	static const char *const folders[] = { "", "/dhcp.d", "/hosts.d" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		_cleanup_(xfreep) char *path = xasprintf("%s/%s%s", state_dir, uid, folders[i]);
+
+		fs_drop_temporary(path);
+	}
+}
+
 static void networks_load(Networks *n)
 {
 	_cleanup_(closedirp) DIR *dir = opendir(n->state_dir);
 	struct dirent *e;
 
+	fs_drop_temporary(n->state_dir);
 	while (dir && (e = readdir(dir))) {
 		_cleanup_(xfreep) char *path = NULL;
 		_cleanup_(xfreep) NetworkPort *ports = NULL;
@@ -133,6 +146,7 @@ static void networks_load(Networks *n)
 
 		if (!uuid_is_valid(e->d_name))
 			continue;
+		drop_temporary(n->state_dir, e->d_name);
 		path = xasprintf("%s/%s/config.json", n->state_dir, e->d_name);
 		rc = config_load(path, &c, &ports, &err);
 		/* Nothing is lost: sfd says again what it wants. */

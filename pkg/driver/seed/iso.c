@@ -163,6 +163,16 @@ static bool is_there(const char *path, const StrBuf *image)
 	       memcmp(old, image->buf, len) == 0;
 }
 
+/* What a process that died has left beside it; one worker at a time writes for an instance. */
+static void drop_temporary(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_(xfreep) char *directory =
+		slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+
+	fs_drop_temporary(directory);
+}
+
 static int iso_ensure(SeedWriter *self _unused_, Context *ctx, const SeedConfig *config,
 		      bool *ret_changed, Error *err)
 {
@@ -180,6 +190,8 @@ static int iso_ensure(SeedWriter *self _unused_, Context *ctx, const SeedConfig 
 	changed = !is_there(config->path, &image);
 	/* Not synced: what a power cut spoils differs, and is written again before the next start.
 	 */
+	if (changed)
+		drop_temporary(config->path);
 	if (changed)
 		rc = fs_write_atomic(config->path, image.buf, image.len, 0600, false, err);
 	if (rc < 0)

@@ -193,6 +193,38 @@ static void files_are_written_whole(void **state _unused_)
 	assert_true(fs_exists("/etc/passwd"));
 }
 
+static void temporary_files_of_the_dead_are_dropped(void **state _unused_)
+{
+	static const struct {
+		const char *name;
+		bool ours;
+	} files[] = {
+		{".f.01234567.tmp",       true },
+                { ".f.json.89abcdef.tmp", true },
+		{ "..01234567.tmp",       false}, /* of nothing */
+		{ "f.01234567.tmp",       false},
+                { ".f.0123456g.tmp",      false},
+		{ ".f.tmp",               false},
+                { "f",                    false},
+	};
+	char dir[] = "/tmp/test-base-XXXXXX";
+
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_(xfreep) char *path = xasprintf("%s/%s", dir, files[i].name);
+
+		assert_int_equal(fs_write_atomic(path, "", 0, 0600, false, NULL), 0);
+	}
+	fs_drop_temporary(dir);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_(xfreep) char *path = xasprintf("%s/%s", dir, files[i].name);
+
+		assert_int_equal(fs_exists(path), !files[i].ours);
+	}
+	assert_int_equal(fs_remove_tree(dir, NULL), 0);
+	fs_drop_temporary(dir);
+}
+
 static void nothing_is_opened_outside_a_directory(void **state _unused_)
 {
 	char dir[] = "/tmp/test-base-XXXXXX";
@@ -377,6 +409,7 @@ int main(void)
 		cmocka_unit_test(ages_read_like_kubectl),
 		cmocka_unit_test(fake_clock_moves_only_when_told),
 		cmocka_unit_test(files_are_written_whole),
+		cmocka_unit_test(temporary_files_of_the_dead_are_dropped),
 		cmocka_unit_test(nothing_is_opened_outside_a_directory),
 		cmocka_unit_test(addresses_are_parsed_strictly),
 		cmocka_unit_test(prefixes_count_and_contain),
