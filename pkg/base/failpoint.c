@@ -6,6 +6,7 @@
 
 #ifdef SF_FAIL_POINTS
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,6 +21,7 @@ static char setting[256]; /* VARIABLE and the spec; "" = not looked at yet */
 static char target[128];  /* "" = none, "*" = every one is told */
 static unsigned wanted, passed;
 static void (*last_words)(void);
+static bool (*gate)(void);
 
 /* NAME[:COUNT]:ACTION; what cannot be read is no setting. */
 static void set_locked(const char *spec)
@@ -65,10 +67,17 @@ void fail_point_set_last_words(void (*fn)(void))
 	last_words = fn;
 }
 
+void fail_point_set_gate(bool (*fn)(void))
+{
+	gate = fn;
+}
+
 const char *fail_point_environment(void)
 {
 	const char *text;
 
+	if (gate && !gate())
+		return NULL;
 	pthread_mutex_lock(&lock);
 	look_at_environment();
 	text = target[0] ? setting : NULL;
@@ -80,7 +89,8 @@ const char *fail_point_environment(void)
 static void tell(const char *what, const char *name)
 {
 	char line[160];
-	int n = snprintf(line, sizeof(line), "fail point %s %s\n", what, name);
+	int n = snprintf(line, sizeof(line), "fail point %s %s in %s\n", what, name,
+			 program_invocation_short_name);
 
 	(void)!write(STDERR_FILENO, line, (size_t)n);
 }

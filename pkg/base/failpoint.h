@@ -14,6 +14,8 @@
 
 #ifdef SF_FAIL_POINTS
 
+#include <stdbool.h>
+
 /* Kept in a section of their own, from which the list of all is made. */
 #define FAIL_POINT(name) \
 	do { \
@@ -36,6 +38,9 @@ void fail_point_reached(const char *name);
 void fail_point_set(const char *spec);
 /* Called right before the process ends, by the thread that came by; for who shares memory. */
 void fail_point_set_last_words(void (*fn)(void));
+/* Asked before a role is started, by any thread: false = this one is to live. For who wants one
+ * death, and not that of each role that comes after it. */
+void fail_point_set_gate(bool (*fn)(void));
 /* "SF_FAIL_POINT=..." for a role that is about to be started; NULL = nothing is set. */
 const char *fail_point_environment(void);
 

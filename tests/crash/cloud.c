@@ -18,10 +18,10 @@
 #include "base/memory.h"
 #include "base/spawn.h"
 #include "tests/crash/child.h"
+#include "tests/crash/host.h"
 #include "tests/crash/survive.h"
 
 #define ANSWER_MS 60000 /* a machine may be very slow */
-#define LOG_MAX   ((size_t)8 << 20)
 
 struct Cloud {
 	CloudOptions options;
@@ -56,6 +56,16 @@ Cloud *cloud_new(const CloudOptions *options)
 const Fakes *cloud_fakes(const Cloud *c)
 {
 	return &c->fakes;
+}
+
+const char *cloud_dir(const Cloud *c)
+{
+	return c->dir;
+}
+
+bool cloud_is_real(const Cloud *c)
+{
+	return c->options.real_images || c->options.real_network;
 }
 
 bool cloud_is_alive(const Cloud *c)
@@ -160,8 +170,11 @@ static char *log_path(const Cloud *c)
 static _noreturn_ void child_begin(Cloud *c, const char *spec, int fd, pid_t parent)
 {
 	_cleanup_(xfreep) char *path = log_path(c);
-	int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	int log;
 
+	/* A new file: a role that is still dying has the one before. */
+	unlink(path);
+	log = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || log < 0 || dup2(log, STDERR_FILENO) < 0)
 		_exit(126);
@@ -303,7 +316,7 @@ char *cloud_log(const Cloud *c)
 	_cleanup_(xfreep) char *path = log_path(c);
 	_cleanup_(xfreep) char *text = NULL;
 
-	if (fs_read(path, LOG_MAX, &text, NULL, NULL) < 0)
+	if (fs_read(path, CLOUD_LOG_MAX, &text, NULL, NULL) < 0)
 		return xstrdup("");
 	if (!c->pid && WIFSIGNALED(c->status))
 		return xasprintf("%sended by signal %d\n", text, WTERMSIG(c->status));
@@ -317,9 +330,29 @@ static bool has_said(const Cloud *c, const char *what)
 	return strstr(text, what) != NULL;
 }
 
+/* Ours is forked and keeps our name; a role is sfd. */
+static bool has_lost(const Cloud *c, bool role)
+{
+	_cleanup_(xfreep) char *text = cloud_log(c), *ours = NULL;
+
+	ours = xasprintf(" in %s\n", program_invocation_short_name);
+	for (const char *p = text; (p = strstr(p, CLOUD_KILLED)); p++) {
+		const char *in = strstr(p, " in ");
+
+		if (in && role != str_has_prefix(in, ours))
+			return true;
+	}
+	return false;
+}
+
 bool cloud_was_hit(const Cloud *c)
 {
-	return has_said(c, "fail point killed ");
+	return has_lost(c, false);
+}
+
+bool cloud_lost_role(const Cloud *c)
+{
+	return has_lost(c, true);
 }
 
 bool cloud_lacked_memory(const Cloud *c)
@@ -365,4 +398,6 @@ void cloud_restore(Cloud *c, unsigned i)
 	copy_directory(saved, c->dir);
 	survive_restore(c->saves[i].copy, c->saves[i].n);
 	c->age = c->saves[i].age;
+	if (c->options.real_network)
+		host_reset(c->dir);
 }

@@ -24,6 +24,8 @@ typedef struct CloudOptions {
 Cloud *cloud_new(const CloudOptions *options);
 Cloud *cloud_free(Cloud *c); /* kills what runs */
 const Fakes *cloud_fakes(const Cloud *c);
+const char *cloud_dir(const Cloud *c);
+bool cloud_is_real(const Cloud *c); /* any driver is, and takes real time */
 
 /* Starts the next process. spec: what its fail points do from its first step on (failpoint.h), or
  * NULL. True once it answers and has looked at everything once; false if it died before. */
@@ -45,21 +47,26 @@ bool cloud_age(Cloud *c, unsigned seconds);
  * added to *out, a line each; nothing said is good. */
 bool cloud_command(Cloud *c, const char *command, StrBuf *out);
 
-#define CLOUD_UNSENT (-1) /* nobody was there to hear it */
+#define CLOUD_KILLED  "fail point killed " /* what failpoint.c says to standard error */
+#define CLOUD_LOG_MAX ((size_t)8 << 20)
+#define CLOUD_UNSENT  (-1) /* nobody was there to hear it */
 /* One request: the answer's code, 0 if it was sent and there was none. *ret (may be NULL) is the
  * caller's. */
 int cloud_call(Cloud *c, const char *method, const char *target, const char *body, json_t **ret);
 
 /* What it has written to standard error since the last start; the caller's. */
 char *cloud_log(const Cloud *c);
-/* True if that says that some process came to its end at a fail point. */
+/* True if that says that the process came to its end at a fail point; that a role of it did. No
+ * role that is started after that has a fail point. */
 bool cloud_was_hit(const Cloud *c);
+bool cloud_lost_role(const Cloud *c);
 /* True if that says that an allocation failed (survive.h). */
 bool cloud_lacked_memory(const Cloud *c);
 /* The signal that ended the last process; 0 = none, or it runs. */
 int cloud_signal(const Cloud *c);
 
-/* All there is, under a number, and back to it; nothing may run. */
+/* All there is, under a number, and back to it; nothing may run. A real network is none then, as
+ * after a start of the host. */
 #define CLOUD_SAVES 2
 void cloud_save(Cloud *c, unsigned i);
 void cloud_restore(Cloud *c, unsigned i);
@@ -73,5 +80,5 @@ struct World;
 #define FOREIGN   "foreign.guest" /* somebody else's, running */
 #define LOST      "11111111-1111-4111-8111-111111111111" /* a guest of ours without an object */
 void check_all(struct World *w, const Fakes *f, bool empty, FILE *out);
-/* Everything that must be the same after a second pass. */
+/* Everything in the store and the fakes that must be the same after a second pass. */
 char *check_fingerprint(struct World *w, const Fakes *f);

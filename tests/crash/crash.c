@@ -6,8 +6,11 @@
  *	crash points                     all names there are, from the binaries
  *	crash trace STORIES [--real]     which story passes which point how often
  *	crash run STORIES [--real] < PAIRS
- *	                                 a line each: STORY POINT[:COUNT] [POINT[:COUNT]], the
- *second for the process that recovers
+ *	                                 a line each: STORY POINT[:COUNT] [POINT[:COUNT]]
+ *
+ * The second point is for the process that recovers. A role that dies at the first one dies alone,
+ * and sfd has to go on with the next one; with a second point, or the word "together" instead, all
+ * of it dies.
  *
  *	crash sweep KIND[:PART/OF]       call sweeps, and:
  *	crash texts STEP FILE...         allocations (sweep.h)
@@ -15,7 +18,9 @@
  * Instead of a point, "malloc:N" or "malloc:N:ever" fails allocations after the process has
  * started. `run` prints one line per pair: "ok|BAD|late STORY POINT ..." and what was wrong below;
  * "late" means that the point (with a second one: that) was not passed as often. Several may run
- * side by side; --real wants a sandbox of its own. --sfd PATH names the program of the roles.
+ * side by side; --real wants a sandbox of its own (tests/lib/sandbox), where 127.0.0.1:8099 serves
+ * the images of the stories. --sfd PATH names the program of the roles. `trace` prints a line per
+ * passage: STORY POINT PROGRAM, "sfd" being a role.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -24,6 +29,8 @@
 #include "tests/crash/story.h"
 #include "tests/crash/survive.h"
 #include "tests/crash/sweep.h"
+
+#define TOGETHER "together"
 
 typedef struct Rig {
 	Cloud *cloud;
@@ -53,10 +60,11 @@ static bool start_doomed(Told *t, const char *spec)
 	return cloud_start(t->cloud, NULL) && cloud_arm(t->cloud, spec);
 }
 
-/* True if the process, or one of its roles, has come to its end at a fail point. Then none runs. */
+/* True if the process has come to its end at a fail point, or is to with a role of it. Then none
+ * runs. */
 static bool has_died(Told *t)
 {
-	if (!cloud_was_hit(t->cloud))
+	if (!cloud_was_hit(t->cloud) && !(t->together && cloud_lost_role(t->cloud)))
 		return false;
 	cloud_kill(t->cloud);
 	return true;
@@ -91,11 +99,20 @@ static bool die_again(Told *t, const char *point)
 		t->again = true;
 		told_tell(t);
 	}
-	hit = cloud_was_hit(t->cloud);
+	hit = has_died(t);
 	if (!hit && !cloud_settle(t->cloud, 0))
 		told_add_log(t, "it died by itself while it recovered");
 	cloud_kill(t->cloud);
 	return hit;
+}
+
+/* told: whether the whole story was. */
+static void check_rest(Told *t, bool told)
+{
+	if (told)
+		told_check(t);
+	else
+		told_add_log(t, "it does not come to rest again");
 }
 
 /* The last process, that nothing happens to. */
@@ -106,30 +123,29 @@ static void recover(Told *t)
 		return;
 	}
 	told_verify(t);
-	if (told_tell(t))
-		told_check(t);
-	else
-		told_add_log(t, "it does not come to rest again");
+	check_rest(t, told_tell(t));
 }
 
 /* 1 = as it should be, 0 = not, -1 = a point was not reached. */
 static int run_pair(Rig *r, const char *name, const char *point, const char *second)
 {
-	bool memory = str_has_prefix(point, "malloc:"), reached;
+	bool memory = str_has_prefix(point, "malloc:"), reached, told = false;
 	_cleanup_(xfreep) char *spec = xasprintf("%s%s", point, memory ? "" : ":kill");
 	Told t;
 	int result;
 
 	told_begin(&t, r->cloud, r->stories, find_story(r, name));
+	t.together = second;
 	if (start_doomed(&t, spec))
-		told_tell(&t);
+		told = told_tell(&t);
 	reached = memory ? has_no_memory(&t) : has_died(&t);
-	if (!reached) {
-		if (!cloud_is_alive(r->cloud))
-			told_add_log(&t, "it died by itself");
-	} else {
-		reached = !second || die_again(&t, second);
+	if (reached) {
+		reached = !second || streq(second, TOGETHER) || die_again(&t, second);
 		recover(&t);
+	} else if (!cloud_is_alive(r->cloud)) {
+		told_add_log(&t, "it died by itself");
+	} else if ((reached = cloud_lost_role(r->cloud))) {
+		check_rest(&t, told);
 	}
 	result = t.problems.len ? 0 : reached ? 1 : -1;
 	printf("%s %s %s%s%s\n",
@@ -161,8 +177,11 @@ static int run(Rig *r)
 
 static void print_passed(const char *story, const char *log)
 {
+	char point[160], program[32];
+
 	for (const char *p = log; (p = strstr(p, "fail point passed ")); p++)
-		printf("%s %.*s\n", story, (int)strcspn(p + 18, "\n"), p + 18);
+		if (sscanf(p, "fail point passed %159s in %31s", point, program) == 2)
+			printf("%s %s %s\n", story, point, program);
 }
 
 /* A story that nothing happens to must be a good one. */
@@ -259,6 +278,10 @@ int main(int argc, char **argv)
 		return run_sweep(argv[optind + 1]);
 	if (streq(argv[optind], "texts"))
 		return sweep_texts(argv + optind + 2, (unsigned)atoi(argv[optind + 1])) ? 1 : 0;
+	if (r.real && !getenv("SANDBOX")) {
+		fprintf(stderr, "--real takes away networks: only in tests/lib/sandbox\n");
+		return 2;
+	}
 	survive_init();
 	r.stories = stories_load(argv[optind + 1]);
 	cloud.real_images = cloud.real_network = r.real;

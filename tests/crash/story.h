@@ -31,7 +31,8 @@ typedef struct Told {
 		int64_t generation, revision;
 	} made[STEPS_MAX]; /* by the acknowledged ones; path "" = nothing to look for */
 	bool again;        /* some process died: what was not acknowledged may be there */
-	unsigned repeats;  /* requests that were sent a second time */
+	bool together;     /* with a role that dies everything dies; else it goes on without it */
+	unsigned repeats;  /* restarts that were sent a second time */
 	StrBuf problems;   /* a line each */
 } Told;
 
@@ -40,7 +41,8 @@ void told_begin(Told *t, Cloud *c, const json_t *stories, const json_t *story);
 void told_done(Told *t);
 /* A problem, and what the process has said. */
 void told_add_log(Told *t, const char *what);
-/* Tells what is not acknowledged yet, and lets it come to rest. False: it died on the way. */
+/* Tells what is not acknowledged yet, and lets it come to rest. False: it died on the way, or is
+ * to. */
 bool told_tell(Told *t);
 /* After a restart: everything acknowledged is there. */
 void told_verify(Told *t);

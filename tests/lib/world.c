@@ -83,7 +83,9 @@ World *world_new_of(const WorldParts *parts, Error *err)
 {
 	World *w = xnew0(World, 1);
 
-	w->clock = fake_clock_new(USEC_PER_HOUR + parts->age, START_WALL + parts->age);
+	w->clock = parts->clock
+			   ? parts->clock
+			   : fake_clock_new(USEC_PER_HOUR + parts->age, START_WALL + parts->age);
 	w->kinds = kind_registry_new();
 	open_world_store(w, parts, err);
 	if (!w->store) {

@@ -53,7 +53,8 @@ typedef struct WorldParts {
 	ImageCache *images;
 	DiskStore *disks;
 	SeedWriter *seeds;
-	usec_t age; /* how long the clock of the world has been going */
+	usec_t age;   /* how long the clock of the world has been going; or: */
+	Clock *clock; /* a fake one of the caller's making; taken over */
 } WorldParts;
 /* NULL and an error if the store cannot be opened. */
 World *world_new_of(const WorldParts *parts, Error *err);
