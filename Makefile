@@ -136,7 +136,7 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call test_libs,tests/$$*) 
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_TEST)
 
 # It comes in between a request's look and its commit, and says what chance says.
-$(BUILD)/tests/contract/server/test_races: private LDFLAGS += -Wl,--wrap=store_commit_async,--wrap=random_u64
+$(BUILD)/tests/contract/server/test_races: private LDFLAGS += -Wl,--wrap=store_commit_async,--wrap=random_u64,--wrap=session_thread
 
 tests: $(TESTS) ## build every C test
 

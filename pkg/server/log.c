@@ -42,7 +42,8 @@ typedef struct LogStream {
 	pthread_mutex_t lock;
 	/* Under lock. */
 	bool suspended, closed, reopening;
-	int next;  /* the next file, or -1 */
+	int next; /* the next file, or -1 */
+	char next_name[FILE_NAME_MAX];
 	bool gone; /* there is none: the instance was deleted */
 } LogStream;
 
@@ -88,6 +89,18 @@ static void file_name(int fd, char name[static FILE_NAME_MAX])
 	name[MAX(n, (ssize_t)0)] = '\0';
 }
 
+/* With the name at once: one that is read later may be what the file was moved to meanwhile, and
+ * that it was replaced would never be seen. */
+static int open_named(Console *console, Context *ctx, const char *node, const char *uid,
+		      int *ret_fd, char name[static FILE_NAME_MAX], Error *err)
+{
+	int rc = console->ops->log(console, ctx, node, uid, ret_fd, err);
+
+	if (rc == 0)
+		file_name(*ret_fd, name);
+	return rc;
+}
+
 static bool log_was_replaced(const LogStream *l)
 {
 	char name[FILE_NAME_MAX];
@@ -101,17 +114,18 @@ static void *open_next(void *arg)
 {
 	LogStream *l = arg;
 	Server *server = l->server;
-	Console *console = server->options.console;
+	char name[FILE_NAME_MAX] = "";
 	Clock *clock = server_clock(server);
 	Context ctx = { .clock = clock, .deadline = clock_now(clock) + REOPEN_TIMEOUT };
 	int fd = -1, rc;
 
 	pthread_setname_np(pthread_self(), "http-log");
-	rc = console->ops->log(console, &ctx, l->node, l->uid, &fd, NULL);
+	rc = open_named(server->options.console, &ctx, l->node, l->uid, &fd, name, NULL);
 	pthread_mutex_lock(&l->lock);
 	l->reopening = false;
 	l->gone = rc == -ERR_NOT_FOUND;
 	l->next = rc == 0 ? fd : -1;
+	memcpy(l->next_name, name, sizeof(name));
 	pthread_mutex_unlock(&l->lock);
 	log_stream_unref(l);
 	server_leave(server);
@@ -144,6 +158,7 @@ typedef enum Next { NEXT_WAIT, NEXT_READ, NEXT_END } Next;
 /* At the end of the file, which others may go on with. */
 static Next log_next(LogStream *l)
 {
+	char name[FILE_NAME_MAX];
 	bool gone, reopening;
 	struct stat st;
 	int next;
@@ -152,6 +167,7 @@ static Next log_next(LogStream *l)
 		return NEXT_WAIT;
 	pthread_mutex_lock(&l->lock);
 	next = TAKE_FD(l->next);
+	memcpy(name, l->next_name, sizeof(name));
 	gone = l->gone;
 	reopening = l->reopening;
 	pthread_mutex_unlock(&l->lock);
@@ -159,7 +175,7 @@ static Next log_next(LogStream *l)
 		fd_close(l->fd);
 		l->fd = next;
 		l->at = l->old_end = 0;
-		file_name(l->fd, l->name);
+		memcpy(l->name, name, sizeof(name));
 		return NEXT_READ;
 	}
 	/* Removed, and no other in its place: nobody will print again. */
@@ -358,9 +374,8 @@ static int parse_log_options(Request *r, LogOptions *ret)
 
 static int open_log(Session *s, Context *ctx, int *ret_fd, Error *err)
 {
-	Console *console = s->server->options.console;
-
-	return console->ops->log(console, ctx, s->node, s->uid, ret_fd, err);
+	s->state = xnew0(char, FILE_NAME_MAX);
+	return open_named(s->server->options.console, ctx, s->node, s->uid, ret_fd, s->state, err);
 }
 
 static void reply_no_log(Request *r, const Session *s)
@@ -386,7 +401,7 @@ static LogStream *log_stream_new(Request *r, Session *s, const LogOptions *o)
 	l->node = TAKE_PTR(s->node);
 	l->uid = TAKE_PTR(s->uid);
 	l->next = -1;
-	file_name(fd, l->name);
+	memcpy(l->name, s->state, sizeof(l->name));
 	l->server = r->server;
 	l->conn = r->conn;
 	l->mhd = r->mhd;

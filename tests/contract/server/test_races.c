@@ -14,12 +14,16 @@
 
 void __real_store_commit_async(Store *s, Txn *t, CommitFn done, void *arg);
 void __wrap_store_commit_async(Store *s, Txn *t, CommitFn done, void *arg);
+int __real_session_thread(void *(*run)(void *arg), void *arg);
+int __wrap_session_thread(void *(*run)(void *arg), void *arg);
 uint64_t __real_random_u64(void);
 uint64_t __wrap_random_u64(void);
 
-static Key label_what;           /* who is labeled meanwhile */
-static atomic_uint label_times;  /* before how many of the next commits */
-static atomic_uint labels_made;  /* in all */
+static Key label_what;          /* who is labeled meanwhile */
+static atomic_uint label_times; /* before how many of the next commits */
+static atomic_uint labels_made; /* in all */
+static _Atomic(Fixture *) rotate_next;
+static const char *rotate_uid;
 static atomic_uint same_numbers; /* how many of the next numbers are the same */
 
 /* Somebody else's write. */
@@ -59,6 +63,20 @@ uint64_t __wrap_random_u64(void)
 		return __real_random_u64();
 	atomic_store(&same_numbers, left - 1);
 	return 42;
+}
+
+/* The thread that opens a followed log's next file: has ended, and that file was moved away, too,
+ * before the follower goes on. */
+int __wrap_session_thread(void *(*run)(void *arg), void *arg)
+{
+	Fixture *f = atomic_exchange(&rotate_next, NULL);
+
+	if (!f)
+		return __real_session_thread(run, arg);
+	run(arg);
+	fake_console_rotate(f->console, rotate_uid);
+	fake_console_print(f->console, "default.vm", rotate_uid, "three\n");
+	return 0;
 }
 
 static void lose_races(const GroupResource *gr, const char *namespace, const char *name,
@@ -185,6 +203,41 @@ static void test_delete_collection_that_loses_often(void **state)
 	assert_int_equal(json_array_size(json_object_get(left, "items")), 0);
 }
 
+/* ---- logs ---- */
+
+static void expect_line(HttpClient *c, const char *want)
+{
+	_cleanup_(xfreep) char *line = http_read_line(c, HTTP_DEADLINE_MS, NULL);
+
+	assert_non_null(line);
+	assert_string_equal(line, want);
+}
+
+/* The log is moved away twice within one look of who follows it. */
+static void test_log_that_moves_on(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *vm =
+		call(f, 201, "POST", INSTANCES, NULL, INSTANCE_BODY("vm", ""));
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	rotate_uid = json_string_at(vm, "metadata.uid");
+	fake_console_print(f->console, "default.vm", rotate_uid, "one\n");
+	http_request(c, "GET", INSTANCES "/vm/log?follow=true", "", NULL);
+	a = http_read_head(c);
+	assert_int_equal(a.code, 200);
+	http_answer_done(&a);
+	expect_line(c, "one");
+	atomic_store(&rotate_next, f);
+	fake_console_rotate(f->console, rotate_uid);
+	fake_console_print(f->console, "default.vm", rotate_uid, "two\n");
+	expect_line(c, "two");
+	expect_line(c, "three");
+	assert_null(atomic_load(&rotate_next));
+	http_close(c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -197,6 +250,7 @@ int main(void)
 		TEST(test_given_name_that_is_taken),
 		TEST(test_warned_once),
 		TEST(test_delete_collection_that_loses_often),
+		TEST(test_log_that_moves_on),
 	};
 
 	return cmocka_run_group_tests_name("races", tests, NULL, NULL);
