@@ -9,6 +9,7 @@
 
 #define AWAY_MAX   (30 * USEC_PER_SEC) /* how long sfd may be away while we wait */
 #define AWAY_PAUSE 200000000L          /* nanoseconds between two tries then */
+#define LOOK_MIN   (2 * USEC_PER_SEC)  /* what an answer may take at least */
 
 typedef struct Waiter {
 	Cli *cli;
@@ -240,14 +241,28 @@ static int on_event(void *arg, const json_t *event)
 
 /* ---- list, then watch --------------------------------------------------------------------- */
 
-static int list_once(Waiter *w, const char *path, json_t **ret_list)
+/* A server that hangs does not keep us beyond our time; but one look there must be. */
+static usec_t look_timeout(const Waiter *w, const Context *ctx)
+{
+	usec_t usual = cli_request_timeout(w->cli), left = context_remaining(ctx);
+
+	if (left == USEC_INFINITY)
+		return usual;
+	left = MAX(left, LOOK_MIN);
+	return usual ? MIN(left, usual) : MIN(left, CLIENT_TIMEOUT_DEFAULT);
+}
+
+static int list_once(Waiter *w, const Context *ctx, const char *path, json_t **ret_list)
 {
 	const json_t *item, *object = NULL;
 	json_t *list = NULL;
 	size_t i;
 	int rc;
 
-	rc = cli_get(w->cli, path, &list, w->err);
+	rc = cli_call(
+		w->cli,
+		&(ClientRequest){ .method = "GET", .path = path, .timeout = look_timeout(w, ctx) },
+		&list, w->err);
 	if (rc < 0) {
 		json_decref(list);
 		return rc;
@@ -289,7 +304,7 @@ static int wait_loop(Waiter *w, Context *ctx, const char *path)
 	for (;;) {
 		json_t *list = NULL;
 
-		rc = list_once(w, path, &list);
+		rc = list_once(w, ctx, path, &list);
 		if (rc == 0) {
 			away_since = 0;
 			rc = context_check(ctx, w->err);

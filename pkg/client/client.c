@@ -17,8 +17,6 @@
 #include "client/internal.h"
 #include "pki/pki.h"
 
-#define CLIENT_TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
-
 /* One request on its way. */
 typedef struct Transfer {
 	Client *client;

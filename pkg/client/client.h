@@ -32,13 +32,15 @@ int client_new(const char *server, Client **ret, Error *err);
 Client *client_free(Client *c);
 DEFINE_CLEANUP(Client *, client_free)
 
+#define CLIENT_TIMEOUT_DEFAULT (60 * USEC_PER_SEC)
+
 typedef struct ClientRequest {
 	const char *method;       /* "GET", "POST", ... */
 	const char *path;         /* with query, already encoded */
 	const char *content_type; /* NULL = application/json when there is a body */
 	const char *accept;       /* NULL = application/json */
 	const json_t *body;       /* NULL = none */
-	usec_t timeout;           /* 0 = 60 s */
+	usec_t timeout;           /* 0 = CLIENT_TIMEOUT_DEFAULT */
 } ClientRequest;
 
 /* *ret is the answer's JSON (caller's), also for an error Status: then the function returns its

@@ -415,6 +415,20 @@ static void test_label(void **state _unused_)
 	http_fake_stop(f);
 }
 
+/* --timeout holds also where the server takes the question and never answers. */
+static void test_wait_for_a_server_that_hangs(void **state _unused_)
+{
+	HttpRule rule = HTTP_RULE(.path = INSTANCES "?*", .hang = true);
+	HttpFake *f = http_fake_start(&rule, 1);
+	usec_t began = clock_now(clock_system());
+	_cleanup_(run_done) Run r = sfctl(f, "wait vm web-1 --for=condition=Ready --timeout=100ms");
+
+	assert_int_equal(r.code, EXIT_TIMEOUT);
+	assert_non_null(strstr(r.err, "does not answer in time"));
+	assert_true(clock_now(clock_system()) - began < 45 * USEC_PER_SEC);
+	http_fake_stop(f);
+}
+
 /* Somebody labels it between our look and our change. */
 static void test_label_that_came_meanwhile(void **state _unused_)
 {
@@ -619,6 +633,7 @@ int main(void)
 		cmocka_unit_test(test_gc),
 		cmocka_unit_test(test_wait_fails),
 		cmocka_unit_test(test_power),
+		cmocka_unit_test(test_wait_for_a_server_that_hangs),
 		cmocka_unit_test(test_label),
 		cmocka_unit_test(test_label_that_came_meanwhile),
 		cmocka_unit_test(test_label_beside_status),
