@@ -18,7 +18,6 @@
 
 #define BUCKET_SIZE        25
 #define BUCKET_REFILL      (USEC_PER_MIN / 5)
-#define EVENTS_MAX         1000 /* per namespace */
 #define SERIES_MAX         2048
 #define BUCKETS_MAX        2048
 #define ATTEMPTS_MAX       3
@@ -137,7 +136,7 @@ void events_make_room(Store *store, Txn *t, const char *namespace)
 	ListOptions o = { .gr = GR_EVENT, .namespace = namespace };
 	Object *oldest = NULL;
 
-	if (store_count(store, GR_EVENT, namespace) < EVENTS_MAX ||
+	if (store_count(store, GR_EVENT, namespace) < EVENTS_PER_NAMESPACE ||
 	    store_list(store, &o, &l, NULL) < 0)
 		return;
 	for (size_t i = 0; i < l->n; i++)

@@ -17,6 +17,7 @@ Recorder *recorder_new(Store *store, Clock *clock, const char *component, const 
 Recorder *recorder_free(Recorder *r);
 DEFINE_CLEANUP(Recorder *, recorder_free)
 
+#define EVENTS_PER_NAMESPACE 1000
 /* For whoever creates an Event in a namespace that is full: the one that was written longest ago
  * goes, in the same Txn. */
 void events_make_room(Store *store, Txn *t, const char *namespace);

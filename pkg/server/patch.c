@@ -8,6 +8,7 @@
  */
 #include <strings.h>
 
+#include "controller/recorder.h"
 #include "server/internal.h"
 #include "server/strategic.h"
 
@@ -190,7 +191,7 @@ static void apply_create_done(Request *r)
 {
 	const Commit *c = &r->commit;
 
-	if (c->rc == -ERR_EXISTS && r->attempts < CONFLICT_RETRIES) {
+	if ((c->rc == -ERR_EXISTS || c->rc == -ERR_CONFLICT) && r->attempts < CONFLICT_RETRIES) {
 		r->attempts++;
 		handle_patch(r);
 	} else if (c->rc < 0) {
@@ -227,6 +228,8 @@ static int apply_create(Request *r, const Key *key, json_t *applied)
 		return -ERR_INVALID;
 	}
 	t = txn_new();
+	if (key->gr == GR_EVENT)
+		events_make_room(r->server->options.store, t, key->namespace);
 	txn_create_take(t, key, tree, admission_first_status(r, tree));
 	request_commit(r, t, apply_create_done);
 	return 0;

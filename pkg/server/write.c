@@ -119,8 +119,10 @@ static void create_done(Request *r)
 {
 	const Commit *c = &r->commit;
 
-	/* The name that is taken was our choice, not the client's. */
-	if (c->rc == -ERR_EXISTS && r->generated && r->attempts < GENERATE_RETRIES) {
+	/* The name that is taken was our choice, and so was the old event that had to make room:
+	 * neither is the client's mistake. */
+	if ((c->rc == -ERR_EXISTS && r->generated && r->attempts < GENERATE_RETRIES) ||
+	    (c->rc == -ERR_CONFLICT && r->attempts < CONFLICT_RETRIES)) {
 		r->attempts++;
 		handle_create(r);
 	} else if (c->rc < 0) {

@@ -7,6 +7,7 @@
  * are given the same generated name are as certain as that.
  */
 #include "base/random.h"
+#include "controller/recorder.h"
 #include "tests/contract/server/fixture.h"
 
 #define NAMESPACES "/api/v1/namespaces"
@@ -203,6 +204,55 @@ static void test_delete_collection_that_loses_often(void **state)
 	assert_int_equal(json_array_size(json_object_get(left, "items")), 0);
 }
 
+/* ---- events ---- */
+
+#define EVENTS "/api/v1/namespaces/default/events"
+#define EVENT(name) \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"" name "\"}," \
+	"\"involvedObject\":{\"kind\":\"X\",\"name\":\"x\",\"namespace\":\"default\"}," \
+	"\"reason\":\"R\",\"type\":\"Normal\"}"
+
+/* As many as there may be; the first is "e-0000". */
+static void fill_events(Store *s)
+{
+	_cleanup_(json_decrefp) json_t *tree = json_loads(EVENT("x"), 0, NULL);
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	Context ctx = CONTEXT_BACKGROUND;
+
+	for (size_t n = store_count(s, GR_EVENT, "default"); n < EVENTS_PER_NAMESPACE;) {
+		_cleanup_(txn_freep) Txn *t = txn_new();
+
+		for (size_t i = 0; i < 40 && n < EVENTS_PER_NAMESPACE; i++, n++) {
+			char name[16];
+			Key key;
+
+			snprintf(name, sizeof(name), "e-%04zu", n);
+			key = key_make(GR_EVENT, "default", name);
+			json_set_at(tree, "metadata.name", json_string(name));
+			txn_create(t, &key, tree, false);
+		}
+		if (store_commit(s, &ctx, t, NULL, &err) < 0)
+			fail_msg("%s", error_message(&err));
+	}
+}
+
+/* The event that has to make room is changed meanwhile, which is not the fault of who makes one. */
+static void test_event_that_makes_room(void **state)
+{
+	Fixture *f = *state;
+
+	fill_events(f->store);
+	lose_races(GR_EVENT, "default", "e-0000", 1);
+	call_done(f, 201, "POST", EVENTS, NULL, EVENT("posted"));
+	assert_int_equal(atomic_load(&label_times), 0);
+	assert_int_equal(store_count(f->store, GR_EVENT, "default"), EVENTS_PER_NAMESPACE);
+	lose_races(GR_EVENT, "default", "e-0002", 1);
+	call_done(f, 201, "PATCH", EVENTS "/applied?fieldManager=m", "application/apply-patch+yaml",
+		  EVENT("applied"));
+	assert_int_equal(atomic_load(&label_times), 0);
+	assert_int_equal(store_count(f->store, GR_EVENT, "default"), EVENTS_PER_NAMESPACE);
+}
+
 /* ---- logs ---- */
 
 static void expect_line(HttpClient *c, const char *want)
@@ -250,6 +300,7 @@ int main(void)
 		TEST(test_given_name_that_is_taken),
 		TEST(test_warned_once),
 		TEST(test_delete_collection_that_loses_often),
+		TEST(test_event_that_makes_room),
 		TEST(test_log_that_moves_on),
 	};
 
