@@ -464,6 +464,9 @@ Identity *peer_names_known(PeerNames *p, const PeerIds *ids);
 bool peer_names_ask(PeerNames *p, const PeerIds *ids, PeerNamedFn done, void *arg);
 /* Whoever waits is told so. */
 void peer_names_stop(PeerNames *p);
+/* What the machine calls a group, NULL = nothing; may take as long as its directory likes. Caller
+ * frees. */
+char *group_name(gid_t gid);
 
 /* ---- authn_proof.c ---- */
 

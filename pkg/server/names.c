@@ -9,11 +9,14 @@
  * server stops is left behind, with the memory that it uses: both own it. A leaf among the locks;
  * callbacks are called without it, on that thread or on the one that stops.
  */
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 
 #include "server/internal.h"
 
+#define ENTRY_MIN    1024u
+#define ENTRY_MAX    (4u * 1024 * 1024)
 #define KEEP_FOR     (60 * USEC_PER_SEC)
 #define KEEP_UNKNOWN (10 * USEC_PER_SEC) /* somebody may just be making that user */
 #define NAMES_MAX    512
@@ -131,22 +134,45 @@ static Identity *identity_if_known(PeerNames *p, const PeerIds *ids)
 static char *look_up_user(unsigned id, bool *ret_found)
 {
 	struct passwd pwd, *found = NULL;
-	char text[2048];
+	char *name = NULL;
+	int rc = ERANGE;
 
-	*ret_found = getpwuid_r(id, &pwd, text, sizeof(text), &found) == 0 && found &&
-		     *found->pw_name && !str_has_prefix(found->pw_name, "system:") &&
-		     !streq(found->pw_name, "root");
-	return *ret_found ? xstrdup(found->pw_name) : xasprintf("uid:%u", id);
+	for (size_t n = ENTRY_MIN; rc == ERANGE && n <= ENTRY_MAX; n *= 4) {
+		_cleanup_(xfreep) char *text = xmalloc(n);
+
+		rc = getpwuid_r(id, &pwd, text, n, &found);
+		if (rc == 0 && found && *found->pw_name &&
+		    !str_has_prefix(found->pw_name, "system:") && !streq(found->pw_name, "root"))
+			name = xstrdup(found->pw_name);
+	}
+	*ret_found = name != NULL;
+	return name ? name : xasprintf("uid:%u", id);
+}
+
+/* An entry holds all members: of thousands, it is long. */
+char *group_name(gid_t gid)
+{
+	struct group grp, *found = NULL;
+	char *name = NULL;
+	int rc = ERANGE;
+
+	for (size_t n = ENTRY_MIN; rc == ERANGE && n <= ENTRY_MAX; n *= 4) {
+		_cleanup_(xfreep) char *text = xmalloc(n);
+
+		rc = getgrgid_r(gid, &grp, text, n, &found);
+		if (rc == 0 && found)
+			name = xstrdup(found->gr_name);
+	}
+	return name;
 }
 
 /* No group of /etc/group has a colon in its name: "unix:gid:7" is nobody's. */
 static char *look_up_group(unsigned id, bool *ret_found)
 {
-	struct group grp, *found = NULL;
-	char text[4096];
+	_cleanup_(xfreep) char *name = group_name(id);
 
-	*ret_found = getgrgid_r(id, &grp, text, sizeof(text), &found) == 0 && found;
-	return *ret_found ? xasprintf("unix:%s", found->gr_name) : xasprintf("unix:gid:%u", id);
+	*ret_found = name != NULL;
+	return name ? xasprintf("unix:%s", name) : xasprintf("unix:gid:%u", id);
 }
 
 /* With the lock, which is given back meanwhile. The caller frees. */

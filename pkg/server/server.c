@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,16 +26,6 @@
 #define LISTEN_BACKLOG 512
 #define THREADS_MIN    2L
 #define THREADS_MAX    8L
-
-static char *group_name(gid_t gid)
-{
-	char buf[4096];
-	struct group grp, *found = NULL;
-
-	if (gid == (gid_t)-1 || getgrgid_r(gid, &grp, buf, sizeof(buf), &found) != 0 || !found)
-		return NULL;
-	return xstrdup(found->gr_name);
-}
 
 int server_new(const ServerOptions *options, Server **ret, Error *err)
 {
@@ -59,7 +48,7 @@ int server_new(const ServerOptions *options, Server **ret, Error *err)
 	s->node_name = xstrdup(options->node_name ? options->node_name : "");
 	s->default_namespace =
 		xstrdup(options->default_namespace ? options->default_namespace : "default");
-	s->admin_group = group_name(options->admin_gid);
+	s->admin_group = options->admin_gid == (gid_t)-1 ? NULL : group_name(options->admin_gid);
 	s->uid = geteuid();
 	s->loopback = identity_new(IDENTITY_LOOPBACK, USER_LOOPBACK, groups, NULL);
 	s->started = clock_wall(s->options.clock);

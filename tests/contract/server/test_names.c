@@ -5,12 +5,14 @@
  */
 #include "tests/contract/server/as_user.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sys/stat.h>
 
 #define SLOW  (USER_BASE + 777)
 #define NAMED (USER_BASE + 778)
+#define CROWD (USER_BASE + 779) /* its entry is long: it has many members */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -33,6 +35,21 @@ int getpwuid_r(uid_t uid, struct passwd *pwd, char *buf, size_t n, struct passwd
 	pthread_mutex_unlock(&lock);
 	*pwd = (struct passwd){ .pw_name = name, .pw_uid = uid };
 	*ret = uid == NAMED || uid == SLOW ? pwd : NULL;
+	return 0;
+}
+
+int getgrgid_r(gid_t gid, struct group *grp, char *buf, size_t n, struct group **ret)
+{
+	static char name[] = "crowd";
+
+	(void)buf;
+	*ret = NULL;
+	if (gid != CROWD)
+		return 0;
+	if (n < 100000)
+		return ERANGE;
+	*grp = (struct group){ .gr_name = name, .gr_gid = gid };
+	*ret = grp;
 	return 0;
 }
 
@@ -106,6 +123,16 @@ static void test_only_who_asks_waits(void **state)
 	assert_int_equal(asked, 2);
 }
 
+/* A group with thousands of members has a name like any other, and the rights that it was given. */
+static void test_a_group_of_many(void **state)
+{
+	Fixture *f = *state;
+
+	bind_role(f, NULL, "crowd", "ClusterRole", "view", "Group:unix:crowd");
+	json_decref(expect_as(f, CROWD, 200, "GET", INSTANCES, NULL, NULL));
+	json_decref(expect_as(f, NAMED, 403, "GET", INSTANCES, NULL, NULL));
+}
+
 /* The client goes first, and then the name comes. */
 static void test_a_client_that_does_not_wait(void **state)
 {
@@ -148,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_only_who_asks_waits),
+		TEST(test_a_group_of_many),
 		TEST(test_a_client_that_does_not_wait),
 		TEST(test_it_stops_all_the_same),
 	};
