@@ -111,4 +111,8 @@ int sqlite_backend_open(const char *dir, Backend **ret, Error *err);
 Backend *fault_backend_new(Backend *inner);
 void fault_backend_set(Backend *b, unsigned n, bool for_ever, ErrorCode code);
 void fault_backend_set_after(Backend *b, bool after);
+/* Called before each call, by the thread that makes it: what comes to pass just then. NULL =
+ * nothing.
+ */
+void fault_backend_set_visit(Backend *b, void (*visit)(void *arg), void *arg);
 unsigned fault_backend_calls(const Backend *b); /* since the last fault_backend_set() */

@@ -16,6 +16,8 @@ typedef struct FaultBackend {
 	atomic_uint calls, fail_at;
 	atomic_bool for_ever, after, broken;
 	_Atomic ErrorCode code;
+	_Atomic(void (*)(void *arg)) visit;
+	void *visit_arg;
 } FaultBackend;
 
 typedef enum Verdict { PASS, FAIL_BEFORE, FAIL_AFTER } Verdict;
@@ -28,7 +30,10 @@ static FaultBackend *fault_of(Backend *b)
 static Verdict fault_next(FaultBackend *f)
 {
 	unsigned n = atomic_fetch_add(&f->calls, 1) + 1, at = atomic_load(&f->fail_at);
+	void (*visit)(void *arg) = atomic_load(&f->visit);
 
+	if (visit)
+		visit(f->visit_arg);
 	if (at == 0 || n < at || (n > at && !atomic_load(&f->for_ever)))
 		return PASS;
 	return atomic_load(&f->after) ? FAIL_AFTER : FAIL_BEFORE;
@@ -177,6 +182,12 @@ void fault_backend_set(Backend *b, unsigned n, bool for_ever, ErrorCode code)
 void fault_backend_set_after(Backend *b, bool after)
 {
 	atomic_store(&fault_of(b)->after, after);
+}
+
+void fault_backend_set_visit(Backend *b, void (*visit)(void *arg), void *arg)
+{
+	fault_of(b)->visit_arg = arg;
+	atomic_store(&fault_of(b)->visit, visit);
 }
 
 unsigned fault_backend_calls(const Backend *b)

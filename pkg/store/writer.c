@@ -337,7 +337,9 @@ static void batch_append_again(Store *s, Batch *b)
 		error_done(&b->jobs[i]->err);
 		b->jobs[i]->rc = 0;
 	}
-	(void)batch_append(s, b);
+	/* They were counted before the first try, and somebody may have counted anew since. */
+	if (batch_append(s, b) == 0)
+		usages_forget(s);
 }
 
 /* An internal record that is already there with the same text, or already gone. */

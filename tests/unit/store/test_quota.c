@@ -306,6 +306,30 @@ static void test_names(void **state _unused_)
 	assert_false(quota_unit("gpus", &unit, &kind));
 }
 
+static void ask_what_is_used(void *arg)
+{
+	Key key = quota_key("few");
+	Fixture *f = arg;
+	_cleanup_(object_unrefp) Object *o = get(f->s, &key);
+	_cleanup_(json_decrefp) json_t *used = NULL;
+
+	assert_int_equal(store_quota_used(f->s, o, &used, NULL), 0);
+}
+
+/* Somebody asks between the first try, for which there was no space, and the second. */
+static void test_a_second_try_counts(void **state)
+{
+	Fixture *f = *state;
+
+	make_quota(f->s, "few", json_pack("{s:s}", "configmaps", "1"));
+	fault_backend_set_visit(f->fault, ask_what_is_used, f);
+	fault_backend_set(f->fault, 1, false, ERR_EXHAUSTED);
+	assert_int_equal(create_config(f->s, "a", "1"), 0);
+	fault_backend_set_visit(f->fault, NULL, NULL);
+	expect_used(f->s, "few", "configmaps", "1");
+	assert_int_equal(create_config(f->s, "b", "1"), -ERR_FORBIDDEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +343,7 @@ int main(void)
 		TEST(test_nobody_gets_the_last_unit_twice),
 		TEST(test_failed_commits_do_not_count),
 		TEST(test_quotas_come_and_go),
+		TEST(test_a_second_try_counts),
 		cmocka_unit_test(test_names),
 	};
 
