@@ -51,6 +51,10 @@ static int disk_image(InstanceWork *w, const char *disk, const char *image,
 		return error_move(err, &trouble);
 	tree = object_decode_lean(obj);
 	found = json_string_at(tree, "status.digest");
+	/* What the status says may still be about another source. */
+	if (json_integer_at(tree, "status.observedGeneration", 0) != object_head(obj)->generation)
+		return instance_waits(w, "WaitingForImage", "disk %s: image %s: it was changed",
+				      disk, image);
 	if (!found || !condition_is_true(json_object_get(tree, "status"), "Ready")) {
 		why = json_string_at(condition_find(json_object_get(tree, "status"), "Ready"),
 				     "message");

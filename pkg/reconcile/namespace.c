@@ -37,22 +37,19 @@ static char *describe_left(const ObjectList *list)
 	return strbuf_take(&b);
 }
 
-/* Removes the namespace's events, all of them, in one go of several Txns. */
+/* Removes the namespace's events, all of them. */
 static int delete_events(Reconcilers *r, Context *ctx, const char *namespace, Error *err)
 {
-	_cleanup_(object_list_freep) ObjectList *events = NULL;
-	int rc = store_list(r->env.store, &(ListOptions){ .gr = GR_EVENT, .namespace = namespace },
-			    &events, err);
+	ListOptions all = { .gr = GR_EVENT, .namespace = namespace };
+	int rc;
 
-	for (size_t i = 0; rc >= 0 && i < events->n; i += DELETES_MAX) {
-		_cleanup_(txn_freep) Txn *t = txn_new();
+	do {
+		_cleanup_(object_list_freep) ObjectList *events = NULL;
 
-		for (size_t j = i; j < events->n && j < i + DELETES_MAX; j++)
-			txn_delete(t, events->items[j],
-				   &(DeleteOptions){ .grace_period_seconds = -1 });
-		rc = FAIL_POINT_AROUND("namespace.delete-events",
-				       store_commit(r->env.store, ctx, t, NULL, err));
-	}
+		rc = store_list(r->env.store, &all, &events, err);
+		if (rc == 0)
+			rc = objects_delete_some(r, ctx, events, err);
+	} while (rc == 1);
 	return rc;
 }
 

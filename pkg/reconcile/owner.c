@@ -109,17 +109,26 @@ static OwnerState owner_state(Reconcilers *r, const Object *o, const OwnerRefere
 	return waits_for_dependents(owner) ? OWNER_WAITS : OWNER_THERE;
 }
 
+/* Looked at once: who is there now may be gone in a moment, and then none would be left. */
 typedef struct Owners {
+	OwnerState *states; /* of each */
 	size_t n[OWNER_WAITS + 1];
 } Owners;
 
-static Owners owners_count(Reconcilers *r, const Object *o)
+static void owners_done(Owners *owners)
+{
+	free(owners->states);
+}
+
+static Owners owners_look(Reconcilers *r, const Object *o)
 {
 	const ObjectHead *head = object_head(o);
-	Owners owners = { 0 };
+	Owners owners = { .states = xnew0(OwnerState, head->n_owners + 1) };
 
-	for (size_t i = 0; i < head->n_owners; i++)
-		owners.n[owner_state(r, o, &head->owners[i])]++;
+	for (size_t i = 0; i < head->n_owners; i++) {
+		owners.states[i] = owner_state(r, o, &head->owners[i]);
+		owners.n[owners.states[i]]++;
+	}
 	return owners;
 }
 
@@ -151,7 +160,8 @@ static void forget_owner(Txn *t, const Object *o, const char *uid)
 }
 
 /* Keeps only the references to owners that are there: what stays is not held by what goes. */
-static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Error *err)
+static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, const Owners *look,
+			     Error *err)
 {
 	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(o);
 	json_t *owners = json_at(tree, "metadata.ownerReferences");
@@ -159,7 +169,7 @@ static int keep_solid_owners(Reconcilers *r, Context *ctx, const Object *o, Erro
 	_cleanup_(txn_freep) Txn *t = txn_new();
 
 	for (size_t i = head->n_owners; i-- > 0;)
-		if (owner_state(r, o, &head->owners[i]) != OWNER_THERE)
+		if (look->states[i] != OWNER_THERE)
 			json_array_remove(owners, i);
 	txn_set_manager(t, FIELD_MANAGER);
 	txn_update(t, o, tree);
@@ -301,7 +311,7 @@ static const char *own_propagation(const Object *o)
 
 static int reconcile_dependent(Reconcilers *r, Context *ctx, const Object *o, Error *err)
 {
-	Owners owners = owners_count(r, o);
+	_cleanup_(owners_done) Owners owners = { 0 };
 
 	if (object_head(o)->n_owners == 0)
 		return 0;
@@ -309,9 +319,10 @@ static int reconcile_dependent(Reconcilers *r, Context *ctx, const Object *o, Er
 	 * has looked. */
 	if (store_is_restored(r->env.store))
 		return 0;
+	owners = owners_look(r, o);
 	if (owners.n[OWNER_THERE])
 		return owners.n[OWNER_GONE] + owners.n[OWNER_WAITS]
-			       ? keep_solid_owners(r, ctx, o, err)
+			       ? keep_solid_owners(r, ctx, o, &owners, err)
 			       : 0;
 	if (owners.n[OWNER_WAITS])
 		return delete_for_waiting_owner(r, ctx, o, err);

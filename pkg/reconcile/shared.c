@@ -399,10 +399,33 @@ int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_names
 	return 0;
 }
 
+#define DELETE_TRIES 20
+
+static const DeleteOptions background = { .grace_period_seconds = -1, .propagation = "Background" };
+
+/* One that others write to all the time: our turn comes. */
+static int object_delete(Reconcilers *r, Context *ctx, const Key *key, Error *err)
+{
+	int rc = -ERR_CONFLICT;
+
+	for (int i = 0; rc == -ERR_CONFLICT && i < DELETE_TRIES; i++) {
+		_cleanup_(object_unrefp) Object *now = NULL;
+		_cleanup_(txn_freep) Txn *t = txn_new();
+
+		error_ignore(err);
+		rc = store_get(r->env.store, key, &now, err);
+		if (rc == -ERR_NOT_FOUND)
+			return error_ignore(err);
+		if (rc < 0 || object_is_deleting(now))
+			return rc;
+		txn_delete(t, now, &background);
+		rc = store_commit(r->env.store, ctx, t, NULL, err);
+	}
+	return rc;
+}
+
 int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Error *err)
 {
-	static const DeleteOptions options = { .grace_period_seconds = -1,
-					       .propagation = "Background" };
 	_cleanup_(txn_freep) Txn *t = txn_new();
 	size_t n = 0, i;
 	int rc;
@@ -410,11 +433,17 @@ int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Er
 	for (i = 0; i < list->n && n < DELETES_MAX; i++) {
 		if (object_is_deleting(list->items[i]))
 			continue;
-		txn_delete(t, list->items[i], &options);
+		txn_delete(t, list->items[i], &background);
 		n++;
 	}
 	if (n == 0)
 		return 0;
 	rc = FAIL_POINT_AROUND("objects.delete", store_commit(r->env.store, ctx, t, NULL, err));
+	/* All or nothing would be nothing for ever where somebody is always writing to one. */
+	if (rc == -ERR_CONFLICT) {
+		rc = error_ignore(err);
+		for (size_t j = 0; rc == 0 && j < i; j++)
+			rc = object_delete(r, ctx, object_key(list->items[j]), err);
+	}
 	return rc < 0 ? rc : i < list->n;
 }

@@ -55,7 +55,7 @@ static void make_controllers(World *w)
 
 	w->recorder = env.recorder = recorder_new(w->store, w->clock, "sfd", "node-1");
 	w->manager = env.manager = manager_new(w->store, w->clock);
-	must(reconcilers_new(&env, "all", &w->reconcilers, &err), &err, "reconcilers");
+	must(reconcilers_new(&env, w->controllers, &w->reconcilers, &err), &err, "reconcilers");
 }
 
 static void drop_controllers(World *w)
@@ -87,6 +87,7 @@ World *world_new_of(const WorldParts *parts, Error *err)
 			   ? parts->clock
 			   : fake_clock_new(USEC_PER_HOUR + parts->age, START_WALL + parts->age);
 	w->kinds = kind_registry_new();
+	w->controllers = "all";
 	open_world_store(w, parts, err);
 	if (!w->store) {
 		kind_registry_free(w->kinds);
@@ -209,13 +210,14 @@ static void commit(World *w, Txn *t, const char *what)
 	} while (rc == -ERR_UNAVAILABLE || rc == -ERR_EXHAUSTED);
 }
 
-void world_create(World *w, const char *text)
+/* The Txn that creates it. */
+static Txn *creation(World *w, const char *text)
 {
 	_cleanup_(json_decrefp) json_t *tree = parse(text);
 	_cleanup_(kind_unrefp) Kind *kind = kind_registry_find_by_kind(
 		w->kinds, json_string_at(tree, "apiVersion"), json_string_at(tree, "kind"));
-	_cleanup_(txn_freep) Txn *t = txn_new();
 	FieldErrors errors = FIELD_ERRORS_INIT;
+	Txn *t = txn_new();
 	Key key;
 
 	assert_non_null(kind);
@@ -231,7 +233,22 @@ void world_create(World *w, const char *text)
 	if (errors.n)
 		fail_msg("%s: %s: %s", key.name, errors.items[0].path, errors.items[0].message);
 	txn_create(t, &key, tree, false);
-	commit(w, t, key.name);
+	return t;
+}
+
+void world_create(World *w, const char *text)
+{
+	_cleanup_(txn_freep) Txn *t = creation(w, text);
+
+	commit(w, t, text);
+}
+
+int world_try_create(World *w, const char *text)
+{
+	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
+	_cleanup_(txn_freep) Txn *t = creation(w, text);
+
+	return store_commit(w->store, &ctx, t, NULL, NULL);
 }
 
 static Key default_key(World *w, const char *resource, const char *name)
@@ -242,36 +259,54 @@ static Key default_key(World *w, const char *resource, const char *name)
 	return key_make(kind->gr, kind->namespaced ? "default" : "", name);
 }
 
-/* Reads, lets `change` edit, writes; again when somebody was faster. */
-static void modify(World *w, const char *resource, const char *name, const json_t *patch)
+/* One try. */
+static int modify_once(World *w, const Key *key, const json_t *patch, Error *err)
 {
 	Context ctx = { .clock = clock_system(), .deadline = USEC_INFINITY };
+	_cleanup_(json_decrefp) json_t *tree = NULL, *merged = NULL;
+	_cleanup_(object_unrefp) Object *o = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	int rc = store_get(w->store, key, &o, err);
+
+	if (rc < 0)
+		return rc;
+	if (patch) {
+		tree = object_decode(o);
+		merged = json_merge_patch(tree, patch);
+		txn_update(t, o, merged);
+	} else {
+		txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
+	}
+	return store_commit(w->store, &ctx, t, NULL, err);
+}
+
+/* Reads, merges, writes; again when somebody was faster. */
+static void modify(World *w, const char *resource, const char *name, const json_t *patch)
+{
 	Key key = default_key(w, resource, name);
 	unsigned tries = 0;
 	int rc;
 
 	do {
 		_cleanup_(error_done) Error err = ERROR_INIT;
-		_cleanup_(object_unrefp) Object *o = NULL;
-		_cleanup_(json_decrefp) json_t *tree = NULL, *merged = NULL;
-		_cleanup_(txn_freep) Txn *t = txn_new();
 
-		rc = store_get(w->store, &key, &o, &err);
+		rc = modify_once(w, &key, patch, &err);
 		if (tries && rc == -ERR_NOT_FOUND)
 			return; /* it was done, and is over */
-		must(rc, &err, name);
-		if (patch) {
-			tree = object_decode(o);
-			merged = json_merge_patch(tree, patch);
-			txn_update(t, o, merged);
-		} else {
-			txn_delete(t, o, &(DeleteOptions){ .grace_period_seconds = -1 });
-		}
-		rc = store_commit(w->store, &ctx, t, NULL, &err);
-		if (rc == -ERR_CONFLICT || is_unknown(w, rc, &tries))
-			continue;
-		must(rc, &err, name);
+		if (rc != -ERR_CONFLICT && !is_unknown(w, rc, &tries))
+			must(rc, &err, name);
 	} while (rc < 0);
+}
+
+int world_try_modify(World *w, const char *resource, const char *name, const char *text)
+{
+	_cleanup_(json_decrefp) json_t *patch = text ? parse(text) : NULL;
+	Key key = default_key(w, resource, name);
+	int rc;
+
+	while ((rc = modify_once(w, &key, patch, NULL)) == -ERR_CONFLICT)
+		continue;
+	return rc;
 }
 
 void world_patch(World *w, const char *resource, const char *name, const char *text)

@@ -2,7 +2,7 @@
 /*
  * A whole cloud in one process for tests: memory store, every controller, and fakes behind every
  * port, on a fake clock. The test writes objects, waits until nothing moves any more, and looks.
- * One thread.
+ * One thread, but for world_try_...().
  */
 #pragma once
 
@@ -36,6 +36,7 @@ typedef struct World {
 	/* Runs inside the next question whether the host stops, which an instance asks between its
 	 * look at the world and its first step: what comes to pass just then. */
 	_Atomic(void (*)(struct World *w)) meanwhile;
+	const char *controllers; /* from the next restart on; "all" at first */
 	bool patient;         /* what a store could not say is asked again, as any client would */
 	Authority *authority; /* of a TLS listener; from the next restart on. Borrowed */
 	const char *endpoint;
@@ -74,6 +75,10 @@ void world_create(World *w, const char *json);
 /* Merges a patch into an object's spec and metadata. */
 void world_patch(World *w, const char *resource, const char *name, const char *json);
 void world_delete(World *w, const char *resource, const char *name);
+/* The same for a test of several threads, which meet: 0 or what the store says (not that somebody
+ * was faster: then it tries again). Patch NULL = delete. */
+int world_try_create(World *w, const char *json);
+int world_try_modify(World *w, const char *resource, const char *name, const char *patch);
 /* Until every queue is idle; fails the test after 20 s. */
 void world_settle(World *w);
 /* Advances the fake clock in steps of a second and settles after each. */

@@ -4,6 +4,7 @@
  * costs nothing but another look, and nobody is told that it was their fault.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -231,6 +232,48 @@ static void nothing_is_claimed_on_a_network_that_goes(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
+/* ---- images ---- */
+
+static void create_image(World *w, const char *content)
+{
+	_cleanup_(xfreep) char *url = xasprintf("http://images.test/%s", content);
+	_cleanup_(xfreep) char *text =
+		xasprintf("{'apiVersion':'shakenfist.io/v1alpha1','kind':'Image','metadata':"
+			  "{'name':'debian'},'spec':{'source':{'url':'%s'}}}",
+			  url);
+
+	fake_image_source_set(w->images, url, &(FakeSource){ .content = content });
+	world_create(w, text);
+}
+
+/* An image's status is about the source that its controller saw last. */
+static void no_disk_is_made_of_what_an_image_was_before(void **state)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	char digest[IMAGE_DIGEST_MAX];
+	World *w = *state;
+
+	create_image(w, "old");
+	world_settle(w);
+	w->controllers = "instance,network,node"; /* the image's is slow */
+	world_restart(w);
+	fake_image_source_set(w->images, "http://images.test/new",
+			      &(FakeSource){ .content = "new" });
+	world_patch(w, "image", "debian", "{'spec':{'source':{'url':'http://images.test/new'}}}");
+	world_create(w, "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Instance','metadata':"
+			"{'name':'web'},'spec':{'memory':'256Mi','disks':[{'name':'root','image':"
+			"'debian'}]}}");
+	world_settle(w);
+	assert_state(w, "WaitingForImage");
+	w->controllers = "all";
+	world_restart(w);
+	assert_state(w, "Running");
+	tree = world_get(w, "instance", "web");
+	assert_string_equal(
+		json_string_at(json_array_get(json_at(tree, "status.disks"), 0), "imageDigest"),
+		fake_image_digest("new", digest));
+}
+
 /* ---- conflicts ---- */
 
 static atomic_int touches;
@@ -298,6 +341,95 @@ static void a_lost_race_forgets_no_failure(void **state)
 	assert_int_equal(json_integer_at(tree, "status.restarts", 0), 1);
 }
 
+#define WRITERS 3
+#define WRITTEN 60
+
+static atomic_bool enough;
+
+static void *write_on(void *arg)
+{
+	World *w = arg;
+
+	for (unsigned i = 0; !atomic_load(&enough); i++) {
+		_cleanup_(xfreep) char *name = xasprintf("c-%u", i * 7 % WRITTEN);
+		_cleanup_(xfreep) char *patch = xasprintf("{'data':{'i':'%u'}}", i);
+
+		(void)world_try_modify(w, "configmap", name, patch);
+	}
+	return NULL;
+}
+
+/* All at once would not work for as long as somebody writes to one of them. */
+static void a_namespace_goes_while_its_objects_are_written_to(void **state)
+{
+	usec_t until = clock_now(clock_system()) + USEC_PER_MIN;
+	pthread_t threads[WRITERS];
+	World *w = *state;
+
+	for (unsigned i = 0; i < WRITTEN; i++) {
+		_cleanup_(xfreep) char *text = xasprintf(
+			"{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c-%u'}}", i);
+
+		world_create(w, text);
+	}
+	atomic_store(&enough, false);
+	for (unsigned i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_on, w), 0);
+	world_delete(w, "namespace", "default");
+	while (world_exists(w, "namespace", "default") && clock_now(clock_system()) < until)
+		poll(NULL, 0, 1);
+	atomic_store(&enough, true);
+	for (unsigned i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_false(world_exists(w, "namespace", "default"));
+}
+
+/* ---- owners ---- */
+
+#define OWNERS 12
+#define ROUNDS 60
+
+static void create_owned(World *w)
+{
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+
+	for (unsigned i = 0; i < OWNERS; i++) {
+		_cleanup_(xfreep) char *name = xasprintf("owner-%u", i);
+		_cleanup_(xfreep) char *text = xasprintf(
+			"{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'%s'}}", name);
+
+		world_create(w, text);
+		strbuf_addf(&b, "%s{'apiVersion':'v1','kind':'ConfigMap','name':'%s','uid':'%s'}",
+			    i ? "," : "", name, world_string(w, "configmap", name, "metadata.uid"));
+	}
+	{
+		_cleanup_(xfreep) char *text =
+			xasprintf("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':"
+				  "'owned','ownerReferences':[%s]}}",
+				  strbuf_str(&b));
+
+		world_create(w, text);
+	}
+}
+
+/* The last owner goes between two looks at it. */
+static void what_is_owned_goes_with_the_last_of_many_owners(void **state)
+{
+	World *w = *state;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		create_owned(w);
+		world_settle(w);
+		for (unsigned i = 0; i < OWNERS; i++) {
+			_cleanup_(xfreep) char *name = xasprintf("owner-%u", i);
+
+			world_delete(w, "configmap", name);
+		}
+		world_settle(w);
+		assert_false(world_exists(w, "configmap", "owned"));
+	}
+}
+
 #define in_a_world(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -309,8 +441,11 @@ int main(void)
 		in_a_world(a_guest_that_runs_holds_its_address_until_it_is_off),
 		in_a_world(an_old_look_does_not_undo_a_change_of_the_network),
 		in_a_world(nothing_is_claimed_on_a_network_that_goes),
+		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),
+		in_a_world(a_namespace_goes_while_its_objects_are_written_to),
+		in_a_world(what_is_owned_goes_with_the_last_of_many_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
