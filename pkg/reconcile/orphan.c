@@ -3,16 +3,18 @@
  * Orphans: what carries our mark, has no object, and is nobody's data: it is collected.
  *
  * A network's data plane, but only by a store that is not a restored one, and only if the list that
- * says so is whole; images that nothing names. What a driver could not tell is unknown and nothing
- * follows from it. The drivers are asked before the store: what they found was made for an object
- * that the store then either has or has no more. Guests and disks: unmanaged.c. Runs on the node's
- * worker.
+ * says so is whole; images that nothing names; what was allocated to an instance that is gone with
+ * its guest, which is only where somebody took our finalizer away. What a driver could not tell is
+ * unknown and nothing follows from it. The drivers are asked before the store: what they found was
+ * made for an object that the store then either has or has no more. Guests and disks: unmanaged.c.
+ * Runs on the node's worker.
  */
 #include "reconcile/orphan.h"
 
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "reconcile/allocate.h"
 
 Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 {
@@ -51,6 +53,72 @@ static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
 	}
 	return rc;
 }
+
+/* ---- records ---- */
+
+static int holder_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+{
+	_cleanup_(strv_freep) char **parts = strv_split(key->name, '/');
+
+	/* nic/<network>/<instance>/<nic> */
+	if (strv_len(parts) == 4)
+		hashmap_put(arg, parts[2], arg);
+	return 0;
+}
+
+/* Guests are somebody's data and stay, and with them what they use. */
+static int guests_are_needed(Reconcilers *r, Context *ctx, Hashmap *holders, Error *err)
+{
+	_cleanup_(xfreep) DomainEntry *domains = NULL;
+	Hypervisor *h = r->env.hypervisor;
+	size_t n = 0;
+	int rc = FAIL_POINT_AROUND("orphan.list-guests", h->ops->list(h, ctx, &domains, &n, err));
+
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		hashmap_remove(holders, domains[i].uid);
+	return rc;
+}
+
+static int release_records(Reconcilers *r, Context *ctx, const char *uid, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	int rc = nic_release(r->env.store, r->env.clock, t, uid, NULL, err);
+
+	log_notice("instance %s has neither object nor guest any more: giving its addresses back",
+		   uid);
+	return rc < 0 || txn_is_empty(t)
+		       ? rc
+		       : FAIL_POINT_AROUND("orphan.release-records",
+					   store_commit(r->env.store, ctx, t, NULL, err));
+}
+
+/* Records first: each was written together with its object. */
+static int sweep_records(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *holders = hashmap_new(NULL), *known = NULL;
+	bool released = false;
+	int rc = store_record_list(r->env.store, GR_ALLOC, "nic/", holder_add, holders, err);
+
+	if (rc < 0 || !(known = stored_uids(r, GR_INSTANCE, err)))
+		return rc < 0 ? rc : error_wrap(err, "list instances");
+	hashmap_foreach (it, known)
+		hashmap_remove(holders, it.key);
+	if (hashmap_size(holders) == 0)
+		return 0;
+	rc = guests_are_needed(r, ctx, holders, err);
+	hashmap_foreach (it, holders) {
+		if (rc < 0)
+			break;
+		rc = release_records(r, ctx, it.key, err);
+		released = true;
+	}
+	/* Their taps go, and who is being deleted goes on. */
+	if (released)
+		manager_resync(r->env.manager, GR_NETWORK);
+	return rc;
+}
+
+/* ---- images ---- */
 
 /* The digests that Image objects name; a disk's own chain is the cache's business. */
 static int evict_images(Reconcilers *r, Context *ctx, Error *err)
@@ -92,6 +160,8 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 
 	if (!store_is_restored(r->env.store) && sweep_networks(r, ctx, &trouble) < 0)
 		sweep_failed("networks", &trouble);
+	if (!store_is_restored(r->env.store) && sweep_records(r, ctx, &trouble) < 0)
+		sweep_failed("records", &trouble);
 	if (evict_images(r, ctx, &trouble) < 0)
 		sweep_failed("images", &trouble);
 }

@@ -232,6 +232,33 @@ static void nothing_is_claimed_on_a_network_that_goes(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
+/* Who takes our finalizer away takes the teardown away: what is left of the instance but its guest
+ * goes all the same, or the network could never be deleted. */
+static void an_object_that_was_torn_out_holds_no_address_for_ever(void **state)
+{
+	World *w = *state;
+
+	create_network(w, "front");
+	create_instance(w, "web", "{'name':'eth0','network':'front'}");
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'metadata':{'finalizers':null}}");
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	assert_false(world_exists(w, "instance", "web"));
+	manager_resync(w->manager, GR_NODE);
+	world_settle(w);
+	assert_int_equal(fake_hypervisor_count(w->hypervisor), 1);
+	assert_int_equal(world_allocations(w), 5);
+	fake_hypervisor_virsh(w->hypervisor, "default.web", POWER_DESTROY);
+	fake_hypervisor_undefine(w->hypervisor, "default.web");
+	manager_resync(w->manager, GR_NODE);
+	world_settle(w);
+	world_delete(w, "network", "front");
+	world_settle(w);
+	assert_false(world_exists(w, "network", "front"));
+	assert_int_equal(world_allocations(w), 0);
+}
+
 /* ---- images ---- */
 
 static void create_image(World *w, const char *content)
@@ -441,6 +468,7 @@ int main(void)
 		in_a_world(a_guest_that_runs_holds_its_address_until_it_is_off),
 		in_a_world(an_old_look_does_not_undo_a_change_of_the_network),
 		in_a_world(nothing_is_claimed_on_a_network_that_goes),
+		in_a_world(an_object_that_was_torn_out_holds_no_address_for_ever),
 		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),
