@@ -19,6 +19,7 @@
 #include "reconcile/orphan.h"
 
 #define NODE_RESYNC (10 * USEC_PER_MIN)
+#define WRITE_TRIES 20
 
 /* PRETTY_NAME of os-release(5), or "Linux". Caller frees. */
 static char *os_image(void)
@@ -120,15 +121,37 @@ static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *er
 	return FAIL_POINT_AROUND("node.register", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
+/*
+ * What was removed on request can be told only once: so the status is written over whatever else
+ * was changed of the object meanwhile. It is all ours.
+ */
+static int node_write(Reconcilers *r, Context *ctx, const Key *key, const json_t *status,
+		      Error *err)
+{
+	int rc = -ERR_CONFLICT;
+
+	for (int i = 0; rc == -ERR_CONFLICT && i < WRITE_TRIES; i++) {
+		_cleanup_(object_unrefp) Object *now = NULL;
+		_cleanup_(json_decrefp) json_t *tree = NULL;
+
+		error_ignore(err);
+		rc = store_get(r->env.store, key, &now, err);
+		if (rc < 0)
+			return rc;
+		tree = object_decode_lean(now);
+		rc = status_write(r, ctx, now, tree, json_deep_copy(status), NULL, err);
+	}
+	return rc;
+}
+
 static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)
 {
 	_cleanup_(object_unrefp) Object *node = NULL;
-	_cleanup_(json_decrefp) json_t *tree = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL, *status = NULL;
 	_cleanup_(error_done) Error trouble = ERROR_INIT;
 	Reconcilers *r = self;
 	HypervisorInfo h = { 0 };
 	bool was_ready, was_known;
-	json_t *status;
 	usec_t retry;
 	int rc;
 
@@ -156,7 +179,7 @@ static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret,
 		recorder_event(r->env.recorder, node, rc < 0 ? EVENT_WARNING : EVENT_NORMAL,
 			       rc < 0 ? REASON_NODE_NOT_READY : REASON_NODE_READY, "%s",
 			       rc < 0 ? error_message(&trouble) : "the hypervisor answers");
-	rc = status_write(r, ctx, node, tree, status, NULL, err);
+	rc = node_write(r, ctx, key, status, err);
 	if (rc == 0)
 		orphans_sweep(r, ctx);
 	ret->requeue_after = retry ? retry : NODE_RESYNC;

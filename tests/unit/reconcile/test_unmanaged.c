@@ -174,10 +174,39 @@ static void nothing_else_is_removed(void **state)
 	assert_true(disks_exist(w, alive));
 }
 
+static void touch_node(void *arg, const char *call)
+{
+	World *w = arg;
+
+	if (!streq(call, "disk remove"))
+		return;
+	atomic_store(&w->fault.visit, NULL);
+	world_patch(w, "node", w->reconcilers->env.node_name, "{'metadata':{'labels':{'a':'b'}}}");
+}
+
+/* Somebody writes to the node between the removal and its telling. */
+static void a_lost_race_does_not_hide_what_was_removed(void **state)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	World *w = *state;
+
+	lose(w);
+	w->fault.visit_arg = w;
+	atomic_store(&w->fault.visit, touch_node);
+	ask(w, "r1", LOST);
+	assert_string_equal(node(w, "metadata.labels.a"), "b");
+	assert_string_equal(node(w, "status.collectRequest.state"), "Done");
+	tree = world_get(w, "node", w->reconcilers->env.node_name);
+	assert_int_equal(json_integer_at(tree, "status.collectRequest.collected", 0), 2);
+	assert_int_equal(told(w), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_lost_is_told_and_left_alone, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_lost_race_does_not_hide_what_was_removed, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_named_is_removed_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(while_guests_are_unknown_nothing_goes, setup,
