@@ -11,6 +11,7 @@
 
 #define MANY       10000
 #define CHUNK      500
+#define WRITES     100 /* beside each chunk */
 #define CONFIGMAPS "/api/v1/namespaces/default/configmaps"
 
 static json_t *config_tree(const char *name, int value)
@@ -52,10 +53,11 @@ static void config_change(Fixture *f, const char *name, int value, bool delete)
 typedef struct Disturber {
 	Fixture *f;
 	atomic_bool stop;
-	atomic_int writes;
+	atomic_int writes, allowed;
 } Disturber;
 
-/* Changes, deletes and creates all over the range that is being listed. */
+/* Changes, deletes and creates all over the range that is being listed; not so many that its
+ * revision is forgotten. */
 static void *disturb(void *arg)
 {
 	Disturber *d = arg;
@@ -63,6 +65,8 @@ static void *disturb(void *arg)
 	for (int i = 0; !atomic_load(&d->stop); i++) {
 		char name[32];
 
+		while (!atomic_load(&d->stop) && i >= atomic_load(&d->allowed))
+			poll(NULL, 0, 1);
 		snprintf(name, sizeof(name), "c-%05d", (i * 7919) % MANY);
 		config_change(d->f, name, i + 1, i % 3 == 0);
 		snprintf(name, sizeof(name), "c-%05d-new", (i * 104729) % MANY);
@@ -73,10 +77,12 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-static void wait_for_a_write(Disturber *d)
+/* From now on, and some more while the next page is made. */
+static void let_it_write(Disturber *d)
 {
 	int seen = atomic_load(&d->writes);
 
+	atomic_store(&d->allowed, seen + WRITES);
 	while (atomic_load(&d->writes) == seen)
 		poll(NULL, 0, 1);
 }
@@ -116,7 +122,7 @@ static void test_chunks_while_others_write(void **state)
 				 json_string_at(page, "metadata.resourceVersion"));
 			assert_int_equal(pthread_create(&thread, NULL, disturb, &d), 0);
 		}
-		wait_for_a_write(&d);
+		let_it_write(&d);
 		expect_text(page, "metadata.resourceVersion", revision);
 		json_array_foreach (json_object_get(page, "items"), i, item) {
 			snprintf(name, sizeof(name), "c-%05d", n++);
