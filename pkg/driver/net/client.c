@@ -22,6 +22,7 @@
 #define CONNECT_WAIT  (2 * USEC_PER_SEC) /* what a call waits for a connection */
 #define BACKOFF_FIRST (20 * USEC_PER_MSEC)
 #define BACKOFF_MAX   (2 * USEC_PER_SEC)
+#define LIVED_LONG    BACKOFF_MAX /* a connection after which the next one may come soon */
 
 /* A call that waits; lives on its caller's stack. */
 typedef struct Call {
@@ -168,7 +169,7 @@ static bool client_stopping(NetClient *c)
 
 static void *client_thread(void *arg)
 {
-	usec_t backoff = BACKOFF_FIRST;
+	usec_t backoff = BACKOFF_FIRST, since;
 	NetClient *c = arg;
 
 	pthread_setname_np(pthread_self(), "net-client");
@@ -178,8 +179,10 @@ static void *client_thread(void *arg)
 		int fd;
 
 		if (client_connect(c, &fd, &err) == 0) {
+			since = clock_now(clock_system());
 			client_connected(c, fd);
-			backoff = BACKOFF_FIRST;
+			if (clock_now(clock_system()) - since >= LIVED_LONG)
+				backoff = BACKOFF_FIRST;
 		} else if (backoff == BACKOFF_FIRST) {
 			log_debug("net role: %s", error_message(&err));
 		}
