@@ -334,16 +334,27 @@ int fieldset_from_json(Arena *a, const Schema *schema, const json_t *fields, con
 
 /* ---- to JSON and to paths ---- */
 
-json_t *fieldset_to_json(const FieldSet *s)
+static bool add_child(StrBuf *b, const FieldSet *s)
 {
-	json_t *v = json_object();
+	bool ok = json_add_string(b, s->step);
 
-	if (s && s->member && s->n && *s->step)
-		json_object_set_new(v, ".", json_object());
-	for (uint32_t i = 0; s && i < s->n; i++)
-		json_object_set_new_nocheck(v, s->children[i]->step,
-					    fieldset_to_json(s->children[i]));
-	return v;
+	strbuf_addc(b, ':');
+	return ok && fieldset_add_text(b, s);
+}
+
+bool fieldset_add_text(StrBuf *b, const FieldSet *s)
+{
+	bool point = s && s->member && s->n && *s->step, ok = true;
+
+	/* "." is before all steps in the order of texts, in which they are. */
+	strbuf_adds(b, point ? "{\".\":{}" : "{");
+	for (uint32_t i = 0; s && ok && i < s->n; i++) {
+		if (point || i > 0)
+			strbuf_addc(b, ',');
+		ok = add_child(b, s->children[i]);
+	}
+	strbuf_addc(b, '}');
+	return ok;
 }
 
 static void add_keys(StrBuf *path, const char *text)

@@ -45,7 +45,8 @@ const FieldSet *field_builder_end(FieldBuilder *b, const char *step, bool member
  * it.
  */
 int fieldset_from_json(Arena *a, const Schema *schema, const json_t *fields, const FieldSet **ret);
-json_t *fieldset_to_json(const FieldSet *s); /* FieldsV1; a new reference */
+/* FieldsV1, as json_canonical() would write it; false if a step of it is no UTF-8. */
+bool fieldset_add_text(StrBuf *b, const FieldSet *s);
 
 /* ---- algebra ---- */
 

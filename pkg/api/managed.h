@@ -29,9 +29,10 @@ typedef struct FieldWriter {
 } FieldWriter;
 
 /*
- * For a create (live NULL) or a write that made `tree` of `live`: sets the tree's managedFields. An
- * object without any is left so when it is updated. What the tree itself says of managedFields
- * replaces the live ones if it is valid; [] and [{}] forget them all.
+ * For a create (live NULL) or a write that made `tree` of `live`: sets the tree's managedFields,
+ * which makes it a lean one (object.h). An object without any is left so when it is updated. What
+ * the tree itself says of managedFields replaces the live ones if it is valid; [] and [{}] forget
+ * them all.
  */
 void managed_update(const FieldWriter *w, const json_t *live, json_t *tree);
 
@@ -48,8 +49,8 @@ typedef struct FieldConflicts {
 void field_conflicts_done(FieldConflicts *c);
 
 /*
- * What an apply of `applied` makes of `live` (NULL = nothing is there yet), with its managedFields;
- * without defaults. The caller's tree, or NULL with the conflicts.
+ * What an apply of `applied` makes of `live` (NULL = nothing is there yet), with its managedFields
+ * as in a lean tree; without defaults. The caller's tree, or NULL with the conflicts.
  */
 json_t *managed_apply(const FieldWriter *w, const json_t *live, const json_t *applied, bool force,
 		      FieldConflicts *conflicts);

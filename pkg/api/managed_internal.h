@@ -31,7 +31,8 @@ void managed_list_done(ManagedList *l);
 /* From an array, or the string of a lean tree. -ERR_INVALID if anything in it is wrong. `keep`:
  * entries that do not change are written as they are. */
 int managed_list_decode(ManagedList *l, const Schema *schema, const json_t *list, bool keep);
-/* Without those that own nothing, in Kubernetes' order; NULL if there are none. */
+/* Without those that own nothing, in Kubernetes' order, as in a lean tree (object.h); NULL if there
+ * are none. */
 json_t *managed_list_encode(ManagedList *l);
 /* The writer's own entry; NULL if there is none. */
 ManagedEntry *managed_list_find(ManagedList *l, const FieldWriter *w, bool apply);

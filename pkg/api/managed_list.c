@@ -153,36 +153,56 @@ static int compare_entries(const void *a, const void *b)
 	return compare_identities(x, y);
 }
 
-static json_t *entry_encode(const ManagedEntry *e)
+/* Members in the order of their names, as json_canonical() has them. */
+static bool entry_add_text(StrBuf *b, const ManagedEntry *e)
 {
-	json_t *v;
+	bool ok;
 
-	if (e->json)
-		return json_incref(e->json);
-	v = json_pack("{s:s, s:s, s:s, s:s, s:o}", "manager", e->manager, "operation",
-		      e->apply ? "Apply" : "Update", "apiVersion", e->api_version, "fieldsType",
-		      "FieldsV1", "fieldsV1", fieldset_to_json(e->set));
-	if (e->time)
-		json_object_set_new(v, "time", json_string(e->time));
-	if (*e->subresource)
-		json_object_set_new(v, "subresource", json_string(e->subresource));
-	return v;
+	if (e->json) {
+		_cleanup_(xfreep) char *text = json_canonical(e->json);
+
+		strbuf_adds(b, text);
+		return true;
+	}
+	strbuf_adds(b, "{\"apiVersion\":");
+	ok = json_add_string(b, e->api_version);
+	strbuf_adds(b, ",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
+	ok = ok && fieldset_add_text(b, e->set);
+	strbuf_adds(b, ",\"manager\":");
+	ok = ok && json_add_string(b, e->manager);
+	strbuf_adds(b, e->apply ? ",\"operation\":\"Apply\"" : ",\"operation\":\"Update\"");
+	if (*e->subresource) {
+		strbuf_adds(b, ",\"subresource\":");
+		ok = ok && json_add_string(b, e->subresource);
+	}
+	if (e->time) {
+		strbuf_adds(b, ",\"time\":");
+		ok = ok && json_add_string(b, e->time);
+	}
+	strbuf_addc(b, '}');
+	return ok;
 }
 
 json_t *managed_list_encode(ManagedList *l)
 {
-	json_t *list = NULL;
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
 
 	if (l->n > 1)
 		qsort(l->items, l->n, sizeof(*l->items), compare_entries);
 	for (size_t i = 0; i < l->n; i++) {
+		size_t before = b.len;
+
 		if (!l->items[i].set)
 			continue;
-		if (!list)
-			list = json_array();
-		json_array_append_new(list, entry_encode(&l->items[i]));
+		strbuf_addc(&b, b.len ? ',' : '[');
+		/* Who is named by what is no text cannot be told. */
+		if (!entry_add_text(&b, &l->items[i]))
+			strbuf_truncate(&b, before);
 	}
-	return list;
+	if (!b.len)
+		return NULL;
+	strbuf_addc(&b, ']');
+	return json_stringn_nocheck(b.buf, b.len);
 }
 
 /* ---- the bound ---- */

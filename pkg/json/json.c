@@ -57,12 +57,8 @@ static int check_shape(const char *text, size_t len, size_t values_max, Error *e
 static int load(const char *text, size_t len, size_t flags, json_t **ret, json_error_t *e,
 		Error *err)
 {
-	int rc = check_shape(text, len, SIZE_MAX, err);
-	json_t *v;
+	json_t *v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
 
-	if (rc < 0)
-		return rc;
-	v = json_loadb(text, len, flags | JSON_DECODE_ANY, e);
 	if (!v)
 		return error_set(err, ERR_INVALID, "JSON, line %d, column %d: %s", e->line,
 				 e->column,
@@ -74,31 +70,32 @@ static int load(const char *text, size_t len, size_t flags, json_t **ret, json_e
 	return 0;
 }
 
-static int decode(const char *text, size_t len, json_t **ret, json_error_t *e, Error *err)
+static int decode(const char *text, size_t len, size_t values_max, json_t **ret, json_error_t *e,
+		  Error *err)
 {
+	int rc;
+
 	if (len > JSON_TEXT_MAX)
 		return error_set(err, ERR_INVALID,
 				 "JSON of %zu bytes is larger than the limit of %u", len,
 				 JSON_TEXT_MAX);
-	return load(text, len, JSON_REJECT_DUPLICATES, ret, e, err);
+	rc = check_shape(text, len, values_max, err);
+	return rc < 0 ? rc : load(text, len, JSON_REJECT_DUPLICATES, ret, e, err);
 }
 
 int json_decode(const char *text, size_t len, json_t **ret, Error *err)
 {
 	json_error_t e;
 
-	return decode(text, len, ret, &e, err);
+	return decode(text, len, SIZE_MAX, ret, &e, err);
 }
 
 int json_decode_doubled(const char *text, size_t len, json_t **ret, JsonDoubledFn fn, void *arg,
 			Error *err)
 {
 	json_error_t e = { 0 };
-	int rc = check_shape(text, len, JSON_VALUES_MAX, err);
+	int rc = decode(text, len, JSON_VALUES_MAX, ret, &e, err);
 
-	if (rc < 0)
-		return rc;
-	rc = decode(text, len, ret, &e, err);
 	if (rc == 0 || json_error_code(&e) != json_error_duplicate_key)
 		return rc;
 	error_done(err);
@@ -131,6 +128,48 @@ char *json_canonical(const json_t *v)
 char *json_text(const json_t *v)
 {
 	return dump(v, 0);
+}
+
+/* What stands for itself in JSON. */
+static size_t plain_prefix(const char *s)
+{
+	size_t n = 0;
+
+	while ((unsigned char)s[n] >= ' ' && (unsigned char)s[n] < 0x80 && s[n] != '"' &&
+	       s[n] != '\\')
+		n++;
+	return n;
+}
+
+bool json_add_string(StrBuf *b, const char *s)
+{
+	_cleanup_(json_decrefp) json_t *v = NULL;
+	_cleanup_(xfreep) char *text = NULL;
+	size_t before = b->len;
+	const char *p = s;
+
+	strbuf_addc(b, '"');
+	for (;;) {
+		size_t n = plain_prefix(p);
+
+		strbuf_add(b, p, n);
+		p += n;
+		if (*p != '"' && *p != '\\')
+			break;
+		strbuf_addc(b, '\\');
+		strbuf_addc(b, *p++);
+	}
+	if (!*p) {
+		strbuf_addc(b, '"');
+		return true;
+	}
+	strbuf_truncate(b, before);
+	v = json_string(s);
+	if (!v)
+		return false;
+	text = json_text(v);
+	strbuf_adds(b, text);
+	return true;
 }
 
 static bool array_same(const json_t *a, const json_t *b)

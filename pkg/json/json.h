@@ -30,6 +30,8 @@ json_t *json_load(const char *text, size_t len);
 /* Compact, keys sorted: equal trees give equal text. Caller frees. */
 char *json_canonical(const json_t *v);
 char *json_text(const json_t *v); /* compact, insertion order */
+/* The string as either of them writes it, quoted. False, and nothing added, if it is no UTF-8. */
+bool json_add_string(StrBuf *b, const char *s);
 /* jansson's json_equal() but 1 == 1.0 and NULL pointers allowed. */
 bool json_same(const json_t *a, const json_t *b);
 

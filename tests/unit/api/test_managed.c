@@ -78,8 +78,19 @@ static json_t *parse(const char *text)
 	return v;
 }
 
+/* What is stored, and then read again in full. */
 static void set_live(Fixture *f, json_t *next)
 {
+	json_t *metadata = json_object_get(next, "metadata");
+	const char *text = json_string_value(json_object_get(metadata, "managedFields"));
+
+	if (text) {
+		json_t *list = parse(text);
+		_cleanup_(xfreep) char *canonical = json_canonical(list);
+
+		assert_string_equal(text, canonical);
+		json_object_set_new(metadata, "managedFields", list);
+	}
 	json_decref(f->live);
 	f->live = next;
 }
@@ -258,11 +269,20 @@ static char *tags(int from, int n)
 	return strbuf_take(&b);
 }
 
+/* Of this process, whatever else runs on the machine. */
+static double cpu_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* In time that grows with their length, not with its square. */
 static void test_long_lists_merge_quickly(void **state)
 {
 	_cleanup_(xfreep) char *first = tags(0, 50000), *second = tags(25000, 50000);
-	usec_t begin = clock_now(clock_system());
+	double begin = cpu_seconds();
 	Fixture *f = *state;
 
 	assert_int_equal(apply_as(f, "a", false, first), 0);
@@ -270,7 +290,7 @@ static void test_long_lists_merge_quickly(void **state)
 	assert_int_equal(json_array_size(json_at(f->live, "spec.tags")), 75000);
 	assert_int_equal(apply_as(f, "a", false, "{\"spec\":{\"tags\":[]}}"), 0);
 	assert_int_equal(json_array_size(json_at(f->live, "spec.tags")), 50000);
-	assert_true(clock_now(clock_system()) - begin < 20 * USEC_PER_SEC);
+	assert_true(cpu_seconds() - begin < 20);
 }
 
 /* ---- what managedFields look like ---- */

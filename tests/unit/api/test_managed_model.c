@@ -443,6 +443,20 @@ static json_t *mutated(const Run *r, bool alike)
 	return old && alike ? value_mutate(n, old) : value_new(n);
 }
 
+/* What is stored, and then read again in full. */
+static void set_live(Run *r, json_t *next)
+{
+	json_t *metadata = json_object_get(next, "metadata");
+	json_t *managed = json_object_get(metadata, "managedFields");
+
+	if (json_is_string(managed))
+		json_object_set_new(
+			metadata, "managedFields",
+			json_load(json_string_value(managed), json_string_length(managed)));
+	json_decref(r->live);
+	r->live = next;
+}
+
 static void step_update(Run *r, unsigned manager)
 {
 	_cleanup_(xfreep) char *name = xasprintf("m%u", manager);
@@ -451,8 +465,7 @@ static void step_update(Run *r, unsigned manager)
 
 	managed_update(&w, r->live, next);
 	model_update(&r->model, manager, next);
-	json_decref(r->live);
-	r->live = next;
+	set_live(r, next);
 }
 
 static void step_apply(Run *r, unsigned manager)
@@ -468,10 +481,8 @@ static void step_apply(Run *r, unsigned manager)
 	if (conflicts.total != want)
 		fail_msg("seed %llu, step %u: %zu conflicts, the model says %zu",
 			 (unsigned long long)seed, r->step, conflicts.total, want);
-	if (!next)
-		return;
-	json_decref(r->live);
-	r->live = next;
+	if (next)
+		set_live(r, next);
 }
 
 static void run_sequence(void)

@@ -75,6 +75,38 @@ static void test_canonical(void **state)
 	assert_string_equal(text, "{\"a\":\"x\",\"b\":[1,{\"a\":9223372036854775807,\"z\":null}]}");
 }
 
+/* As the serializer writes it, whatever the string has. */
+static void require_added(const char *s)
+{
+	_cleanup_(json_decrefp) json_t *v = json_string(s);
+	_cleanup_(xfreep) char *want = v ? json_text(v) : NULL;
+	_cleanup_(strbuf_done) StrBuf b = STRBUF_INIT;
+
+	strbuf_addc(&b, '.');
+	assert_true(json_add_string(&b, s) == (v != NULL));
+	assert_string_equal(strbuf_str(&b) + 1, want ? want : "");
+}
+
+static void test_add_string(void **state)
+{
+	static const char *const strings[] = { "",
+					       "f:spec",
+					       "k:{\"name\":\"a\\\\b\"}",
+					       "gr\xc3\xbc\xc3\x9f",
+					       "\"\"",
+					       "\xff",
+					       "a\"\xc3(",
+					       "\xed\xa0\x80",
+					       "\xe0\x80\x80",
+					       "\xf0\x9f\x92\xa9" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		require_added(strings[i]);
+	for (int c = 1; c < 256; c++)
+		require_added((char[]){ 'a', '"', (char)c, 'b', '\\', '\0' });
+}
+
 static void test_same(void **state)
 {
 	static const struct {
@@ -290,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_decode_refuses),
 		cmocka_unit_test(test_decode_depth),
 		cmocka_unit_test(test_canonical),
+		cmocka_unit_test(test_add_string),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_merge_patch),
