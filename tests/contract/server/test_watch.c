@@ -256,6 +256,15 @@ static long long revision_of(const json_t *event)
 	return strtoll(json_string_at(event, "object.metadata.resourceVersion"), NULL, 10);
 }
 
+static long long read_revision(HttpClient *c)
+{
+	_cleanup_(xfreep) char *line = http_read_line(c, SOON, NULL);
+	_cleanup_(json_decrefp) json_t *event = json_loads(line ? line : "", 0, NULL);
+
+	assert_non_null(event);
+	return revision_of(event);
+}
+
 /* Its watch ends; it goes on after what it has read, and misses nothing. */
 static void test_client_that_does_not_read(void **state)
 {
@@ -263,14 +272,15 @@ static void test_client_that_does_not_read(void **state)
 	HttpClient *slow = watch(f, ""), *good, *again;
 	_cleanup_(xfreep) char *big = xnew0(char, 60000);
 	_cleanup_(xfreep) char *body = NULL, *query = NULL;
-	long long last = 0;
+	long long last;
 	char *line;
 	bool timeout;
-	int read = 0;
+	int read;
 
 	memset(big, 'x', 59999);
 	body = xasprintf("{\"metadata\":{\"name\":\"big\",\"annotations\":{\"a\":\"%s\"}}}", big);
 	call_done(f, 201, "POST", SECRETS, NULL, body);
+	last = read_revision(slow);
 	good = watch(f, "");
 	expect_event(good, "ADDED", "big");
 	for (int i = 0; i < 1500; i++) {
@@ -280,7 +290,7 @@ static void test_client_that_does_not_read(void **state)
 		label(f, "big", value);
 		expect_event(good, "MODIFIED", "big");
 	}
-	for (; (line = http_read_line(slow, SOON, &timeout)); read++) {
+	for (read = 1; (line = http_read_line(slow, SOON, &timeout)); read++) {
 		_cleanup_(json_decrefp) json_t *event = json_loads(line, 0, NULL);
 
 		assert_true(revision_of(event) > last);

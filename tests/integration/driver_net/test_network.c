@@ -7,6 +7,10 @@
  */
 #include "fixture.h"
 
+/* By the kernel's message, 7 to 52 ms on an idle machine: nobody waited for the next look at all.
+ */
+#define HEARD_MAX (10 * USEC_PER_SEC)
+
 /* Each piece is deleted by somebody; an event comes, and one ensure mends it. */
 static void test_repair(void **state)
 {
@@ -66,7 +70,7 @@ static void test_repair(void **state)
 			      (unsigned)(heard / USEC_PER_MSEC), s.message);
 		assert_true(s.changes > 0);
 		assert_true(s.repaired);
-		assert_true(heard < USEC_PER_SEC);
+		assert_true(heard < HEARD_MAX);
 		wait_ping(g, "192.0.2.1");
 		wait_ping(g, "2001:db8:2::1");
 	}
