@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-static _noreturn_ void out_of_memory(void)
+void out_of_memory(void)
 {
 	static const char text[] = "out of memory\n";
 

@@ -17,6 +17,9 @@
 
 #include "base/macro.h"
 
+/* Ends the process; for libraries that would otherwise ask again and again. */
+_noreturn_ void out_of_memory(void);
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);

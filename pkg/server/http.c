@@ -381,11 +381,19 @@ static bool is_new_kind(const char *fmt)
 	return false;
 }
 
+/* Of libmicrohttpd's list for poll(): it would ask again at once, for ever, and serve nobody. */
+static bool is_out_of_memory(const char *fmt)
+{
+	return str_has_prefix(fmt, "Error allocating memory");
+}
+
 static _printf_(2, 0) void mhd_log(void *cls _unused_, const char *fmt, va_list ap)
 {
 	_cleanup_(xfreep) char *text = NULL;
 	size_t n;
 
+	if (is_out_of_memory(fmt))
+		out_of_memory();
 	if (!log_enabled(LOG_LEVEL_DEBUG) || !is_new_kind(fmt))
 		return;
 	text = xvasprintf(fmt, ap);

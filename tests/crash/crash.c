@@ -139,6 +139,8 @@ static int run_pair(Rig *r, const char *name, const char *point, const char *sec
 	if (start_doomed(&t, spec))
 		told = told_tell(&t);
 	reached = memory ? has_no_memory(&t) : has_died(&t);
+	if (memory && !reached && !cloud_is_alive(r->cloud))
+		reached = has_no_memory(&t); /* it came to that in the meantime */
 	if (reached) {
 		reached = !second || streq(second, TOGETHER) || die_again(&t, second);
 		recover(&t);

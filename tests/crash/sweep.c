@@ -370,12 +370,12 @@ static void on_bad_address(int sig, siginfo_t *info, void *context _unused_)
 /* 0 = an error or everything that is there; 1 = something else. */
 static _noreturn_ void parse_child(const Parse *p, const char *whole)
 {
-	struct sigaction bad = { .sa_sigaction = on_bad_address, .sa_flags = SA_SIGINFO };
+	struct sigaction act = { .sa_sigaction = on_bad_address, .sa_flags = SA_SIGINFO };
 	_cleanup_(xfreep) char *text = NULL;
 	unsigned n;
 
 	fclose(stderr);
-	sigaction(SIGSEGV, &bad, NULL);
+	sigaction(SIGSEGV, &act, NULL);
 	alarm(TOO_LONG);
 	text = parse(p, &n);
 	_exit(text && !streq(text, whole));
