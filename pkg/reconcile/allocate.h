@@ -11,8 +11,7 @@
  *	nic/<network>/<instance>/<nic>  {portID, mac, addresses, hostname, owner}
  *	port/<port id>                  {instance}
  *	mac/<network>/<mac>             {instance, owner, nic}
- *	address/<network>/<address>     {instance, owner, nic} or {released: microseconds since
- *1970}
+ *	address/<network>/<address>     {instance, owner, nic} or {released: in us since 1970}
  *
  * A released address rests before it is given to somebody else, so that caches of its neighbours
  * forget.
