@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "reconcile/allocate.h"
 #include "tests/crash/survive.h"
 #include "yaml/yaml.h"
 
@@ -458,6 +459,39 @@ static void prepare_store(const char *dir)
 	sqlite3_close(db);
 }
 
+/* The records of an instance that somebody tore out, and whose guest has gone since. */
+static void prepare_records(const char *dir)
+{
+	_cleanup_(xfreep) char *path = xasprintf("%s/store", dir);
+	_cleanup_(object_unrefp) Object *network = NULL;
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	Key key = key_make(GR_NETWORK, "default", "front");
+	StoreOptions options = { .clock = clock_system(), .kinds = kind_registry_new() };
+	NicRequest q = { .instance_uid = LOST, .owner = "default/lost", .nic = "eth0" };
+	_cleanup_(txn_freep) Txn *claims = txn_new();
+	Backend *backend;
+	NetworkPort port;
+	Store *store;
+
+	if (sqlite_backend_open(path, &backend, &err) < 0 ||
+	    store_open(backend, &options, &store, &err) < 0 ||
+	    store_get(store, &key, &network, &err) < 0)
+		goto broken;
+	q.network_uid = object_head(network)->uid;
+	q.hostname = "lost";
+	ip_prefix_parse("10.20.0.0/24", &q.prefix4, NULL);
+	ip_parse("10.20.0.1", &q.gateway4, NULL);
+	if (nic_allocate(store, options.clock, claims, &q, &port, &err) < 0 ||
+	    store_commit(store, &CONTEXT_BACKGROUND, claims, NULL, &err) < 0)
+		goto broken;
+	store_free(store);
+	kind_registry_free(options.kinds);
+	return;
+broken:
+	fprintf(stderr, "%s: %s\n", path, error_message(&err));
+	abort();
+}
+
 void told_begin(Told *t, Cloud *c, const json_t *stories, const json_t *story)
 {
 	const char *prepare = json_string_at(story, "prepare");
@@ -467,6 +501,8 @@ void told_begin(Told *t, Cloud *c, const json_t *stories, const json_t *story)
 	cloud_restore(c, json_bool_at(story, "empty", false) ? 0 : 1);
 	if (prepare && streq(prepare, "older-store"))
 		prepare_store(cloud_dir(c));
+	else if (prepare && streq(prepare, "orphan-records"))
+		prepare_records(cloud_dir(c));
 	else if (prepare)
 		prepare_host(cloud_fakes(c), prepare);
 }
