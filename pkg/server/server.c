@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -104,6 +105,17 @@ static Listener *listener_add(Server *s, int fd)
 	return &s->listeners[s->n_listeners++];
 }
 
+/* A child that a dead server was just making has its sockets until it executes its program: what
+ * counts is who called listen(). */
+static bool listener_is_alive(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0 ||
+	       kill(cred.pid, 0) == 0 || errno != ESRCH;
+}
+
 /* A socket file that nobody listens on is left over from a crash; one that answers is not ours. */
 static int unlink_stale(const struct sockaddr_un *addr, Error *err)
 {
@@ -117,7 +129,8 @@ static int unlink_stale(const struct sockaddr_un *addr, Error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set_errno(err, errno, "socket");
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ? listener_is_alive(fd)
+									   : errno == EAGAIN)
 		return error_set(err, ERR_CONFLICT, "another server listens on %s", addr->sun_path);
 	if (unlink(addr->sun_path) < 0 && errno != ENOENT)
 		return error_set_errno(err, errno, "remove stale %s", addr->sun_path);

@@ -5,7 +5,10 @@
  */
 #include "tests/contract/server/fixture.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 /* Sends raw bytes; the status code of the answer, 0 if the server just hung up. */
 static int raw(Fixture *f, const char *bytes)
@@ -335,6 +338,49 @@ static void test_second_server_refused(void **state)
 	still_alive(f);
 }
 
+/* Listens at `path` in a process that ends at once; another one, that it made, has the socket until
+ * the descriptor that is returned is closed. */
+static int leave_listener(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int hold[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		char end;
+
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 8) < 0)
+			_exit(1);
+		if (fork() > 0)
+			_exit(0);
+		close(hold[1]);
+		_exit(read(hold[0], &end, 1) != 0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(hold[0]);
+	return hold[1];
+}
+
+static void test_socket_of_a_dead_server(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *path = xasprintf("%s.dead", f->path);
+	_cleanup_(xfreep) char *address = xasprintf("unix:%s", path);
+	ServerOptions options = { .store = f->store, .kinds = f->kinds, .admin_gid = (gid_t)-1 };
+	int rc, held = leave_listener(path);
+	Server *s;
+
+	assert_int_equal(server_new(&options, &s, NULL), 0);
+	rc = server_listen(s, address, NULL);
+	server_free(s);
+	close(held);
+	assert_int_equal(rc, 0);
+}
+
 /* However much there is to warn of, the answer has room for its head. */
 static void test_many_long_warnings(void **state)
 {
@@ -394,6 +440,7 @@ int main(void)
 		TEST(test_concurrent_patches),
 		TEST(test_head_method),
 		TEST(test_second_server_refused),
+		TEST(test_socket_of_a_dead_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
