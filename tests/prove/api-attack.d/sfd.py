@@ -167,7 +167,10 @@ def call(door, method, target, body=None, headers="", kind="application/json", e
     if data is not None:
         headers += "Content-Type: %s\r\n" % kind
     with door.connect() as s:
-        s.sendall(door.head(method, target, headers, None if data is None else len(data)) + (data or b""))
+        try:
+            s.sendall(door.head(method, target, headers, None if data is None else len(data)) + (data or b""))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # who does not want the rest may have said why before it hung up
         answer = Reader(s).answer()
     if answer is None:
         raise Broken("%s %s: hung up" % (method, target))
