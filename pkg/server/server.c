@@ -25,10 +25,8 @@
 #include "server/watch.h"
 
 #define LISTEN_BACKLOG 512
-/* Of each listener, on a small machine, too: each has its own part of the connections, and looks
- * through all of these that are suspended, as watches are, when it resumes one. More would cost
- * every new connection more than they save, for all of them wake up to accept it. */
-#define THREADS 8u
+#define THREADS_MIN    2L
+#define THREADS_MAX    8L
 
 int server_new(const ServerOptions *options, Server **ret, Error *err)
 {
@@ -389,9 +387,19 @@ const char *server_endpoint(const Server *s)
 	return s->endpoint;
 }
 
+/* As many as there are processors, within reason. Each thread has its own part of the connections,
+ * and looks through those that are suspended when one of them is resumed. */
+static unsigned default_threads(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	n = MIN(n, THREADS_MAX);
+	return (unsigned)MAX(n, THREADS_MIN);
+}
+
 int server_start(Server *s, Error *err)
 {
-	unsigned threads = s->options.threads ? s->options.threads : THREADS;
+	unsigned threads = s->options.threads ? s->options.threads : default_threads();
 	_cleanup_(error_done) Error seed_err = ERROR_INIT;
 	int rc;
 

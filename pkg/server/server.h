@@ -27,7 +27,7 @@ typedef struct ServerOptions {
 	const char *node_name;
 	const char *default_namespace; /* "default" */
 	gid_t admin_gid;               /* group "sfd"; (gid_t)-1 = none. Root always may. */
-	unsigned threads;              /* of each listener's pool; 0 = as is best */
+	unsigned threads;              /* of each listener's pool; 0 = by the processors */
 	Authority *authority;          /* for TLS listeners; NULL = there may be none */
 	const char *tls_name;          /* by which others know this host; NULL = an address */
 } ServerOptions;
