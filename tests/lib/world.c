@@ -156,6 +156,21 @@ void world_free(World *w)
 	free(w);
 }
 
+int world_setup(void **state)
+{
+	World *w = world_new();
+
+	world_start(w);
+	*state = w;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
 /* ---- writing ---- */
 
 static json_t *parse(const char *text)

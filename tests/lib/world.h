@@ -44,6 +44,9 @@ typedef struct World {
 
 /* Everything made but the controllers not running yet. */
 World *world_new(void);
+/* For cmocka: a test's state is a World of its own that has started. */
+int world_setup(void **state);
+int world_teardown(void **state);
 
 /* What is there already, for a world that goes on with what another process left behind. */
 typedef struct WorldParts {

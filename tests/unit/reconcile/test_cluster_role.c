@@ -13,21 +13,6 @@
 #include "tests/lib/world.h"
 #include "json/json.h"
 
-static int setup(void **state)
-{
-	World *w = world_new();
-
-	world_start(w);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 /* A role with a label "part: <part>" and one rule on that resource. */
 static void create_part(World *w, const char *name, const char *part, const char *resource)
 {
@@ -149,7 +134,7 @@ static void what_is_written_by_hand_is_written_over(void **state)
 	expect_rules(w, "whole", "configmaps");
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
 {

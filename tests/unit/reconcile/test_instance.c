@@ -16,21 +16,6 @@
 
 #define DOMAIN_WEB "default.web"
 
-static int setup(void **state)
-{
-	World *w = world_new();
-
-	*state = w;
-	world_start(w);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void assert_status(World *w, const char *word)
 {
 	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"), word);
@@ -655,7 +640,7 @@ static void many_take_turns_on_a_network(void **state)
 	}
 }
 
-#define story(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define story(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
 {

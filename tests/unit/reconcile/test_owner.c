@@ -16,21 +16,6 @@
 
 #define STRANGER "00000000-0000-4000-8000-000000000000"
 
-static int setup(void **state)
-{
-	World *w = world_new();
-
-	world_start(w);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 /* A thing of that kind whose only owner is named so. */
 static void create_owned(World *w, const char *kind, const char *name, const char *owner_version,
 			 const char *owner_kind, const char *owner, const char *uid)
@@ -332,7 +317,7 @@ static void an_owner_of_another_namespace_is_none_and_that_is_told(void **state)
 	assert_true(event_says(w, "OwnerRefInvalidNamespace"));
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
 {

@@ -17,21 +17,6 @@
 #include "tests/lib/world.h"
 #include "json/json.h"
 
-static int setup(void **state)
-{
-	World *w = world_new();
-
-	*state = w;
-	world_start(w);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void create_network(World *w, const char *name)
 {
 	_cleanup_(xfreep) char *text = xasprintf(
@@ -305,15 +290,25 @@ static void no_disk_is_made_of_what_an_image_was_before(void **state)
 
 static atomic_int touches;
 
-static void touch_after_shutdown(void *arg, const char *call)
+static _Atomic(const char *) touch_after; /* the call */
+
+/* Somebody writes to the object at the first look after that call. */
+static void touch(void *arg, const char *call)
 {
 	World *w = arg;
 
-	if (streq(call, "shut down")) {
+	if (streq(call, atomic_load(&touch_after))) {
 		atomic_store(&touches, 1);
 	} else if (streq(call, "inspect") && atomic_exchange(&touches, 0)) {
 		world_patch(w, "instance", "web", "{'metadata':{'labels':{'a':'b'}}}");
 	}
+}
+
+static void touch_web_after(World *w, const char *call)
+{
+	atomic_store(&touch_after, call);
+	w->fault.visit_arg = w;
+	atomic_store(&w->fault.visit, touch);
 }
 
 /* We stopped it, and somebody wrote to the object before we could say so. */
@@ -325,8 +320,7 @@ static void a_lost_race_makes_no_crash_of_a_stop(void **state)
 	create_network(w, "front");
 	create_instance(w, "web", "{'name':'eth0','network':'front'}");
 	world_settle(w);
-	w->fault.visit_arg = w;
-	atomic_store(&w->fault.visit, touch_after_shutdown);
+	touch_web_after(w, "shut down");
 	world_patch(w, "instance", "web", "{'spec':{'runStrategy':'Halted'}}");
 	world_settle(w);
 	assert_state(w, "Stopped");
@@ -334,17 +328,6 @@ static void a_lost_race_makes_no_crash_of_a_stop(void **state)
 	assert_text(w, "status.lastTermination.reason", "Stopped");
 	tree = world_get(w, "instance", "web");
 	assert_int_equal(json_integer_at(tree, "status.failures", 0), 0);
-}
-
-static void touch_after_start(void *arg, const char *call)
-{
-	World *w = arg;
-
-	if (streq(call, "start")) {
-		atomic_store(&touches, 1);
-	} else if (streq(call, "inspect") && atomic_exchange(&touches, 0)) {
-		world_patch(w, "instance", "web", "{'metadata':{'labels':{'a':'b'}}}");
-	}
 }
 
 /* A guest that ends and is started again has ended, whoever writes to the object meanwhile. */
@@ -356,8 +339,7 @@ static void a_lost_race_forgets_no_failure(void **state)
 	create_network(w, "front");
 	create_instance(w, "web", "{'name':'eth0','network':'front'}");
 	world_settle(w);
-	w->fault.visit_arg = w;
-	atomic_store(&w->fault.visit, touch_after_start);
+	touch_web_after(w, "start");
 	fake_hypervisor_end(w->hypervisor, "default.web", DOMAIN_REASON_CRASHED);
 	world_settle(w);
 	assert_state(w, "Running");
@@ -457,7 +439,7 @@ static void what_is_owned_goes_with_the_last_of_many_owners(void **state)
 	}
 }
 
-#define in_a_world(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define in_a_world(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
 {

@@ -14,21 +14,6 @@
 #include "reconcile/internal.h"
 #include "tests/lib/world.h"
 
-static int setup(void **state)
-{
-	World *w = world_new();
-
-	*state = w;
-	world_start(w);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static size_t waiting(World *w)
 {
 	return waitlist_size(w->reconcilers->waits);
@@ -112,11 +97,12 @@ static void what_comes_between_a_look_and_the_wait_is_seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(who_was_deleted_waits_for_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_names_another_thing_waits_for_that, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(who_was_deleted_waits_for_nothing, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(who_names_another_thing_waits_for_that, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(what_comes_between_a_look_and_the_wait_is_seen,
-						setup, teardown),
+						world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
