@@ -64,7 +64,8 @@ followed() {
 # attached [-t] OPTIONS...: kubectl attach in the background, on a terminal with -t. It reads from descriptor 8 and writes
 # to /run/sandbox/attached; $client is its process. As whom: $kubeconfig, or by plain TCP.
 attached() {
-	local run=(timeout 60 "$BUILD/clients/bin/kubectl-1.35" --cache-dir /run/sandbox/kube)
+	# --foreground: else timeout makes a process group of its own, and whoever is not in the terminal's may not read it.
+	local run=(timeout --foreground 60 "$BUILD/clients/bin/kubectl-1.35" --cache-dir /run/sandbox/kube)
 	[ -n "${kubeconfig:-}" ] && run+=(--kubeconfig "$kubeconfig") || run+=(-s "$server")
 	run+=(attach vm)
 	rm -f /run/sandbox/typed /run/sandbox/attached
