@@ -7,7 +7,6 @@
  * which compares and mends. A Network that guests are on is not deleted: it waits and says for
  * whom. Runs on controller workers.
  */
-#include "base/failpoint.h"
 #include "base/memory.h"
 #include "controller/reasons.h"
 #include "reconcile/allocate.h"
@@ -133,27 +132,15 @@ static int network_report(Reconcilers *r, Context *ctx, const Object *obj, const
 	return rc;
 }
 
-/* Data plane, records, finalizer: in this order, so that a crash in between leaves an object to
- * come back for. */
+/* The finalizer last, so that a crash in between leaves an object to come back for. */
 static int network_take_down(Reconcilers *r, Context *ctx, const Object *obj, uint32_t vni,
 			     Error *err)
 {
 	_cleanup_(txn_freep) Txn *t = txn_new();
-	const char *uid = object_head(obj)->uid;
-	int rc = 0;
+	int rc = network_dismantle(r, ctx, object_head(obj)->uid, vni, t, err);
 
-	if (vni) {
-		rc = FAIL_POINT_AROUND(
-			"network.remove",
-			r->env.network->ops->remove(r->env.network, ctx, uid, vni, err));
-		if (rc < 0)
-			return error_wrap_rc(err, rc, "remove network %s", object_key(obj)->name);
-		vni_release(t, vni);
-	}
-	/* Addresses at rest belong to a network that no longer is. */
-	rc = network_forget_addresses(r->env.store, ctx, uid, err);
 	if (rc < 0)
-		return rc;
+		return error_wrap_rc(err, rc, "remove network %s", object_key(obj)->name);
 	recorder_event(r->env.recorder, obj, EVENT_NORMAL, REASON_NETWORK_DELETED,
 		       "network is gone");
 	return object_release(r, ctx, obj, TAKE_PTR(t), err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a Network object and the allocation records to the network port's config. See
- * network_config.h.
+ * From a Network object and the allocation records to the network port's config, and back to
+ * nothing. See network_config.h.
  */
 #include "reconcile/network_config.h"
 
@@ -136,4 +136,20 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni
 		waitlist_wake(r->waits, what, r->env.manager);
 	}
 	return rc;
+}
+
+int network_dismantle(Reconcilers *r, Context *ctx, const char *uid, uint32_t vni, Txn *t,
+		      Error *err)
+{
+	NetworkDriver *d = r->env.network;
+	int rc = 0;
+
+	if (vni) {
+		rc = FAIL_POINT_AROUND("network.remove", d->ops->remove(d, ctx, uid, vni, err));
+		if (rc < 0)
+			return rc;
+		vni_release(t, vni);
+	}
+	/* Addresses at rest belong to a network that no longer is. */
+	return network_forget_addresses(r->env.store, ctx, uid, err);
 }

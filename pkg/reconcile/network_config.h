@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a Network object and the allocation records to what the network port wants; and the one way
- * to ask for it. Used by the Network reconciler, and by the Instance one for the networks a guest
- * is about to start on.
+ * to ask for it, and to give it up. Used by the Network reconciler, by the Instance one for the
+ * networks a guest is about to start on, and by the node's sweep.
  */
 #pragma once
 
@@ -33,3 +33,10 @@ int network_plan(Reconcilers *r, const Object *net, const NetworkSpec *spec, uin
 #define NETWORK_BUSY 1
 int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni, const Key *who,
 		   NetworkStatus *ret, Error *err);
+/*
+ * Takes down the data plane and then what the network holds: its addresses at rest in Txns of their
+ * own, its VNI (0 = it has none) in t, which the caller commits. To be called between busy_enter()
+ * and busy_leave(), when no port is left on it.
+ */
+int network_dismantle(Reconcilers *r, Context *ctx, const char *uid, uint32_t vni, Txn *t,
+		      Error *err);

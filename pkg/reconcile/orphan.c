@@ -2,12 +2,13 @@
 /*
  * Orphans: what carries our mark, has no object, and is nobody's data: it is collected.
  *
- * A network's data plane, but only by a store that is not a restored one, and only if the list that
- * says so is whole; images that nothing names; what was allocated to an instance that is gone with
- * its guest, which is only where somebody took our finalizer away. What a driver could not tell is
- * unknown and nothing follows from it. The drivers are asked before the store: what they found was
- * made for an object that the store then either has or has no more. Guests and disks: unmanaged.c.
- * Runs on the node's worker.
+ * A network's data plane, but only if the list that says so is whole, and after it its VNI and its
+ * addresses at rest; what was allocated to an instance that is gone with its guest, which is only
+ * where somebody took our finalizer away; images that nothing names. By a store that is a restored
+ * one only the last. Who is there keeps what it uses: a network stays while there is a port on it.
+ * What a driver could not tell is unknown and nothing follows from it. The drivers are asked before
+ * the store: what they found was made for an object that the store then either has or has no more.
+ * Guests and disks: unmanaged.c. Runs on the node's worker.
  */
 #include "reconcile/orphan.h"
 
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "reconcile/allocate.h"
+#include "reconcile/network_config.h"
 
 Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 {
@@ -29,41 +31,21 @@ Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 	return uids;
 }
 
-static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
-{
-	_cleanup_(hashmap_freep) Hashmap *known = NULL;
-	_cleanup_(xfreep) NetworkEntry *networks = NULL;
-	size_t n = 0;
-	int rc = FAIL_POINT_AROUND("orphan.list-networks",
-				   r->env.network->ops->list(r->env.network, ctx,
-							     store_id(r->env.store), &networks, &n,
-							     err));
+/* ---- what instances held ---- */
 
-	if (rc < 0 || !(known = stored_uids(r, GR_NETWORK, err)))
-		return rc < 0 ? rc : error_wrap(err, "list networks");
-	for (size_t i = 0; rc >= 0 && i < n; i++) {
-		if (hashmap_contains(known, networks[i].uid))
-			continue;
-		log_notice("network %s (VNI %u) has no object any more: removing it",
-			   networks[i].uid, networks[i].vni);
-		rc = FAIL_POINT_AROUND("orphan.remove-network",
-				       r->env.network->ops->remove(r->env.network, ctx,
-								   networks[i].uid, networks[i].vni,
-								   err));
-	}
-	return rc;
-}
-
-/* ---- records ---- */
-
-static int holder_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+/* Adds what stands at that place of nic/<network>/<instance>/<nic>. */
+static int nic_part_add(Hashmap *set, const Key *key, size_t at)
 {
 	_cleanup_(strv_freep) char **parts = strv_split(key->name, '/');
 
-	/* nic/<network>/<instance>/<nic> */
 	if (strv_len(parts) == 4)
-		hashmap_put(arg, parts[2], arg);
+		hashmap_put(set, parts[at], set);
 	return 0;
+}
+
+static int holder_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+{
+	return nic_part_add(arg, key, 2);
 }
 
 /* Guests are somebody's data and stay, and with them what they use. */
@@ -93,7 +75,7 @@ static int release_records(Reconcilers *r, Context *ctx, const char *uid, Error 
 }
 
 /* Records first: each was written together with its object. */
-static int sweep_records(Reconcilers *r, Context *ctx, Error *err)
+static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 {
 	_cleanup_(hashmap_freep) Hashmap *holders = hashmap_new(NULL), *known = NULL;
 	bool released = false;
@@ -115,6 +97,101 @@ static int sweep_records(Reconcilers *r, Context *ctx, Error *err)
 	/* Their taps go, and who is being deleted goes on. */
 	if (released)
 		manager_resync(r->env.manager, GR_NETWORK);
+	return rc;
+}
+
+/* ---- networks ---- */
+
+static int ported_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+{
+	return nic_part_add(arg, key, 1);
+}
+
+static int numbered_add(void *arg, const Key *key _unused_, const json_t *body,
+			int64_t rev _unused_)
+{
+	const char *uid = json_string_at(body, "network");
+
+	if (uid)
+		hashmap_put(arg, uid, arg);
+	return 0;
+}
+
+/* Networks that nothing may happen to: those that are there, and those that somebody still has a
+ * port on, who is there himself. NULL on failure. */
+static Hashmap *networks_needed(Reconcilers *r, Error *err)
+{
+	Hashmap *needed = stored_uids(r, GR_NETWORK, err);
+
+	if (!needed)
+		return NULL;
+	if (store_record_list(r->env.store, GR_ALLOC, "nic/", ported_add, needed, err) < 0)
+		needed = hashmap_free(needed);
+	return needed;
+}
+
+/* What the driver has of networks that nobody needs. */
+static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *needed = NULL;
+	_cleanup_(xfreep) NetworkEntry *networks = NULL;
+	size_t n = 0;
+	int rc = FAIL_POINT_AROUND("orphan.list-networks",
+				   r->env.network->ops->list(r->env.network, ctx,
+							     store_id(r->env.store), &networks, &n,
+							     err));
+
+	if (rc < 0 || !(needed = networks_needed(r, err)))
+		return rc < 0 ? rc : error_wrap(err, "list networks");
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		if (hashmap_contains(needed, networks[i].uid))
+			continue;
+		log_notice("network %s (VNI %u) has no object any more: removing it",
+			   networks[i].uid, networks[i].vni);
+		rc = FAIL_POINT_AROUND("orphan.remove-network",
+				       r->env.network->ops->remove(r->env.network, ctx,
+								   networks[i].uid, networks[i].vni,
+								   err));
+	}
+	return rc;
+}
+
+/* Nobody can bring its data plane back: who would, looks first whether there is a network. */
+static int release_network(Reconcilers *r, Context *ctx, const char *uid, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	uint32_t vni;
+	int rc = vni_get(r->env.store, uid, 0, &vni, err);
+
+	if (rc == -ERR_NOT_FOUND) /* its own controller was in the middle of it */
+		return error_ignore(err);
+	if (rc == 0)
+		rc = network_dismantle(r, ctx, uid, vni, t, err);
+	if (rc < 0)
+		return rc;
+	log_notice("network %s has no object any more: giving VNI %u back", uid, vni);
+	return FAIL_POINT_AROUND("orphan.release-network",
+				 store_commit(r->env.store, ctx, t, NULL, err));
+}
+
+/* The VNIs of networks that nobody needs. Records first: each was written together with its object.
+ */
+static int sweep_vnis(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *uids = hashmap_new(NULL), *needed = NULL;
+	Key node = key_make(GR_NODE, "", r->env.node_name);
+	int rc = store_record_list(r->env.store, GR_ALLOC, "vni/", numbered_add, uids, err);
+
+	if (rc < 0 || !(needed = networks_needed(r, err)))
+		return rc < 0 ? rc : error_wrap(err, "list networks");
+	hashmap_foreach (it, uids) {
+		if (rc < 0)
+			break;
+		if (hashmap_contains(needed, it.key) || !busy_enter(r->busy, it.key, &node))
+			continue;
+		rc = release_network(r, ctx, it.key, err);
+		busy_leave(r->busy, it.key, r->env.manager);
+	}
 	return rc;
 }
 
@@ -158,10 +235,14 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 {
 	_cleanup_(error_done) Error trouble = ERROR_INIT;
 
-	if (!store_is_restored(r->env.store) && sweep_networks(r, ctx, &trouble) < 0)
-		sweep_failed("networks", &trouble);
-	if (!store_is_restored(r->env.store) && sweep_records(r, ctx, &trouble) < 0)
-		sweep_failed("records", &trouble);
+	if (!store_is_restored(r->env.store)) {
+		if (sweep_holders(r, ctx, &trouble) < 0)
+			sweep_failed("addresses", &trouble);
+		if (sweep_networks(r, ctx, &trouble) < 0)
+			sweep_failed("networks", &trouble);
+		if (sweep_vnis(r, ctx, &trouble) < 0)
+			sweep_failed("VNIs", &trouble);
+	}
 	if (evict_images(r, ctx, &trouble) < 0)
 		sweep_failed("images", &trouble);
 }

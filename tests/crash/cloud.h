@@ -76,9 +76,10 @@ void cloud_restore(Cloud *c, unsigned i);
 struct World;
 /* Compares every object with the drivers and the records; tells each thing that is missing, extra
  * or wrong. empty: the store began empty, and there are no bystanders. */
-#define BYSTANDER "default.still" /* an instance that no story has to do with */
-#define FOREIGN   "foreign.guest" /* somebody else's, running */
-#define LOST      "11111111-1111-4111-8111-111111111111" /* a guest of ours without an object */
+#define BYSTANDER    "default.still" /* an instance that no story has to do with */
+#define FOREIGN      "foreign.guest" /* somebody else's, running */
+#define LOST         "11111111-1111-4111-8111-111111111111" /* a guest of ours without an object */
+#define LOST_NETWORK "22222222-2222-4222-8222-222222222222"
 void check_all(struct World *w, const Fakes *f, bool empty, FILE *out);
 /* Everything in the store and the fakes that must be the same after a second pass. */
 char *check_fingerprint(struct World *w, const Fakes *f);

@@ -413,7 +413,7 @@ static void orphan_network(const Fakes *f, const char *store)
 	NetworkStatus st;
 
 	snprintf(config.store_id, sizeof(config.store_id), "%s", store);
-	snprintf(config.uid, sizeof(config.uid), "%s", "22222222-2222-4222-8222-222222222222");
+	snprintf(config.uid, sizeof(config.uid), "%s", LOST_NETWORK);
 	ip_prefix_parse("10.99.0.0/24", &config.prefix4, NULL);
 	ip_parse("10.99.0.1", &config.gateway4, NULL);
 	if (f->network->ops->ensure(f->network, &CONTEXT_BACKGROUND, &config, &st, NULL) < 0)
@@ -459,7 +459,8 @@ static void prepare_store(const char *dir)
 	sqlite3_close(db);
 }
 
-/* The records of an instance that somebody tore out, and whose guest has gone since. */
+/* The records of an instance that somebody tore out, and whose guest has gone since; and those of a
+ * network. */
 static void prepare_records(const char *dir)
 {
 	_cleanup_(xfreep) char *path = xasprintf("%s/store", dir);
@@ -471,6 +472,7 @@ static void prepare_records(const char *dir)
 	_cleanup_(txn_freep) Txn *claims = txn_new();
 	Backend *backend;
 	NetworkPort port;
+	uint32_t vni;
 	Store *store;
 
 	if (sqlite_backend_open(path, &backend, &err) < 0 ||
@@ -482,6 +484,7 @@ static void prepare_records(const char *dir)
 	ip_prefix_parse("10.20.0.0/24", &q.prefix4, NULL);
 	ip_parse("10.20.0.1", &q.gateway4, NULL);
 	if (nic_allocate(store, options.clock, claims, &q, &port, &err) < 0 ||
+	    vni_allocate(store, claims, LOST_NETWORK, &vni, &err) < 0 ||
 	    store_commit(store, &CONTEXT_BACKGROUND, claims, NULL, &err) < 0)
 		goto broken;
 	store_free(store);
