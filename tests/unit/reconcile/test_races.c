@@ -411,6 +411,71 @@ static void a_lost_race_forgets_no_failure(void **state)
 	assert_int_equal(json_integer_at(tree, "status.restarts", 0), 1);
 }
 
+/* ---- what comes right after a write ---- */
+
+int __real_store_commit(Store *s, Context *ctx, Txn *t, TxnResult *ret, Error *err);
+int __wrap_store_commit(Store *s, Context *ctx, Txn *t, TxnResult *ret, Error *err);
+
+static _Atomic(World *) watched;
+static _Thread_local bool watching;
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static bool was_changed;
+static unsigned lies;
+
+/* Changes the instance as soon as addresses are claimed for it. From then on no status may say that
+ * it is about the new spec while the guest is one of the old. */
+static void watch(World *w)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", "web");
+	Hypervisor *h = w->hypervisor;
+	DomainInfo d = { 0 };
+
+	if (!was_changed && json_array_size(json_at(tree, "status.interfaces"))) {
+		was_changed = true;
+		(void)world_try_modify(w, "instance", "web", "{'spec':{'cpus':2}}");
+	} else if (json_integer_at(tree, "status.observedGeneration", 0) == 2 &&
+		   !json_array_size(json_at(tree, "status.pendingChanges")) &&
+		   h->ops->inspect(h, &CONTEXT_BACKGROUND, "default.web", &d, NULL) == 0) {
+		lies += d.live_cpus == 1;
+	}
+}
+
+/* Every commit comes by here (--wrap of the linker), and its caller goes on after that. */
+int __wrap_store_commit(Store *s, Context *ctx, Txn *t, TxnResult *ret, Error *err)
+{
+	int rc = __real_store_commit(s, ctx, t, ret, err);
+	World *w = atomic_load(&watched);
+
+	if (rc < 0 || !w || watching)
+		return rc;
+	watching = true;
+	pthread_mutex_lock(&watch_lock);
+	watch(w);
+	pthread_mutex_unlock(&watch_lock);
+	watching = false;
+	return rc;
+}
+
+/* Who claimed for the old spec does not go on with it under the name of the new one. */
+static void a_change_during_a_claim_is_not_told_as_carried_out(void **state)
+{
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	World *w = *state;
+
+	create_network(w, "front");
+	world_settle(w);
+	atomic_store(&watched, w);
+	create_instance(w, "web", "{'name':'eth0','network':'front'}");
+	world_settle(w);
+	atomic_store(&watched, NULL);
+	assert_true(was_changed);
+	assert_int_equal(lies, 0);
+	assert_state(w, "Running");
+	tree = world_get(w, "instance", "web");
+	assert_int_equal(json_integer_at(tree, "status.observedGeneration", 0), 2);
+	assert_int_equal(json_array_size(json_at(tree, "status.pendingChanges")), 0);
+}
+
 #define WRITERS 3
 #define WRITTEN 60
 
@@ -517,6 +582,7 @@ int main(void)
 		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),
+		in_a_world(a_change_during_a_claim_is_not_told_as_carried_out),
 		in_a_world(a_namespace_goes_while_its_objects_are_written_to),
 		in_a_world(what_is_owned_goes_with_the_last_of_many_owners),
 	};
