@@ -6,7 +6,8 @@
  * and `uid` are what we wrote at define; everything else is foreign and never touched. Absence is a
  * state (DOMAIN_ABSENT), not an error; "could not find out" is an error code (-ERR_UNAVAILABLE,
  * -ERR_TIMEOUT) and never looks like absence. Verbs are idempotent: starting a running domain,
- * stopping a stopped one, removing an absent one are successes.
+ * stopping a stopped one, removing an absent one are successes. What takes longer than is waited
+ * for goes on by itself, and its end is an event.
  *
  * Implementations: libvirt/ and fake/. Every function blocks at most until ctx's deadline and may
  * be called from any thread; at most one call per domain is outstanding inside an implementation.
@@ -167,7 +168,9 @@ typedef struct HypervisorOps {
 	int (*list)(Hypervisor *self, Context *ctx, DomainEntry **ret, size_t *ret_n, Error *err);
 	/* Creates or replaces the persistent definition; touches nothing that runs. */
 	int (*define)(Hypervisor *self, Context *ctx, const DomainConfig *config, Error *err);
-	/* request_id, if not NULL, is stored in the metadata together with the deed. */
+	/* request_id, if not NULL, is stored in the metadata together with the deed. POWER_DESTROY
+	 * and remove: -ERR_UNAVAILABLE is also one that goes on, -ERR_EXHAUSTED one that was not
+	 * begun because too many others go on; an event comes when there is room. */
 	int (*power)(Hypervisor *self, Context *ctx, const char *domain, DomainPower action,
 		     const char *request_id, Error *err);
 	/* Changes what can be changed live (vCPUs up to max, memory up to max) to what config says;

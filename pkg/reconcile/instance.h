@@ -101,6 +101,11 @@ void instance_domain_config(InstanceWork *w, DomainConfig *ret);
  * and all of that could be done live. */
 json_t *instance_pending_changes(InstanceWork *w, bool *ret_live);
 
+/* What a force off or a removal is given to come to its end, and to come to its turn, before it
+ * counts as a failure. libvirt kills a QEMU that does not end after 10 s. */
+#define INSTANCE_LATE_MAX (30 * USEC_PER_SEC)
+#define INSTANCE_TURN_MAX (5 * USEC_PER_MIN)
+
 int instance_do(InstanceWork *w, InstanceStep step, Error *err);
 
 /* Writes the status after the last step of a reconcile. */
@@ -109,12 +114,18 @@ int instance_report(InstanceWork *w, Error *err);
 int instance_report_trouble(InstanceWork *w, int code, const char *message, Error *err);
 
 /*
- * When a guest was asked to shut down, by uid; lost with the process, which then asks again. Any
- * thread.
+ * When a guest was asked to shut down or forced off, by uid; lost with the process, which then asks
+ * again. Any thread.
  */
 typedef struct StopTimes {
 	usec_t first, last;
-	bool ours; /* we made it end: no crash, no back-off */
+	bool ours;   /* we made it end: no crash, no back-off */
+	bool forced; /* it was forced off, too, and that was told */
+	struct {
+		InstanceStep step; /* a force off or a removal that is under way */
+		int code;          /* what it was answered with */
+		usec_t since;      /* of the clock that only goes forward */
+	} late;
 } StopTimes;
 bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret);
 void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t); /* NULL = forget */

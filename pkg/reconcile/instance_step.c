@@ -313,6 +313,46 @@ static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
 	return STEP_WAITS;
 }
 
+/*
+ * A force off or a removal that goes on by itself, or waits for others to end, is no failure: its
+ * end wakes us. One that takes too long is one. Other results pass through.
+ */
+static int wait_for_end(InstanceWork *w, const char *doing, int rc, Error *err)
+{
+	usec_t now = clock_now(w->r->env.clock), end;
+	StopTimes stop = { 0 };
+
+	if (rc != -ERR_UNAVAILABLE && rc != -ERR_EXHAUSTED)
+		return rc;
+	instance_stop_get(w->r, w->uid, &stop);
+	if (stop.late.step != w->plan.step || stop.late.code != rc) {
+		stop.late.step = w->plan.step;
+		stop.late.code = rc;
+		stop.late.since = now;
+		instance_stop_set(w->r, w->uid, &stop);
+	}
+	end = stop.late.since + (rc == -ERR_EXHAUSTED ? INSTANCE_TURN_MAX : INSTANCE_LATE_MAX);
+	if (now >= end)
+		return rc;
+	w->view.stop_asked = stop.first;
+	w->wait_for = MIN(end - now, INSTANCE_LOOK_AGAIN);
+	instance_waits(w, w->plan.reason, "%s: %s", doing, error_message(err));
+	error_done(err);
+	return STEP_WAITS;
+}
+
+/* Once, however often it takes; one that was never asked was not late either. */
+static void tell_off(InstanceWork *w, const StopTimes *stop, bool force)
+{
+	if (!stop->first)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_STOPPING,
+			       "%s", force ? "forcing it off" : "asking the guest to shut down");
+	else if (force && !stop->forced)
+		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
+			       REASON_INSTANCE_FORCED_OFF,
+			       "the guest did not shut down in time and is forced off");
+}
+
 static int step_off(InstanceWork *w, bool force, Error *err)
 {
 	StopTimes stop = { 0 };
@@ -321,23 +361,20 @@ static int step_off(InstanceWork *w, bool force, Error *err)
 	int rc;
 
 	instance_stop_get(w->r, w->uid, &stop);
-	if (!stop.first) {
+	tell_off(w, &stop, force);
+	if (!stop.first)
 		stop.first = now;
-		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_STOPPING,
-			       "%s", force ? "forcing it off" : "asking the guest to shut down");
-	} else if (force) {
-		recorder_event(w->r->env.recorder, w->obj, EVENT_WARNING,
-			       REASON_INSTANCE_FORCED_OFF,
-			       "the guest did not shut down in time and is forced off");
-	}
 	stop.last = now;
 	stop.ours = true;
+	stop.forced |= force;
 	instance_stop_set(w->r, w->uid, &stop);
 	/* No request id: a stop is done when the guest is off, a restart when it runs again. */
 	rc = FAIL_POINT_AROUND("domain.stop",
 			       h->ops->power(h, w->ctx, w->domain_name,
 					     force ? POWER_DESTROY : POWER_SHUTDOWN, NULL, err));
-	return rc == -ERR_UNAVAILABLE && !force ? ask_unheard(w, &stop, err) : rc;
+	if (force)
+		return wait_for_end(w, "the guest is being forced off", rc, err);
+	return rc == -ERR_UNAVAILABLE ? ask_unheard(w, &stop, err) : rc;
 }
 
 static int step_pause(InstanceWork *w, bool pause, Error *err)
@@ -371,8 +408,9 @@ static int step_update_live(InstanceWork *w, Error *err)
 static int step_remove(InstanceWork *w, Error *err)
 {
 	Hypervisor *h = w->r->env.hypervisor;
+	int rc = FAIL_POINT_AROUND("domain.remove", h->ops->remove(h, w->ctx, w->domain_name, err));
 
-	return FAIL_POINT_AROUND("domain.remove", h->ops->remove(h, w->ctx, w->domain_name, err));
+	return wait_for_end(w, "the domain is being removed", rc, err);
 }
 
 /* Records first (the address may be somebody else's soon), then the taps that follow from them,

@@ -277,6 +277,17 @@ static bool domain_is_off(const DomainInfo *d)
 	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
 }
 
+/* It is off: what it was asked counts no more, but since when its removal is under way. */
+static void forget_asking(InstanceWork *w)
+{
+	StopTimes stop;
+
+	if (!w->view.deleting)
+		instance_stop_set(w->r, w->uid, NULL);
+	else if (instance_stop_get(w->r, w->uid, &stop))
+		instance_stop_set(w->r, w->uid, &(StopTimes){ .late = stop.late });
+}
+
 static int fill_history(InstanceWork *w, Error *err)
 {
 	InstanceView *v = &w->view;
@@ -289,7 +300,7 @@ static int fill_history(InstanceWork *w, Error *err)
 			rc = note_end(w, err);
 		if (rc < 0)
 			return rc;
-		instance_stop_set(w->r, w->uid, NULL);
+		forget_asking(w);
 	} else if (!json_string_at(w->status, "startTime")) {
 		/* started by somebody else, or before we could write it down */
 		set_time(w->status, "startTime", v->now);

@@ -55,6 +55,7 @@ static void make_controllers(World *w)
 
 	w->recorder = env.recorder = recorder_new(w->store, w->clock, "sfd", "node-1");
 	w->manager = env.manager = manager_new(w->store, w->clock);
+	manager_set_recorder(w->manager, w->recorder);
 	must(reconcilers_new(&env, w->controllers, &w->reconcilers, &err), &err, "reconcilers");
 }
 

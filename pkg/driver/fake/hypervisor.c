@@ -193,6 +193,20 @@ static int domain_answers(FakeHypervisor *f, const char *name, Error *err)
 	return error_set(err, ERR_TIMEOUT, "domain %s: deadline exceeded", name);
 }
 
+/* A domain that is slow to end: what is asked goes on by itself, if it was begun at all. */
+static int domain_is_late(FakeHypervisor *f, const char *name, FakeLate what, Error *err)
+{
+	FakeScript *s = hashmap_get(f->scripts, name);
+
+	if (!s || !s->slow_end)
+		return 0;
+	if (!s->late && f->late == FAKE_LATE_MAX)
+		return error_set(err, ERR_EXHAUSTED, "%u others are under way", f->late);
+	f->late += !s->late;
+	s->late = what;
+	return error_set(err, ERR_UNAVAILABLE, "a call is under way");
+}
+
 static int define_locked(FakeHypervisor *f, const DomainConfig *c, Error *err)
 {
 	FakeDomain *d = NULL;
@@ -329,6 +343,9 @@ static int power_locked(FakeHypervisor *f, const char *name, DomainPower action,
 	if (action != POWER_DESTROY && fake_domain_is_on(d) &&
 	    (rc = domain_answers(f, name, err)) < 0)
 		return rc;
+	if (action == POWER_DESTROY && fake_domain_is_on(d) &&
+	    (rc = domain_is_late(f, name, FAKE_LATE_OFF, err)) < 0)
+		return rc;
 	if (request_id)
 		snprintf(d->request_id, sizeof(d->request_id), "%s", request_id);
 	rc = fake_domain_power(f, name, d, action, err);
@@ -397,6 +414,8 @@ static int remove_locked(FakeHypervisor *f, const char *name, bool *ret_changed,
 		return rc;
 	if (!d)
 		return 0;
+	if ((rc = domain_is_late(f, name, FAKE_LATE_REMOVE, err)) < 0)
+		return rc;
 	hashmap_remove(f->domains, name);
 	f->changes++;
 	*ret_changed = true;

@@ -55,6 +55,9 @@ void fake_hypervisor_host_crash(Hypervisor *h);
 /* Calls that need that guest's QEMU time out until it is unset: all but inspect, list and force
  * off. The first one after a hang is -ERR_TIMEOUT, later ones are -ERR_UNAVAILABLE. */
 void fake_hypervisor_set_hung(Hypervisor *h, const char *domain, bool hung);
+/* Forcing that domain off and removing it take longer than anybody waits, until it is unset: then
+ * what was asked for is done. As in the real one only so many are under way at a time. */
+void fake_hypervisor_set_slow_end(Hypervisor *h, const char *domain, bool slow);
 /* Starts of that domain fail (shut off, FAILED) with this text; NULL = work again. */
 void fake_hypervisor_set_start_failure(Hypervisor *h, const char *domain, const char *text);
 /* From now on every call fails with this code (ERR_NONE = works again, and NULL is emitted). */

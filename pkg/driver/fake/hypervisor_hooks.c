@@ -191,6 +191,37 @@ void fake_hypervisor_set_hung(Hypervisor *h, const char *domain, bool hung)
 		fake_domain_emit(f, domain);
 }
 
+static void late_end(FakeHypervisor *f, const char *name, FakeScript *s)
+{
+	FakeDomain *d = hashmap_get(f->domains, name);
+
+	if (d && s->late == FAKE_LATE_REMOVE)
+		hashmap_remove(f->domains, name);
+	else if (d && fake_domain_is_on(d))
+		fake_domain_ends(f, name, d, DOMAIN_REASON_DESTROYED);
+	f->changes += d != NULL;
+	s->late = FAKE_LATE_NONE;
+	f->late--;
+}
+
+void fake_hypervisor_set_slow_end(Hypervisor *h, const char *domain, bool slow)
+{
+	FakeHypervisor *f = fake_of(h);
+	FakeScript *s;
+	bool ends, crowded;
+
+	pthread_mutex_lock(&f->lock);
+	s = fake_domain_script(f, domain);
+	s->slow_end = slow;
+	ends = !slow && s->late;
+	crowded = f->late == FAKE_LATE_MAX;
+	if (ends)
+		late_end(f, domain, s);
+	pthread_mutex_unlock(&f->lock);
+	if (ends)
+		fake_domain_emit(f, crowded ? NULL : domain);
+}
+
 void fake_hypervisor_set_start_failure(Hypervisor *h, const char *domain, const char *text)
 {
 	FakeHypervisor *f = fake_of(h);

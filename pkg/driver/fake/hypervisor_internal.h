@@ -21,11 +21,22 @@ typedef struct FakeDomain {
 	pid_t pid;
 } FakeDomain;
 
+/* As many domains may be late with their end, as in the real one. */
+#define FAKE_LATE_MAX 4
+
+typedef enum FakeLate {
+	FAKE_LATE_NONE,
+	FAKE_LATE_OFF,
+	FAKE_LATE_REMOVE,
+} FakeLate;
+
 /* What a test told about a name; outlives the domain. */
 typedef struct FakeScript {
 	FakeGuest guest;
 	bool guest_set;
 	bool hung, hang_seen;
+	bool slow_end;
+	FakeLate late; /* what is under way */
 	char *start_failure;
 	unsigned starts;
 } FakeScript;
@@ -39,7 +50,7 @@ typedef struct FakeHypervisor {
 	ErrorCode failure;
 	bool mute;
 	HypervisorInfo host;
-	unsigned calls, changes;
+	unsigned calls, changes, late;
 	pid_t next_pid;
 	DomainEventFn event;
 	void *event_arg;

@@ -16,11 +16,14 @@
 /* How late a cancellation is noticed: it comes without a signal. */
 #define CANCEL_SLICE (100 * USEC_PER_MSEC)
 
-static const unsigned limits[_CALL_KIND_MAX] = {
-	[CALL_LOOK] = CALLS_LOOK_MAX,
-	[CALL_MAKE] = CALLS_MAKE_MAX,
-	[CALL_ASK] = CALLS_ASK_MAX,
-	[CALL_OFF] = CALLS_OFF_MAX,
+static const struct {
+	unsigned max;
+	ErrorCode over; /* what one more is answered with */
+} limits[_CALL_KIND_MAX] = {
+	[CALL_LOOK] = {CALLS_LOOK_MAX,  ERR_UNAVAILABLE},
+	[CALL_MAKE] = { CALLS_MAKE_MAX, ERR_UNAVAILABLE},
+	[CALL_ASK] = { CALLS_ASK_MAX,  ERR_UNAVAILABLE},
+	[CALL_OFF] = { CALLS_OFF_MAX,  ERR_EXHAUSTED  },
 };
 
 struct Calls {
@@ -96,7 +99,7 @@ static void helper_serve(Calls *s)
 	c->done = true;
 	left = c->left;
 	if (left) {
-		c->crowded = s->left[c->kind] >= limits[c->kind];
+		c->crowded = s->left[c->kind] >= limits[c->kind].max;
 		s->left[c->kind]--;
 	}
 	slot_leave(s, c);
@@ -233,8 +236,8 @@ static int call_queue(Calls *s, Context *ctx, Call *c, Error *err)
 
 	if (rc == 0 && holder && holder->left)
 		rc = hangs(holder, err);
-	if (rc == 0 && s->left[c->kind] >= limits[c->kind])
-		rc = error_set(err, ERR_UNAVAILABLE,
+	if (rc == 0 && s->left[c->kind] >= limits[c->kind].max)
+		rc = error_set(err, limits[c->kind].over,
 			       "libvirt has not answered %u calls for others, so it is not asked",
 			       s->left[c->kind]);
 	if (rc < 0 || (rc = slot_enter(s, ctx, c, err)) < 0)

@@ -114,6 +114,39 @@ static void test_hung_guest(void **state _unused_)
 	h->ops->free(h);
 }
 
+/* What takes long is done in the end, and told; a fifth is not begun before there is room. */
+static void test_slow_end(void **state _unused_)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	_cleanup_(xfreep) char *last = NULL;
+	Hypervisor *h = running("a");
+
+	h->ops->subscribe(h, on_event, &last);
+	for (size_t i = 1; i < ARRAY_SIZE(names); i++) {
+		_cleanup_(xfreep) char *uuid = xstrdup(UUID_B);
+		DomainConfig c = config(names[i], uuid);
+
+		uuid[0] = (char)('0' + i);
+		assert_int_equal(h->ops->define(h, &ctx, &c, NULL), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		fake_hypervisor_set_slow_end(h, names[i], true);
+	assert_int_equal(power(h, "a", POWER_DESTROY), -ERR_UNAVAILABLE);
+	assert_int_equal(power(h, "a", POWER_DESTROY), -ERR_UNAVAILABLE);
+	for (size_t i = 1; i < 4; i++)
+		assert_int_equal(h->ops->remove(h, &ctx, names[i], NULL), -ERR_UNAVAILABLE);
+	assert_int_equal(h->ops->remove(h, &ctx, "e", NULL), -ERR_EXHAUSTED);
+	assert_int_equal(inspect(h, "a").state, DOMAIN_RUNNING);
+	fake_hypervisor_set_slow_end(h, "a", false);
+	assert_string_equal(last, "*");
+	assert_int_equal(inspect(h, "a").reason, DOMAIN_REASON_DESTROYED);
+	fake_hypervisor_set_slow_end(h, "b", false);
+	assert_string_equal(last, "b");
+	assert_int_equal(inspect(h, "b").state, DOMAIN_ABSENT);
+	assert_int_equal(h->ops->remove(h, &ctx, "e", NULL), -ERR_UNAVAILABLE);
+	h->ops->free(h);
+}
+
 static void test_failures(void **state _unused_)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -176,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_guests_differ),
 		cmocka_unit_test(test_events_and_mute),
 		cmocka_unit_test(test_hung_guest),
+		cmocka_unit_test(test_slow_end),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_foreign_and_outsiders),
 		cmocka_unit_test(test_fault_before_and_after),
