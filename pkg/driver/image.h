@@ -77,6 +77,10 @@ typedef struct ImageCacheOps {
 	/* Stops a fetch and forgets its partial file; the cached content stays until evicted. 0 if
 	 * unknown. */
 	int (*forget)(ImageCache *self, Context *ctx, const char *uid, Error *err);
+	/* uids of the Images that it was asked for and that were not forgotten since; caller frees
+	 * *ret. */
+	int (*list)(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,
+		    Error *err);
 	/* Absolute path and format ("qcow2") of cached content; -ERR_NOT_FOUND if it is not (or no
 	 * longer) there. */
 	int (*path)(ImageCache *self, Context *ctx, const char *digest, char ret_path[static 4096],

@@ -4,11 +4,12 @@
  *
  * A network's data plane, but only if the list that says so is whole, and after it its VNI and its
  * addresses at rest; what was allocated to an instance that is gone with its guest, which is only
- * where somebody took our finalizer away; images that nothing names. By a store that is a restored
- * one only the last. Who is there keeps what it uses: a network stays while there is a port on it.
- * What a driver could not tell is unknown and nothing follows from it. The drivers are asked before
- * the store: what they found was made for an object that the store then either has or has no more.
- * Guests and disks: unmanaged.c. Runs on the node's worker.
+ * where somebody took our finalizer away; what is fetched for an image that is gone, and cached
+ * content that none names. By a store that is a restored one only these last two. Who is there
+ * keeps what it uses: a network stays while there is a port on it. What a driver could not tell is
+ * unknown and nothing follows from it. The drivers are asked before the store: what they found was
+ * made for an object that the store then either has or has no more. Guests and disks: unmanaged.c.
+ * Runs on the node's worker.
  */
 #include "reconcile/orphan.h"
 
@@ -197,6 +198,26 @@ static int sweep_vnis(Reconcilers *r, Context *ctx, Error *err)
 
 /* ---- images ---- */
 
+/* Nobody asks for them any more: what is fetched for them stops, and leaves nothing half done. */
+static int forget_images(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(xfreep) char(*uids)[UUID_MAX] = NULL;
+	_cleanup_(hashmap_freep) Hashmap *known = NULL;
+	ImageCache *c = r->env.images;
+	size_t n = 0;
+	int rc = FAIL_POINT_AROUND("orphan.list-images", c->ops->list(c, ctx, &uids, &n, err));
+
+	if (rc < 0 || !(known = stored_uids(r, GR_IMAGE, err)))
+		return rc < 0 ? rc : error_wrap(err, "list images");
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		if (hashmap_contains(known, uids[i]))
+			continue;
+		log_notice("image %s has no object any more: forgetting it", uids[i]);
+		rc = FAIL_POINT_AROUND("orphan.forget-image", c->ops->forget(c, ctx, uids[i], err));
+	}
+	return rc;
+}
+
 /* The digests that Image objects name; a disk's own chain is the cache's business. */
 static int evict_images(Reconcilers *r, Context *ctx, Error *err)
 {
@@ -243,6 +264,8 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 		if (sweep_vnis(r, ctx, &trouble) < 0)
 			sweep_failed("VNIs", &trouble);
 	}
-	if (evict_images(r, ctx, &trouble) < 0)
+	if (forget_images(r, ctx, &trouble) < 0)
 		sweep_failed("images", &trouble);
+	if (evict_images(r, ctx, &trouble) < 0)
+		sweep_failed("image cache", &trouble);
 }

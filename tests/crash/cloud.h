@@ -80,6 +80,7 @@ struct World;
 #define FOREIGN      "foreign.guest" /* somebody else's, running */
 #define LOST         "11111111-1111-4111-8111-111111111111" /* a guest of ours without an object */
 #define LOST_NETWORK "22222222-2222-4222-8222-222222222222"
+#define LOST_IMAGE   "33333333-3333-4333-8333-333333333333"
 void check_all(struct World *w, const Fakes *f, bool empty, FILE *out);
 /* Everything in the store and the fakes that must be the same after a second pass. */
 char *check_fingerprint(struct World *w, const Fakes *f);

@@ -261,6 +261,14 @@ static int images_forget(ImageCache *self, Context *ctx, const char *uid, Error 
 	return INSIDE(c->ops->forget(c, ctx, uid, err));
 }
 
+static int images_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,
+		       Error *err)
+{
+	ImageCache *c = IMAGES(self);
+
+	return INSIDE(c->ops->list(c, ctx, ret, ret_n, err));
+}
+
 static int images_path(ImageCache *self, Context *ctx, const char *digest,
 		       char ret_path[static 4096], Error *err)
 {
@@ -312,6 +320,7 @@ static ImageCache *images_free(ImageCache *self)
 static const ImageCacheOps images_ops = { .name = "surviving",
 					  .ensure = images_ensure,
 					  .forget = images_forget,
+					  .list = images_list,
 					  .path = images_path,
 					  .evict = images_evict,
 					  .subscribe = images_subscribe,

@@ -420,8 +420,18 @@ static void orphan_network(const Fakes *f, const char *store)
 		abort();
 }
 
-/* A guest and disks with our mark and no object; a network of that sort; a guest that does not
- * hear. */
+static void orphan_image(const Fakes *f)
+{
+	ImageRequest request = { .uid = LOST_IMAGE, .url = "http://127.0.0.1:8099/spare.qcow2" };
+	ImageState st;
+
+	if (f->images->ops->ensure(f->images, &CONTEXT_BACKGROUND, &request, &st, NULL) < 0)
+		abort();
+	image_state_done(&st);
+}
+
+/* A guest and disks with our mark and no object; a network of that sort, and an image; a guest that
+ * does not hear. */
 static void prepare_host(const Fakes *f, const char *what)
 {
 	const DomainConfig *ours;
@@ -434,6 +444,8 @@ static void prepare_host(const Fakes *f, const char *what)
 		f->disks->ops->directory(f->disks, &CONTEXT_BACKGROUND, LOST, path, NULL);
 	} else if (streq(what, "orphan-network")) {
 		orphan_network(f, ours->store_id);
+	} else if (streq(what, "orphan-image")) {
+		orphan_image(f);
 	} else if (streq(what, "deaf-guest")) {
 		fake_hypervisor_set_guest(f->hypervisor, "default.web", FAKE_GUEST_IGNORES);
 	} else {

@@ -46,6 +46,20 @@ static int faulty_forget(ImageCache *self, Context *ctx, const char *uid, Error 
 	return FAULT_CALL(f->fault, "image forget", f->inner->ops->forget(f->inner, ctx, uid, err));
 }
 
+static int faulty_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,
+		       Error *err)
+{
+	FaultyCache *f = faulty_of(self);
+	int rc;
+
+	if (fault_next(f->fault) || f->fault->lists == LISTS_FAIL)
+		return fault_error(f->fault, "image list", err);
+	rc = f->inner->ops->list(f->inner, ctx, ret, ret_n, err);
+	if (rc >= 0)
+		*ret_n = fault_listed(f->fault, *ret_n);
+	return rc;
+}
+
 static int faulty_path(ImageCache *self, Context *ctx, const char *digest,
 		       char ret_path[static 4096], Error *err)
 {
@@ -100,6 +114,7 @@ static const ImageCacheOps faulty_ops = {
 	.name = "faulty",
 	.ensure = faulty_ensure,
 	.forget = faulty_forget,
+	.list = faulty_list,
 	.path = faulty_path,
 	.evict = faulty_evict,
 	.subscribe = faulty_subscribe,

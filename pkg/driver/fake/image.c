@@ -384,6 +384,26 @@ static int fake_forget(ImageCache *self, Context *ctx, const char *uid, Error *e
 	return 0;
 }
 
+static int fake_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,
+		     Error *err)
+{
+	FakeCache *c = fake_of(self);
+	char(*uids)[UUID_MAX];
+	size_t n = 0;
+	int rc = context_check(ctx, err);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&c->lock);
+	uids = xcalloc(hashmap_size(c->jobs), sizeof(*uids));
+	hashmap_foreach (it, c->jobs)
+		snprintf(uids[n++], UUID_MAX, "%s", it.key);
+	pthread_mutex_unlock(&c->lock);
+	*ret = uids;
+	*ret_n = n;
+	return 0;
+}
+
 static int fake_path(ImageCache *self, Context *ctx, const char *digest, char ret_path[static 4096],
 		     Error *err)
 {
@@ -474,6 +494,7 @@ static const ImageCacheOps fake_ops = {
 	.name = "fake",
 	.ensure = fake_ensure,
 	.forget = fake_forget,
+	.list = fake_list,
 	.path = fake_path,
 	.evict = fake_evict,
 	.subscribe = fake_subscribe,

@@ -224,6 +224,26 @@ static int cache_forget(ImageCache *self, Context *ctx, const char *uid, Error *
 	return rc;
 }
 
+static int cache_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], size_t *ret_n,
+		      Error *err)
+{
+	Cache *c = cache_of(self);
+	char(*uids)[UUID_MAX];
+	size_t n = 0;
+	int rc = context_check(ctx, err);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&c->lock);
+	uids = xcalloc(hashmap_size(c->users), sizeof(*uids));
+	hashmap_foreach (it, c->users)
+		snprintf(uids[n++], UUID_MAX, "%s", it.key);
+	pthread_mutex_unlock(&c->lock);
+	*ret = uids;
+	*ret_n = n;
+	return 0;
+}
+
 static int cache_path(ImageCache *self, Context *ctx, const char *digest,
 		      char ret_path[static 4096], Error *err)
 {
@@ -404,6 +424,7 @@ static const ImageCacheOps cache_ops = {
 	.name = "image",
 	.ensure = cache_ensure,
 	.forget = cache_forget,
+	.list = cache_list,
 	.path = cache_path,
 	.evict = cache_evict,
 	.subscribe = cache_subscribe,

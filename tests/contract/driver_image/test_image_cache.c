@@ -442,6 +442,39 @@ static void test_forget(void **state)
 			 0);
 }
 
+static void assert_listed(Env *e, const char *uid, size_t of)
+{
+	_cleanup_(xfreep) char(*uids)[UUID_MAX] = NULL;
+	size_t n = 0, found = 0;
+
+	assert_int_equal(e->cache->ops->list(e->cache, &CONTEXT_BACKGROUND, &uids, &n, NULL), 0);
+	assert_int_equal(n, of);
+	for (size_t i = 0; i < n; i++)
+		found += streq(uids[i], uid);
+	assert_int_equal(found, uid != NULL);
+}
+
+/* From the first time it was asked for, whatever came of it, until it is forgotten or sfd ends. */
+static void test_list(void **state)
+{
+	Env *e = *state;
+	_cleanup_(xfreep) char *url_a = url_of(e, "a"), *url_b = url_of(e, "b");
+	ImageState s;
+
+	assert_listed(e, NULL, 0);
+	source_set(e, "a", "a", NULL);
+	settle_ready(e, &(ImageRequest){ .uid = UID_A, .url = url_a });
+	s = settle(e, &(ImageRequest){ .uid = UID_B, .url = url_b });
+	assert_int_equal(s.phase, IMAGE_FAILED);
+	image_state_done(&s);
+	assert_listed(e, UID_A, 2);
+	assert_listed(e, UID_B, 2);
+	assert_int_equal(e->cache->ops->forget(e->cache, &CONTEXT_BACKGROUND, UID_A, NULL), 0);
+	assert_listed(e, UID_B, 1);
+	restart(e);
+	assert_listed(e, NULL, 0);
+}
+
 static void test_refused(void **state)
 {
 	static const char *const urls[] = { "file:///etc/passwd", "ftp://h/x", "", "/x" };
@@ -481,6 +514,7 @@ int main(int argc, char **argv)
 		BOTH(test_restart),
 		BOTH(test_evict),
 		BOTH(test_forget),
+		BOTH(test_list),
 		BOTH(test_refused),
 	};
 

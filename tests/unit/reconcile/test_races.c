@@ -217,94 +217,6 @@ static void nothing_is_claimed_on_a_network_that_goes(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
-static void tear_out(World *w, const char *resource, const char *name)
-{
-	world_patch(w, resource, name, "{'metadata':{'finalizers':null}}");
-	world_delete(w, resource, name);
-	world_settle(w);
-	assert_false(world_exists(w, resource, name));
-}
-
-static void sweep(World *w)
-{
-	manager_resync(w->manager, GR_NODE);
-	world_settle(w);
-}
-
-/* Who takes our finalizer away takes the teardown away: what is left of the instance but its guest
- * goes all the same, or the network could never be deleted. */
-static void an_object_that_was_torn_out_holds_no_address_for_ever(void **state)
-{
-	World *w = *state;
-
-	create_network(w, "front");
-	create_instance(w, "web", "{'name':'eth0','network':'front'}");
-	world_settle(w);
-	tear_out(w, "instance", "web");
-	sweep(w);
-	assert_int_equal(fake_hypervisor_count(w->hypervisor), 1);
-	assert_int_equal(world_allocations(w), 5);
-	fake_hypervisor_virsh(w->hypervisor, "default.web", POWER_DESTROY);
-	fake_hypervisor_undefine(w->hypervisor, "default.web");
-	sweep(w);
-	world_delete(w, "network", "front");
-	world_settle(w);
-	assert_false(world_exists(w, "network", "front"));
-	assert_int_equal(world_allocations(w), 0);
-}
-
-/* Its number and the addresses at rest go after its data plane; while nobody knows whether that is
- * there, nothing does. One that is there keeps all it has. */
-static void a_network_that_was_torn_out_holds_no_number_for_ever(void **state)
-{
-	World *w = *state;
-
-	create_network(w, "back");
-	create_network(w, "front");
-	create_instance(w, "web", "{'name':'eth0','network':'front'}");
-	world_settle(w);
-	world_delete(w, "instance", "web");
-	world_settle(w);
-	assert_int_equal(world_allocations(w), 3);
-	fake_network_set_failure(w->network, ERR_UNAVAILABLE);
-	tear_out(w, "network", "front");
-	sweep(w);
-	assert_int_equal(world_allocations(w), 3);
-	fake_network_set_failure(w->network, ERR_NONE);
-	sweep(w);
-	assert_int_equal(fake_network_count(w->network), 1);
-	assert_int_equal(world_allocations(w), 1);
-	assert_string_equal(world_string(w, "network", "back", "status.phase"), "Ready");
-	world_delete(w, "network", "back");
-	world_settle(w);
-	assert_int_equal(fake_network_count(w->network), 0);
-	assert_int_equal(world_allocations(w), 0);
-}
-
-/* Guests stay, and with them what they use. */
-static void a_network_that_was_torn_out_stays_for_who_is_on_it(void **state)
-{
-	World *w = *state;
-
-	create_network(w, "front");
-	create_instance(w, "web", "{'name':'eth0','network':'front'}");
-	world_settle(w);
-	tear_out(w, "network", "front");
-	sweep(w);
-	assert_int_equal(fake_network_count(w->network), 1);
-	assert_int_equal(world_allocations(w), 5);
-	assert_int_equal(fake_hypervisor_state(w->hypervisor, "default.web"), DOMAIN_RUNNING);
-	tear_out(w, "instance", "web");
-	sweep(w);
-	assert_int_equal(fake_network_count(w->network), 1);
-	assert_int_equal(world_allocations(w), 5);
-	fake_hypervisor_virsh(w->hypervisor, "default.web", POWER_DESTROY);
-	fake_hypervisor_undefine(w->hypervisor, "default.web");
-	sweep(w);
-	assert_int_equal(fake_network_count(w->network), 0);
-	assert_int_equal(world_allocations(w), 0);
-}
-
 /* ---- images ---- */
 
 static void create_image(World *w, const char *content)
@@ -576,9 +488,6 @@ int main(void)
 		in_a_world(a_guest_that_runs_holds_its_address_until_it_is_off),
 		in_a_world(an_old_look_does_not_undo_a_change_of_the_network),
 		in_a_world(nothing_is_claimed_on_a_network_that_goes),
-		in_a_world(an_object_that_was_torn_out_holds_no_address_for_ever),
-		in_a_world(a_network_that_was_torn_out_holds_no_number_for_ever),
-		in_a_world(a_network_that_was_torn_out_stays_for_who_is_on_it),
 		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),

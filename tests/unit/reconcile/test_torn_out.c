@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who takes our finalizer off an object takes its teardown away. What it held is given back all the
+ * same: by the node's sweep, once nobody needs it, and never while that is not known. Guests and
+ * disks are somebody's data: test_unmanaged.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "tests/lib/world.h"
+#include "json/json.h"
+
+#define OTHER_NETWORK \
+	"{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':{'name':'back'}," \
+	"'spec':{'cidrs':['10.30.0.0/24']}}"
+#define URL "http://images.test/slow.qcow2"
+
+static void tear_out(World *w, const char *resource, const char *name)
+{
+	world_patch(w, resource, name, "{'metadata':{'finalizers':null}}");
+	world_delete(w, resource, name);
+	world_settle(w);
+	assert_false(world_exists(w, resource, name));
+}
+
+static void sweep(World *w)
+{
+	manager_resync(w->manager, GR_NODE);
+	world_settle(w);
+}
+
+/* Somebody ends and undefines it. */
+static void end_guest(World *w)
+{
+	fake_hypervisor_virsh(w->hypervisor, "default.web", POWER_DESTROY);
+	fake_hypervisor_undefine(w->hypervisor, "default.web");
+}
+
+/* What is left of the instance but its guest goes, or the network could never be deleted. */
+static void an_instance_holds_its_address_as_long_as_its_guest(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	tear_out(w, "instance", "web");
+	sweep(w);
+	assert_int_equal(fake_hypervisor_count(w->hypervisor), 1);
+	assert_int_equal(world_allocations(w), 5);
+	end_guest(w);
+	sweep(w);
+	world_delete(w, "network", "front");
+	world_settle(w);
+	assert_false(world_exists(w, "network", "front"));
+	assert_int_equal(world_allocations(w), 0);
+}
+
+/* The number and the addresses at rest go after the data plane; while nobody knows whether that is
+ * there, nothing does. One that is there keeps all it has. */
+static void a_network_holds_no_number_for_ever(void **state)
+{
+	World *w = *state;
+
+	world_create(w, OTHER_NETWORK);
+	world_create_hello(w);
+	world_settle(w);
+	world_delete(w, "instance", "web");
+	world_settle(w);
+	assert_int_equal(world_allocations(w), 3);
+	fake_network_set_failure(w->network, ERR_UNAVAILABLE);
+	tear_out(w, "network", "front");
+	sweep(w);
+	assert_int_equal(world_allocations(w), 3);
+	fake_network_set_failure(w->network, ERR_NONE);
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 1);
+	assert_int_equal(world_allocations(w), 1);
+	assert_string_equal(world_string(w, "network", "back", "status.phase"), "Ready");
+	world_delete(w, "network", "back");
+	world_settle(w);
+	assert_int_equal(fake_network_count(w->network), 0);
+	assert_int_equal(world_allocations(w), 0);
+}
+
+/* Guests stay, and with them what they use. */
+static void a_network_stays_for_who_is_on_it(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	tear_out(w, "network", "front");
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 1);
+	assert_int_equal(world_allocations(w), 5);
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, "default.web"), DOMAIN_RUNNING);
+	tear_out(w, "instance", "web");
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 1);
+	assert_int_equal(world_allocations(w), 5);
+	end_guest(w);
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 0);
+	assert_int_equal(world_allocations(w), 0);
+}
+
+/* Its fetch would go on for nobody, and what one that failed has left would stay for ever. */
+static void an_image_is_not_fetched_for_nobody(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	fake_image_set_manual(w->images, true);
+	fake_image_source_set(w->images, URL, &(FakeSource){ .content = "slow" });
+	world_create(w, "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Image','metadata':{'name':"
+			"'slow'},'spec':{'source':{'url':'" URL "'}}}");
+	world_settle(w);
+	fake_image_advance(w->images, 1);
+	world_settle(w);
+	assert_string_equal(world_string(w, "image", "slow", "status.phase"), "Fetching");
+	assert_int_equal(fake_image_jobs(w->images), 2);
+	tear_out(w, "image", "slow");
+	sweep(w);
+	assert_int_equal(fake_image_jobs(w->images), 1);
+	assert_int_equal(fake_image_cached(w->images), 1);
+	assert_string_equal(world_string(w, "image", "debian", "status.phase"), "Ready");
+}
+
+#define in_a_world(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		in_a_world(an_instance_holds_its_address_as_long_as_its_guest),
+		in_a_world(a_network_holds_no_number_for_ever),
+		in_a_world(a_network_stays_for_who_is_on_it),
+		in_a_world(an_image_is_not_fetched_for_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
