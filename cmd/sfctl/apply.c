@@ -4,11 +4,10 @@
  * stored while anything is wrong with any of them.
  */
 #include "applier.h"
+#include "base/retry.h"
 #include "prune.h"
 #include "table.h"
 #include "json/json.h"
-
-#define STORE_TRIES 5 /* over the version that was seen */
 
 typedef struct ApplyOptions {
 	char **files;
@@ -189,6 +188,43 @@ static int learn_before(Apply *a, const Document *d, Before *before, Error *err)
 	return rc;
 }
 
+/* One document on its way into the store. */
+typedef struct Storing {
+	Apply *a;
+	const Document *d;
+	Before *before;
+	json_t **ret;
+	bool moved; /* the last attempt met another version than was seen */
+} Storing;
+
+static int look_again(Storing *s, Error *err)
+{
+	json_decref(TAKE_PTR(*s->ret));
+	before_done(s->before);
+	*s->before = (Before){ 0 };
+	return learn_before(s->a, s->d, s->before, err);
+}
+
+/* Over the version that was seen, and no other. */
+static int store_once(void *arg, Error *err)
+{
+	Storing *s = arg;
+	Cli *cli = s->a->cli;
+	const char *version;
+	int rc = s->moved ? look_again(s, err) : 0;
+
+	s->moved = false;
+	if (rc < 0)
+		return rc;
+	version = s->before->version;
+	if (version && streq(version, "0"))
+		version = NULL;
+	rc = document_store(cli, s->d, &s->a->o->as, version, s->ret, err);
+	s->moved = rc == -ERR_CONFLICT && version &&
+		   !status_is_field_conflict(client_status(cli->client));
+	return s->moved ? RETRY_CONFLICT : rc;
+}
+
 /*
  * Over what it was tried on, and nothing else: so it is known who made the difference. What the
  * server says of a running instance moves all the time; that is no conflict, and after some tries
@@ -196,25 +232,17 @@ static int learn_before(Apply *a, const Document *d, Before *before, Error *err)
  */
 static int store_one(Apply *a, const Document *d, Before *before, json_t **ret, Error *err)
 {
-	bool own = json_at(d->tree, "metadata.resourceVersion");
+	Storing s = { .a = a, .d = d, .before = before, .ret = ret };
+	int rc;
 
-	for (int i = 0;; i++) {
-		bool pinned =
-			!own && i < STORE_TRIES && before->version && !streq(before->version, "0");
-		int rc = document_store(a->cli, d, &a->o->as, pinned ? before->version : NULL, ret,
-					err);
-
-		if (rc != -ERR_CONFLICT || !pinned ||
-		    status_is_field_conflict(client_status(a->cli->client)))
-			return rc;
-		json_decref(TAKE_PTR(*ret));
-		error_done(err);
-		before_done(before);
-		*before = (Before){ 0 };
-		rc = learn_before(a, d, before, err);
-		if (rc < 0)
-			return rc;
-	}
+	if (json_at(d->tree, "metadata.resourceVersion"))
+		return document_store(a->cli, d, &a->o->as, NULL, ret, err);
+	rc = retry_on_conflict(store_once, &s, err);
+	if (rc != -ERR_CONFLICT || !s.moved)
+		return rc;
+	error_done(err);
+	rc = look_again(&s, err);
+	return rc < 0 ? rc : document_store(a->cli, d, &a->o->as, NULL, ret, err);
 }
 
 static void store_all(Apply *a, const Manifests *m)

@@ -5,6 +5,7 @@
 #include "applyset.h"
 
 #include "base/base64.h"
+#include "base/retry.h"
 #include "base/sha.h"
 #include "json/json.h"
 
@@ -17,7 +18,6 @@
 #define TOOL                  "sfctl"
 #define TOOLING               TOOL "/v1.0.0" /* the version of how sets are kept, not of sfctl */
 #define MANAGER               "sfctl-applyset"
-#define WRITE_TRIES           20 /* of the parent, while others write it */
 
 static const char *metadata_string(const json_t *object, const char *map, const char *key)
 {
@@ -291,23 +291,35 @@ static int write_with(ApplySet *s, const Manifests *m, char **kinds, char **name
 	return parent_write(s, kinds_text, namespaces_text, err);
 }
 
+typedef struct Widening {
+	ApplySet *set;
+	const Manifests *m;
+	bool again;
+} Widening;
+
+static int widen_once(void *arg, Error *err)
+{
+	Widening *w = arg;
+	ApplySet *s = w->set;
+	int rc = w->again ? parent_read(s, err) : 0;
+
+	w->again = true;
+	if (rc < 0)
+		return rc;
+	rc = write_with(
+		s, w->m,
+		words_add_list(NULL, metadata_string(s->parent, "annotations", ANNOTATION_KINDS)),
+		words_add_list(NULL,
+			       metadata_string(s->parent, "annotations", ANNOTATION_NAMESPACES)),
+		err);
+	return rc == -ERR_EXISTS ? RETRY_CONFLICT : retry_if_conflict(rc);
+}
+
 int applyset_widen(ApplySet *s, const Manifests *m, Error *err)
 {
-	for (int i = 1;; i++) {
-		int rc = write_with(s, m,
-				    words_add_list(NULL, metadata_string(s->parent, "annotations",
-									 ANNOTATION_KINDS)),
-				    words_add_list(NULL, metadata_string(s->parent, "annotations",
-									 ANNOTATION_NAMESPACES)),
-				    err);
+	Widening w = { .set = s, .m = m };
 
-		if ((rc != -ERR_CONFLICT && rc != -ERR_EXISTS) || i == WRITE_TRIES)
-			return rc;
-		error_done(err);
-		rc = parent_read(s, err);
-		if (rc < 0)
-			return rc;
-	}
+	return retry_on_conflict(widen_once, &w, err);
 }
 
 int applyset_narrow(ApplySet *s, const Manifests *m, Error *err)

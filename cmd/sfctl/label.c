@@ -2,10 +2,9 @@
 /*
  * sfctl label, sfctl annotate: small changes of metadata, by merge patch.
  */
+#include "base/retry.h"
 #include "sfctl.h"
 #include "json/json.h"
-
-#define MARK_TRIES 20 /* status moves, too */
 
 typedef struct LabelOptions {
 	bool overwrite, all, all_namespaces;
@@ -25,9 +24,10 @@ static const Option options[] = { OPTION(0, "overwrite", FLAG, LabelOptions, ove
 typedef struct Marker {
 	Cli *cli;
 	const LabelOptions *o;
-	const char *map;  /* "labels" or "annotations" */
-	const char *done; /* "labeled" */
-	json_t *changes;  /* key to value, or null */
+	const char *map;   /* "labels" or "annotations" */
+	const char *done;  /* "labeled" */
+	json_t *changes;   /* key to value, or null */
+	char *path, *name; /* of the object in hand */
 } Marker;
 
 /* KEY=VALUE sets, KEY- removes; the words before are what to change. */
@@ -62,7 +62,7 @@ static int parse_changes(char *const *args, json_t *changes, char ***ret_rest, E
 	return rc;
 }
 
-static int check_overwrite(const Marker *m, const json_t *old, const char *name, Error *err)
+static int check_overwrite(const Marker *m, const json_t *old, Error *err)
 {
 	const char *key;
 	json_t *value;
@@ -74,8 +74,8 @@ static int check_overwrite(const Marker *m, const json_t *old, const char *name,
 
 		if (now && json_is_string(value) && !streq(now, json_string_value(value)))
 			return error_set(err, ERR_CONFLICT,
-					 "%s already has %s=%s; --overwrite changes it", name, key,
-					 now);
+					 "%s already has %s=%s; --overwrite changes it", m->name,
+					 key, now);
 	}
 	return 0;
 }
@@ -96,7 +96,7 @@ static bool is_marked(const Marker *m, const json_t *old)
 }
 
 /* Without --overwrite only what was looked at is changed: a value may have come meanwhile. */
-static int send_marks(Marker *m, const char *path, const json_t *object, Error *err)
+static int send_marks(Marker *m, const json_t *object, Error *err)
 {
 	json_t *body = json_pack("{s:{s:O}}", "metadata", m->map, m->changes);
 	_cleanup_(strbuf_done) StrBuf full = STRBUF_INIT;
@@ -106,7 +106,7 @@ static int send_marks(Marker *m, const char *path, const json_t *object, Error *
 		json_object_set_new(
 			json_object_get(body, "metadata"), "resourceVersion",
 			json_string(json_string_at(object, "metadata.resourceVersion")));
-	strbuf_adds(&full, path);
+	strbuf_adds(&full, m->path);
 	path_add_query(&full, "fieldManager", FIELD_MANAGER "-edit");
 	rc = cli_call(m->cli,
 		      &(ClientRequest){ .method = "PATCH",
@@ -118,32 +118,35 @@ static int send_marks(Marker *m, const char *path, const json_t *object, Error *
 	return rc;
 }
 
+static int mark_once(void *arg, Error *err)
+{
+	_cleanup_(json_decrefp) json_t *object = NULL;
+	const json_t *old;
+	Marker *m = arg;
+	int rc = cli_get(m->cli, m->path, &object, err);
+
+	if (rc < 0)
+		return rc;
+	old = json_object_get(json_object_get(object, "metadata"), m->map);
+	rc = check_overwrite(m, old, err);
+	if (rc < 0)
+		return rc;
+	rc = send_marks(m, object, err);
+	if (rc == 0)
+		fprintf(m->cli->out, "%s %s\n", m->name, is_marked(m, old) ? "unchanged" : m->done);
+	return m->o->overwrite ? rc : retry_if_conflict(rc);
+}
+
 static int mark_one(Marker *m, const Target *t, Error *err)
 {
-	_cleanup_(xfreep) char *path = resource_path(t->resource, t->namespace, t->name, NULL);
-	_cleanup_(xfreep) char *name = resource_object_name(t->resource, t->name);
+	int rc;
 
-	for (int i = 1;; i++) {
-		_cleanup_(json_decrefp) json_t *object = NULL;
-		const json_t *old;
-		int rc = cli_get(m->cli, path, &object, err);
-
-		if (rc < 0)
-			return rc;
-		old = json_object_get(json_object_get(object, "metadata"), m->map);
-		rc = check_overwrite(m, old, name, err);
-		if (rc < 0)
-			return rc;
-		rc = send_marks(m, path, object, err);
-		if (rc == -ERR_CONFLICT && !m->o->overwrite && i < MARK_TRIES) {
-			error_done(err);
-			continue;
-		}
-		if (rc == 0)
-			fprintf(m->cli->out, "%s %s\n", name,
-				is_marked(m, old) ? "unchanged" : m->done);
-		return rc;
-	}
+	m->path = resource_path(t->resource, t->namespace, t->name, NULL);
+	m->name = resource_object_name(t->resource, t->name);
+	rc = retry_on_conflict(mark_once, m, err);
+	free(m->path);
+	free(m->name);
+	return rc;
 }
 
 static int mark(Cli *cli, const LabelOptions *o, const Parsed *parsed, const char *map,

@@ -15,11 +15,11 @@
 #include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/memory.h"
+#include "base/retry.h"
 #include "controller/reasons.h"
 #include "reconcile/orphan.h"
 
 #define NODE_RESYNC (10 * USEC_PER_MIN)
-#define WRITE_TRIES 20
 
 /* PRETTY_NAME of os-release(5), or "Linux". Caller frees. */
 static char *os_image(void)
@@ -121,6 +121,27 @@ static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *er
 	return FAIL_POINT_AROUND("node.register", store_commit(r->env.store, ctx, t, NULL, err));
 }
 
+typedef struct NodeWrite {
+	Reconcilers *r;
+	Context *ctx;
+	const Key *key;
+	const json_t *status;
+} NodeWrite;
+
+static int node_write_once(void *arg, Error *err)
+{
+	_cleanup_(object_unrefp) Object *now = NULL;
+	_cleanup_(json_decrefp) json_t *tree = NULL;
+	const NodeWrite *w = arg;
+	int rc = store_get(w->r->env.store, w->key, &now, err);
+
+	if (rc < 0)
+		return rc;
+	tree = object_decode_lean(now);
+	return retry_if_conflict(
+		status_write(w->r, w->ctx, now, tree, json_deep_copy(w->status), NULL, err));
+}
+
 /*
  * What was removed on request can be told only once: so the status is written over whatever else
  * was changed of the object meanwhile. It is all ours.
@@ -128,20 +149,9 @@ static int node_register(Reconcilers *r, Context *ctx, const Key *key, Error *er
 static int node_write(Reconcilers *r, Context *ctx, const Key *key, const json_t *status,
 		      Error *err)
 {
-	int rc = -ERR_CONFLICT;
+	NodeWrite w = { .r = r, .ctx = ctx, .key = key, .status = status };
 
-	for (int i = 0; rc == -ERR_CONFLICT && i < WRITE_TRIES; i++) {
-		_cleanup_(object_unrefp) Object *now = NULL;
-		_cleanup_(json_decrefp) json_t *tree = NULL;
-
-		error_ignore(err);
-		rc = store_get(r->env.store, key, &now, err);
-		if (rc < 0)
-			return rc;
-		tree = object_decode_lean(now);
-		rc = status_write(r, ctx, now, tree, json_deep_copy(status), NULL, err);
-	}
-	return rc;
+	return retry_on_conflict(node_write_once, &w, err);
 }
 
 static int node_reconcile(void *self, Context *ctx, const Key *key, Result *ret, Error *err)

@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "base/retry.h"
 
 /* ---- waiting ---- */
 
@@ -399,29 +400,35 @@ int reference_get(Reconcilers *r, const GroupResource *gr, const char *own_names
 	return 0;
 }
 
-#define DELETE_TRIES 20
-
 static const DeleteOptions background = { .grace_period_seconds = -1, .propagation = "Background" };
+
+typedef struct ObjectDelete {
+	Reconcilers *r;
+	Context *ctx;
+	const Key *key;
+} ObjectDelete;
+
+static int object_delete_once(void *arg, Error *err)
+{
+	_cleanup_(object_unrefp) Object *now = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	const ObjectDelete *d = arg;
+	int rc = store_get(d->r->env.store, d->key, &now, err);
+
+	if (rc == -ERR_NOT_FOUND)
+		return error_ignore(err);
+	if (rc < 0 || object_is_deleting(now))
+		return rc;
+	txn_delete(t, now, &background);
+	return retry_if_conflict(store_commit(d->r->env.store, d->ctx, t, NULL, err));
+}
 
 /* One that others write to all the time: our turn comes. */
 static int object_delete(Reconcilers *r, Context *ctx, const Key *key, Error *err)
 {
-	int rc = -ERR_CONFLICT;
+	ObjectDelete d = { .r = r, .ctx = ctx, .key = key };
 
-	for (int i = 0; rc == -ERR_CONFLICT && i < DELETE_TRIES; i++) {
-		_cleanup_(object_unrefp) Object *now = NULL;
-		_cleanup_(txn_freep) Txn *t = txn_new();
-
-		error_ignore(err);
-		rc = store_get(r->env.store, key, &now, err);
-		if (rc == -ERR_NOT_FOUND)
-			return error_ignore(err);
-		if (rc < 0 || object_is_deleting(now))
-			return rc;
-		txn_delete(t, now, &background);
-		rc = store_commit(r->env.store, ctx, t, NULL, err);
-	}
-	return rc;
+	return retry_on_conflict(object_delete_once, &d, err);
 }
 
 int objects_delete_some(Reconcilers *r, Context *ctx, const ObjectList *list, Error *err)

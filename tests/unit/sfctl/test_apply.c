@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/fs.h"
+#include "base/retry.h"
 #include "base/spawn.h"
 #include "tests/unit/sfctl/lib_run.h"
 #include "json/json.h"
@@ -217,8 +218,8 @@ static void test_apply_beside_much(void **state)
 {
 	HttpRule rules[] = {
 		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_7),
-		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 5, .code = 409,
-			  .body = moved),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = RETRY_ATTEMPTS,
+			  .code = 409, .body = moved),
 		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .body = object_7),
 		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_8),
 		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/*", .times = 1, .body = object_7),

@@ -471,6 +471,23 @@ static void test_label_beside_status(void **state _unused_)
 	http_fake_stop(f);
 }
 
+/* It never holds still. */
+static void test_label_gives_up(void **state _unused_)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1",
+			  .body = "{\"metadata\":{\"resourceVersion\":\"4\"}}"),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1*", .code = 409,
+			  .body = STATUS(409, "Conflict", "modified")),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = sfctl(f, "label vm web-1 app=mine");
+
+	run_expect(&r, EXIT_CONFLICT, "",
+		   "error: somebody else changed it 20 times in a row: modified\n");
+	http_fake_stop(f);
+}
+
 static void test_gc(void **state _unused_)
 {
 #define NODES "/apis/shakenfist.io/v1alpha1/nodes"
@@ -637,6 +654,7 @@ int main(void)
 		cmocka_unit_test(test_label),
 		cmocka_unit_test(test_label_that_came_meanwhile),
 		cmocka_unit_test(test_label_beside_status),
+		cmocka_unit_test(test_label_gives_up),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_explain),
