@@ -64,6 +64,10 @@ static void drop_controllers(World *w)
 	_cleanup_(error_done) Error err = ERROR_INIT;
 
 	must(manager_stop(w->manager, SETTLE_TIMEOUT, &err), &err, "stop");
+	/* Real drivers have threads, which go on. */
+	w->hypervisor_port->ops->subscribe(w->hypervisor_port, NULL, NULL);
+	w->network_port->ops->subscribe(w->network_port, NULL, NULL);
+	w->images_port->ops->subscribe(w->images_port, NULL, NULL);
 	w->manager = manager_free(w->manager);
 	w->reconcilers = reconcilers_free(w->reconcilers);
 	w->recorder = recorder_free(w->recorder);
@@ -137,7 +141,6 @@ void world_restart(World *w)
 void world_reboot(World *w)
 {
 	drop_controllers(w);
-	w->hypervisor->ops->subscribe(w->hypervisor, NULL, NULL); /* nobody is left to be told */
 	fake_hypervisor_host_crash(w->hypervisor);
 	make_controllers(w);
 	world_start(w);

@@ -73,13 +73,16 @@ static inline size_t fault_listed(const Fault *f, size_t n)
 	return f->lists == LISTS_EMPTY ? 0 : f->lists == LISTS_HALF ? n / 2 : n;
 }
 
-/* An event on its way to a subscriber, which hears `text` (NULL = anything) through `fn`. */
+/*
+ * Events on their way to a subscriber. It is told and changed under `lock`: once it has been taken
+ * away, nobody is in it any more, and it may be freed.
+ */
 typedef struct FaultEvent {
 	pthread_mutex_t lock;
 	char kept[256]; /* EVENTS_LATE: the one before; "" = none */
 } FaultEvent;
 
-/* Writes what the subscriber is to hear, and how often: 0, 1 or 2 times. */
+/* Writes what the subscriber is to hear, and how often: 0, 1 or 2 times. The lock is held. */
 static inline unsigned fault_event(const Fault *f, FaultEvent *e, const char **text)
 {
 	static __thread char late[256];
@@ -88,10 +91,8 @@ static inline unsigned fault_event(const Fault *f, FaultEvent *e, const char **t
 		return 0;
 	if (f->events != EVENTS_LATE || !*text)
 		return f->events == EVENTS_DOUBLED ? 2 : 1;
-	pthread_mutex_lock(&e->lock);
 	snprintf(late, sizeof(late), "%s", e->kept);
 	snprintf(e->kept, sizeof(e->kept), "%s", *text);
-	pthread_mutex_unlock(&e->lock);
 	*text = late;
 	return *late ? 1 : 0;
 }

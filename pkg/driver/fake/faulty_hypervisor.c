@@ -97,16 +97,20 @@ static void faulty_event(void *arg, const char *name)
 {
 	FaultyHypervisor *f = arg;
 
+	pthread_mutex_lock(&f->on_its_way.lock);
 	for (unsigned n = fault_event(f->fault, &f->on_its_way, &name); n > 0 && f->event; n--)
 		f->event(f->event_arg, name);
+	pthread_mutex_unlock(&f->on_its_way.lock);
 }
 
 static void faulty_subscribe(Hypervisor *self, DomainEventFn fn, void *arg)
 {
 	FaultyHypervisor *f = faulty_of(self);
 
+	pthread_mutex_lock(&f->on_its_way.lock);
 	f->event = fn;
 	f->event_arg = arg;
+	pthread_mutex_unlock(&f->on_its_way.lock);
 	f->inner->ops->subscribe(f->inner, faulty_event, f);
 }
 
