@@ -530,6 +530,15 @@ int nic_release(Store *s, Clock *clock, Txn *t, const char *instance_uid, const 
 	return store_record_list(s, GR_ALLOC, "nic/", release_nic, &q, err);
 }
 
+int nic_release_on(Store *s, Clock *clock, Txn *t, const char *network_uid,
+		   const char *instance_uid, Error *err)
+{
+	_cleanup_(xfreep) char *prefix = xasprintf("nic/%s/%s/", network_uid, instance_uid);
+	Release q = { .t = t, .instance_uid = instance_uid, .wall = clock_wall(clock) };
+
+	return store_record_list(s, GR_ALLOC, prefix, release_nic, &q, err);
+}
+
 typedef struct Forget {
 	Txn *t;
 	size_t n;

@@ -60,6 +60,9 @@ int nic_allocate(Store *s, Clock *clock, Txn *t, const NicRequest *request, Netw
 /* Gives up everything of an instance (of one nic, if nic is not NULL). */
 int nic_release(Store *s, Clock *clock, Txn *t, const char *instance_uid, const char *nic,
 		Error *err);
+/* The same for all that it has on one network. */
+int nic_release_on(Store *s, Clock *clock, Txn *t, const char *network_uid,
+		   const char *instance_uid, Error *err);
 /* All ports of a network in port order; caller frees. */
 int nic_list(Store *s, const char *network_uid, NetworkPort **ret, size_t *ret_n, Error *err);
 /* Forgets every address record of a network that is being removed, in Txns of its own. */

@@ -5,8 +5,8 @@
  * A network's data plane, but only if the list that says so is whole, and after it its VNI and its
  * addresses at rest; what was allocated to an instance that is gone with its guest, which is only
  * where somebody took our finalizer away; what is fetched for an image that is gone, and cached
- * content that none names. By a store that is a restored one only these last two. Who is there
- * keeps what it uses: a network stays while there is a port on it. What a driver could not tell is
+ * content that none names. By a store that is a restored one only these last two. A guest
+ * keeps what it uses: a network stays while there is one on it. What a driver could not tell is
  * unknown and nothing follows from it. The drivers are asked before the store: what they found was
  * made for an object that the store then either has or has no more. Guests and disks: unmanaged.c.
  * Runs on the node's worker.
@@ -62,13 +62,14 @@ static int guests_are_needed(Reconcilers *r, Context *ctx, Hashmap *holders, Err
 	return rc;
 }
 
-static int release_records(Reconcilers *r, Context *ctx, const char *uid, Error *err)
+/* Of all networks, or of one. */
+static int release_records(Reconcilers *r, Context *ctx, const char *uid, const char *network,
+			   Error *err)
 {
 	_cleanup_(txn_freep) Txn *t = txn_new();
-	int rc = nic_release(r->env.store, r->env.clock, t, uid, NULL, err);
+	int rc = network ? nic_release_on(r->env.store, r->env.clock, t, network, uid, err)
+			 : nic_release(r->env.store, r->env.clock, t, uid, NULL, err);
 
-	log_notice("instance %s has neither object nor guest any more: giving its addresses back",
-		   uid);
 	return rc < 0 || txn_is_empty(t)
 		       ? rc
 		       : FAIL_POINT_AROUND("orphan.release-records",
@@ -92,7 +93,10 @@ static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 	hashmap_foreach (it, holders) {
 		if (rc < 0)
 			break;
-		rc = release_records(r, ctx, it.key, err);
+		log_notice("instance %s has neither object nor guest any more: giving its "
+			   "addresses back",
+			   it.key);
+		rc = release_records(r, ctx, it.key, NULL, err);
 		released = true;
 	}
 	/* Their taps go, and who is being deleted goes on. */
@@ -129,6 +133,76 @@ static Hashmap *networks_needed(Reconcilers *r, Error *err)
 	if (store_record_list(r->env.store, GR_ALLOC, "nic/", ported_add, needed, err) < 0)
 		needed = hashmap_free(needed);
 	return needed;
+}
+
+/* True if its guest is on one of these ports, or may be: what cannot be told is no absence. */
+static bool guest_uses(Reconcilers *r, Context *ctx, const Object *instance,
+		       const NetworkPort *ports, size_t n)
+{
+	_cleanup_(xfreep) DomainInfo *d = xnew0(DomainInfo, 1);
+	Hypervisor *h = r->env.hypervisor;
+	const Key *key = object_key(instance);
+	char name[DOMAIN_NAME_MAX], tap[16];
+
+	snprintf(name, sizeof(name), "%s.%.63s", key->namespace, key->name);
+	if (FAIL_POINT_AROUND("orphan.inspect-guest", h->ops->inspect(h, ctx, name, d, NULL)) < 0 ||
+	    d->foreign)
+		return true;
+	if (d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		network_tap_name(ports[i].id, tap);
+		for (size_t j = 0; j < d->n_live_taps; j++)
+			if (streq(d->live_taps[j], tap))
+				return true;
+	}
+	return d->n_live_taps == 0;
+}
+
+/* The ports of a network that is gone, of instances that are there. */
+static int sweep_ports(Reconcilers *r, Context *ctx, const char *network,
+		       const ObjectList *instances, Error *err)
+{
+	_cleanup_(xfreep) NetworkPort *ports = NULL;
+	size_t n = 0;
+	int rc = nic_list(r->env.store, network, &ports, &n, err);
+
+	for (size_t i = 0; rc >= 0 && i < instances->n; i++) {
+		const char *uid = object_head(instances->items[i])->uid;
+		size_t at;
+
+		for (at = 0; at < n && !streq(ports[at].uid, uid); at++)
+			;
+		if (at == n || guest_uses(r, ctx, instances->items[i], ports, n))
+			continue;
+		log_notice("network %s has no object any more, and instance %s does not run on "
+			   "it: giving its addresses there back",
+			   network, uid);
+		rc = release_records(r, ctx, uid, network, err);
+	}
+	return rc;
+}
+
+/* A network that is gone is of use only to a guest that was started on it. */
+static int sweep_gone_ports(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *ported = hashmap_new(NULL), *known = NULL;
+	_cleanup_(object_list_freep) ObjectList *instances = NULL;
+	int rc = store_record_list(r->env.store, GR_ALLOC, "nic/", ported_add, ported, err);
+
+	if (rc < 0 || !(known = stored_uids(r, GR_NETWORK, err)))
+		return rc < 0 ? rc : error_wrap(err, "list networks");
+	hashmap_foreach (it, known)
+		hashmap_remove(ported, it.key);
+	if (hashmap_size(ported) == 0)
+		return 0;
+	rc = store_list(r->env.store, &(ListOptions){ .gr = GR_INSTANCE }, &instances, err);
+	hashmap_foreach (it, ported) {
+		if (rc < 0)
+			break;
+		rc = sweep_ports(r, ctx, it.key, instances, err);
+	}
+	return rc;
 }
 
 /* What the driver has of networks that nobody needs. */
@@ -259,6 +333,8 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 	if (!store_is_restored(r->env.store)) {
 		if (sweep_holders(r, ctx, &trouble) < 0)
 			sweep_failed("addresses", &trouble);
+		if (sweep_gone_ports(r, ctx, &trouble) < 0)
+			sweep_failed("ports", &trouble);
 		if (sweep_networks(r, ctx, &trouble) < 0)
 			sweep_failed("networks", &trouble);
 		if (sweep_vnis(r, ctx, &trouble) < 0)

@@ -472,13 +472,14 @@ static void prepare_store(const char *dir)
 }
 
 /* The records of an instance that somebody tore out, and whose guest has gone since; and those of a
- * network. */
+ * network that default.web had been on. */
 static void prepare_records(const char *dir)
 {
 	_cleanup_(xfreep) char *path = xasprintf("%s/store", dir);
-	_cleanup_(object_unrefp) Object *network = NULL;
+	_cleanup_(object_unrefp) Object *network = NULL, *web = NULL;
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	Key key = key_make(GR_NETWORK, "default", "front");
+	Key front = key_make(GR_NETWORK, "default", "front");
+	Key key = key_make(GR_INSTANCE, "default", "web");
 	StoreOptions options = { .clock = clock_system(), .kinds = kind_registry_new() };
 	NicRequest q = { .instance_uid = LOST, .owner = "default/lost", .nic = "eth0" };
 	_cleanup_(txn_freep) Txn *claims = txn_new();
@@ -489,12 +490,16 @@ static void prepare_records(const char *dir)
 
 	if (sqlite_backend_open(path, &backend, &err) < 0 ||
 	    store_open(backend, &options, &store, &err) < 0 ||
-	    store_get(store, &key, &network, &err) < 0)
+	    store_get(store, &front, &network, &err) < 0 || store_get(store, &key, &web, &err) < 0)
 		goto broken;
 	q.network_uid = object_head(network)->uid;
 	q.hostname = "lost";
 	ip_prefix_parse("10.20.0.0/24", &q.prefix4, NULL);
 	ip_parse("10.20.0.1", &q.gateway4, NULL);
+	if (nic_allocate(store, options.clock, claims, &q, &port, &err) < 0)
+		goto broken;
+	q.network_uid = LOST_NETWORK;
+	q.instance_uid = object_head(web)->uid;
 	if (nic_allocate(store, options.clock, claims, &q, &port, &err) < 0 ||
 	    vni_allocate(store, claims, LOST_NETWORK, &vni, &err) < 0 ||
 	    store_commit(store, &CONTEXT_BACKGROUND, claims, NULL, &err) < 0)

@@ -15,9 +15,9 @@
 #include "tests/lib/world.h"
 #include "json/json.h"
 
-#define OTHER_NETWORK \
-	"{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':{'name':'back'}," \
-	"'spec':{'cidrs':['10.30.0.0/24']}}"
+#define NETWORK(name, cidr) \
+	"{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':{'name':'" name \
+	"'},'spec':{'cidrs':['" cidr "']}}"
 #define URL "http://images.test/slow.qcow2"
 
 static void tear_out(World *w, const char *resource, const char *name)
@@ -66,7 +66,7 @@ static void a_network_holds_no_number_for_ever(void **state)
 {
 	World *w = *state;
 
-	world_create(w, OTHER_NETWORK);
+	world_create(w, NETWORK("back", "10.30.0.0/24"));
 	world_create_hello(w);
 	world_settle(w);
 	world_delete(w, "instance", "web");
@@ -109,6 +109,31 @@ static void a_network_stays_for_who_is_on_it(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
+/* A network of the same name is another one: the instance goes over to it when its guest is next
+ * off, and lets go of the one that is gone. */
+static void a_network_is_let_go_for_one_of_its_name(void **state)
+{
+	World *w = *state;
+
+	world_create_hello(w);
+	world_settle(w);
+	tear_out(w, "network", "front");
+	world_create(w, NETWORK("front", "10.20.0.0/24"));
+	world_settle(w);
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 2);
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, "default.web"), DOMAIN_RUNNING);
+	world_patch(w, "instance", "web", "{'spec':{'runStrategy':'Halted'}}");
+	world_settle(w);
+	world_patch(w, "instance", "web", "{'spec':{'runStrategy':'Always'}}");
+	world_settle(w);
+	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
+			    "Running");
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 1);
+	assert_int_equal(world_allocations(w), 5);
+}
+
 /* Its fetch would go on for nobody, and what one that failed has left would stay for ever. */
 static void an_image_is_not_fetched_for_nobody(void **state)
 {
@@ -140,6 +165,7 @@ int main(void)
 		in_a_world(an_instance_holds_its_address_as_long_as_its_guest),
 		in_a_world(a_network_holds_no_number_for_ever),
 		in_a_world(a_network_stays_for_who_is_on_it),
+		in_a_world(a_network_is_let_go_for_one_of_its_name),
 		in_a_world(an_image_is_not_fetched_for_nobody),
 	};
 
