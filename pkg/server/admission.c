@@ -15,6 +15,9 @@
 #include "base/base64.h"
 #include "server/internal.h"
 #include "server/protobuf.h"
+#include "server/render.h"
+#include "server/reply.h"
+#include "server/write.h"
 #include "yaml/yaml.h"
 #include "json/json.h"
 

@@ -6,6 +6,8 @@
  */
 #include "api/change.h"
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 #define WARNINGS_MAX 20
 

@@ -8,6 +8,7 @@
  */
 #include "base/ip.h"
 #include "server/internal.h"
+#include "server/write.h"
 
 /* "name" of the instance's own namespace, or "namespace/name". False if it cannot be a name. */
 static bool reference_key(const char *ref, const char *namespace, Key *ret)

@@ -6,6 +6,8 @@
  * HTTP threads.
  */
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 #define TOLD_MAX 50 /* lines about what is missing */
 

@@ -17,6 +17,10 @@
 
 #include "base/base64.h"
 #include "server/console.h"
+#include "server/handlers.h"
+#include "server/render.h"
+#include "server/reply.h"
+#include "server/session.h"
 #include "server/websocket.h"
 
 #define BLOCK        (16u * 1024)

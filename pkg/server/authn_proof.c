@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "pki/tls.h"
 #include "server/internal.h"
+#include "server/reply.h"
 
 #define SCHEME "Bearer"
 

@@ -9,6 +9,10 @@
 #include <strings.h>
 
 #include "server/console.h"
+#include "server/handlers.h"
+#include "server/reply.h"
+#include "server/session.h"
+#include "server/write.h"
 
 #define STREAM_PROTOCOL "sfd-stream"
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "server/internal.h"
+#include "server/session.h"
 
 #define CONSOLE_CONTAINER "console" /* the one container of a Pod */
 

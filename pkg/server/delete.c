@@ -5,7 +5,11 @@
  * Several Txns cannot be all or nothing: what was deleted when one fails stays deleted, and asking
  * again goes on from there, as with Kubernetes. HTTP threads.
  */
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/list.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 #define DELETE_BATCH 64
 

@@ -5,7 +5,9 @@
  */
 #include <strings.h>
 
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/reply.h"
 
 static json_t *strings(const char *const *v)
 {

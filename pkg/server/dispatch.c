@@ -12,6 +12,9 @@
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/metrics.h"
+#include "server/render.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 /* ---- the decision ---- */
 

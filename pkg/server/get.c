@@ -7,7 +7,12 @@
  */
 #include <errno.h>
 
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/list.h"
+#include "server/render.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 /* ---- selection ---- */
 

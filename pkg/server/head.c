@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "server/internal.h"
+#include "server/reply.h"
 
 #define LINE_END 2 /* CR LF; a bare LF ends no line here */
 

@@ -5,7 +5,9 @@
  */
 #include <sys/utsname.h>
 
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/reply.h"
 
 /* kubectl compares minors and warns when they are more than one apart: claim a recent one. */
 #define KUBERNETES_MAJOR "1"

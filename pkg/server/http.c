@@ -14,6 +14,8 @@
 #include "pki/tls.h"
 #include "server/internal.h"
 #include "server/metrics.h"
+#include "server/reply.h"
+#include "server/session.h"
 
 /* Head of one request, with all its headers. */
 #define LOG_KINDS_MAX     64

@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 
 #include "server/console.h"
+#include "server/handlers.h"
+#include "server/reply.h"
+#include "server/session.h"
 
 #define FOLLOW_INTERVAL (250 * USEC_PER_MSEC)
 #define TAIL_SCAN_MAX   (16 * 1024 * 1024)

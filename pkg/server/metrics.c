@@ -5,6 +5,8 @@
  * figure is theirs; what is ours begins with sf_. HTTP threads.
  */
 #include "server/metrics.h"
+#include "server/handlers.h"
+#include "server/reply.h"
 
 #include <dirent.h>
 #include <sys/resource.h>

@@ -12,7 +12,9 @@
 #include <strings.h>
 
 #include "base/sha.h"
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/reply.h"
 
 #define MEDIA_V2 "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 

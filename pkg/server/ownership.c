@@ -5,6 +5,8 @@
  */
 #include "api/managed.h"
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 /* ---- options ---- */
 

@@ -9,8 +9,12 @@
 #include <strings.h>
 
 #include "controller/recorder.h"
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/render.h"
+#include "server/reply.h"
 #include "server/strategic.h"
+#include "server/write.h"
 
 typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;
 

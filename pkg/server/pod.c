@@ -6,6 +6,7 @@
  */
 #include "base/sha.h"
 #include "server/console.h"
+#include "server/render.h"
 
 /* ---- phase ---- */
 

@@ -7,7 +7,10 @@
  * never done twice. Body (optional): {"force": true}. HTTP threads.
  */
 #include "base/random.h"
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 static void power_done(Request *r)
 {

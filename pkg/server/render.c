@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "server/internal.h"
+#include "server/render.h"
 
 void json_quote(StrBuf *out, const char *s)
 {

@@ -2,7 +2,9 @@
 /*
  * Replies: what a handler leaves behind for http.c to send. HTTP threads.
  */
+#include "server/reply.h"
 #include "server/internal.h"
+#include "server/render.h"
 #include "yaml/yaml.h"
 
 #define MEDIA_JSON   "application/json"

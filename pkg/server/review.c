@@ -3,7 +3,10 @@
  * Reviews: what somebody may do and who he is (`kubectl auth can-i`, `auth whoami`), answered from
  * the decision that every request passes. Served without a kind: nothing is stored. HTTP threads.
  */
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 #define AUTHORIZATION "authorization.k8s.io"
 

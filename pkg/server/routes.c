@@ -8,6 +8,7 @@
  * "404" and "405" are for those who may know. hack/verify-routes proves that handlers are named
  * here and nowhere else. Pure; any thread.
  */
+#include "server/handlers.h"
 #include "server/internal.h"
 
 /* ---- what a kind must be, to have that route; asked after the decision ---- */

@@ -4,7 +4,11 @@
  * autoscaling/v1 Scale. A write changes that one number of the object and passes all of its checks.
  * HTTP threads.
  */
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/render.h"
+#include "server/reply.h"
+#include "server/write.h"
 
 #define REPLICAS_MAX INT32_MAX
 

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/metrics.h"
+#include "server/session.h"
 #include "server/watch.h"
 
 #define LISTEN_BACKLOG 512

@@ -14,6 +14,8 @@
 
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/reply.h"
+#include "server/session.h"
 
 #define OPEN_TIMEOUT        (10 * USEC_PER_SEC)
 #define SESSION_STACK       (256u * 1024)

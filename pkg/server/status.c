@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/reply.h"
 
 /* People read messages on terminals, and names of clients' are in them: nothing but lines of
  * printable text, as valid UTF-8. Caller frees. */

@@ -8,6 +8,7 @@
  * Pure.
  */
 #include "server/internal.h"
+#include "server/render.h"
 
 static const char *const type_names[] = {
 	[PRINTER_STRING] = "string",   [PRINTER_INTEGER] = "integer", [PRINTER_NUMBER] = "number",

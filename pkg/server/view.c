@@ -6,6 +6,7 @@
  * to the kind that is shown: its body is turned round when it is decoded. HTTP threads.
  */
 #include "server/internal.h"
+#include "server/render.h"
 
 typedef struct View {
 	const char *group, *plural;

@@ -5,6 +5,7 @@
  * did. Pure.
  */
 #include "server/internal.h"
+#include "server/render.h"
 
 #define EVENTS_API "events.k8s.io/v1"
 #define CORE_API   "v1"

@@ -10,7 +10,10 @@
  * WatchStream.lock, after Server.lock; never held over a call into the store.
  */
 #include "server/watch.h"
+#include "server/handlers.h"
+#include "server/list.h"
 #include "server/metrics.h"
+#include "server/reply.h"
 
 #define CUT_AFTER (10 * USEC_PER_SEC) /* what a client has to read its last line */
 /* Only clients of HTTP/1.0 get their lines through it; the others' buffer is the connection's. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "server/reply.h"
 #include "server/watch.h"
 
 #define TIMEOUT_MAX 86400 /* seconds */

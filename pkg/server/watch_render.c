@@ -6,6 +6,7 @@
  * ring, by object and form. Ages in a Table are a matter of the second they were asked in, which is
  * part of the form. The ring's mutex is a leaf.
  */
+#include "server/render.h"
 #include "server/watch.h"
 
 #define RING 64

@@ -6,10 +6,14 @@
  * until the writer has made it durable, then request_committed() answers on the HTTP thread. Where
  * the client named no resourceVersion, a lost race is run again from the new state, a few times.
  */
+#include "server/write.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "controller/recorder.h"
+#include "server/handlers.h"
 #include "server/internal.h"
+#include "server/render.h"
+#include "server/reply.h"
 
 #define GENERATED_SUFFIX  5
 #define GENERATE_NAME_MAX 58
