@@ -42,6 +42,7 @@ Census *census_new(void (*changed)(void *arg), void *arg); /* changed: see Recon
 Census *census_free(Census *c);
 void census_set(Census *c, const char *uid, const char *kind,
 		const char *word); /* word NULL = gone */
+Hashmap *census_uids(Census *c);   /* of all that are counted; caller frees */
 void census_summary(Census *c, char *buf, size_t size);
 
 /*

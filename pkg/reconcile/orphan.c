@@ -16,8 +16,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "reconcile/allocate.h"
-#include "reconcile/network_config.h"
+#include "reconcile/instance.h"
 
 Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 {
@@ -318,6 +317,29 @@ static int evict_images(Reconcilers *r, Context *ctx, Error *err)
 	return rc;
 }
 
+/* ---- what we remember ---- */
+
+/* Of objects that went without their controller. */
+static int forget_states(Reconcilers *r, Error *err)
+{
+	const GroupResource *const kinds[] = { GR_INSTANCE, GR_NETWORK, GR_IMAGE };
+	_cleanup_(hashmap_freep) Hashmap *gone = census_uids(r->census);
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_(hashmap_freep) Hashmap *known = stored_uids(r, kinds[i], err);
+
+		if (!known)
+			return error_wrap(err, "list %s", kinds[i]->resource);
+		hashmap_foreach (it, known)
+			hashmap_remove(gone, it.key);
+	}
+	hashmap_foreach (it, gone) {
+		census_set(r->census, it.key, "", NULL);
+		instance_stop_set(r, it.key, NULL);
+	}
+	return 0;
+}
+
 /* A part of the sweep that could not find out is no failure of the node: it is said, and the next
  * sweep tries again. */
 static void sweep_failed(const char *what, Error *err)
@@ -344,4 +366,6 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 		sweep_failed("images", &trouble);
 	if (evict_images(r, ctx, &trouble) < 0)
 		sweep_failed("image cache", &trouble);
+	if (forget_states(r, &trouble) < 0)
+		sweep_failed("states", &trouble);
 }

@@ -228,6 +228,17 @@ void census_set(Census *c, const char *uid, const char *kind, const char *word)
 		c->changed(c->arg);
 }
 
+Hashmap *census_uids(Census *c)
+{
+	Hashmap *uids = hashmap_new(NULL);
+
+	pthread_mutex_lock(&c->lock);
+	hashmap_foreach (it, c->by_uid)
+		hashmap_put(uids, it.key, c);
+	pthread_mutex_unlock(&c->lock);
+	return uids;
+}
+
 static void census_count(Census *c, const char *kind, const char *good, unsigned *ret_good,
 			 unsigned *ret_other)
 {

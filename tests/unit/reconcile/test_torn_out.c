@@ -157,6 +157,29 @@ static void an_image_is_not_fetched_for_nobody(void **state)
 	assert_string_equal(world_string(w, "image", "debian", "status.phase"), "Ready");
 }
 
+#define assert_summary(w, expected) \
+	do { \
+		char _text[256]; \
+		reconcilers_summary((w)->reconcilers, _text, sizeof(_text)); \
+		assert_string_equal(_text, expected); \
+	} while (0)
+
+/* In what systemctl status says of sfd. */
+static void what_is_gone_is_not_counted(void **state)
+{
+	World *w = *state;
+
+	world_create(w, NETWORK("back", "10.30.0.0/24"));
+	world_create_hello(w);
+	world_settle(w);
+	assert_summary(w, "1 of 1 instances running, 2 of 2 networks and 1 of 1 images ready");
+	tear_out(w, "instance", "web");
+	tear_out(w, "network", "front");
+	tear_out(w, "image", "debian");
+	sweep(w);
+	assert_summary(w, "0 of 0 instances running, 1 of 1 networks and 0 of 0 images ready");
+}
+
 #define in_a_world(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
@@ -167,6 +190,7 @@ int main(void)
 		in_a_world(a_network_stays_for_who_is_on_it),
 		in_a_world(a_network_is_let_go_for_one_of_its_name),
 		in_a_world(an_image_is_not_fetched_for_nobody),
+		in_a_world(what_is_gone_is_not_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
