@@ -69,7 +69,7 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2 -fstack-clash-protection -ftrivial-auto-var-init=zero) \
            -fstack-protector-strong -fcf-protection -fPIE
 OPT     := $(if $(SAN),-O1,-O2)
-SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS  += -std=gnu17 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -fvisibility=hidden -pthread -D_GNU_SOURCE \
            -DSF_VERSION='"$(VERSION)"' -Ipkg -I. -I$(BUILD)/gen $(PC_CFLAGS) $(if $(FAIL_POINTS),-DSF_FAIL_POINTS)
 LDFLAGS += $(SANFLAGS) -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed

@@ -119,6 +119,7 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni
 	bool there;
 	int rc;
 
+	*ret = (NetworkStatus){ 0 };
 	if (!busy_enter(r->busy, uid, who))
 		return NETWORK_BUSY;
 	rc = plan_now(r, net, vni, &plan, &there, err);

@@ -14,6 +14,7 @@
 
 #include "api/condition.h"
 #include "base/memory.h"
+#include "reconcile/network_config.h"
 #include "tests/lib/world.h"
 #include "json/json.h"
 
@@ -218,6 +219,27 @@ static void nothing_is_claimed_on_a_network_that_goes(void **state)
 }
 
 /* ---- images ---- */
+
+/* Whoever asks has written nothing into the answer. */
+static void a_network_that_has_gone_is_not_ready(void **state)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(object_unrefp) Object *net = NULL;
+	Key key = key_make(GR_NETWORK, "default", "front");
+	NetworkStatus st;
+	World *w = *state;
+
+	create_network(w, "front");
+	world_settle(w);
+	assert_int_equal(store_get(w->store, &key, &net, &err), 0);
+	remove_network(w);
+	memset(&st, 0xff, sizeof(st));
+	assert_int_equal(
+		network_ensure(w->reconcilers, &CONTEXT_BACKGROUND, net, 1, &key, &st, &err), 0);
+	assert_false(*(unsigned char *)&st.ready);
+	assert_false(*(unsigned char *)&st.repaired);
+	assert_string_equal(st.message, "it is gone");
+}
 
 static void create_image(World *w, const char *content)
 {
@@ -488,6 +510,7 @@ int main(void)
 		in_a_world(a_guest_that_runs_holds_its_address_until_it_is_off),
 		in_a_world(an_old_look_does_not_undo_a_change_of_the_network),
 		in_a_world(nothing_is_claimed_on_a_network_that_goes),
+		in_a_world(a_network_that_has_gone_is_not_ready),
 		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),
