@@ -89,7 +89,7 @@ TESTLIB   := $(BUILD)/lib/libtest.a
 test_pkg   = $(notdir $(patsubst %/,%,$(dir $(1))))
 test_libs  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(dir $(1))lib_*.c))
 
-.PHONY: all check check-unit check-contract check-integration check-threads check-ledger check-kubectl check-e2e benches crash-tools prove-tools verify format generated flags install uninstall clean help \
+.PHONY: all check check-unit check-contract check-integration check-threads check-threads-integration check-ledger check-kubectl check-e2e benches crash-tools prove-tools verify format generated flags install uninstall clean help \
         compile_commands.json
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
@@ -204,6 +204,9 @@ THREADED := store controller daemon server reconcile driver_libvirt driver_net d
 NOT_THREADED := $(BUILD)/tests/contract/driver_libvirt/%
 check-threads: $(filter-out $(NOT_THREADED),$(foreach p,$(THREADED),$(filter $(BUILD)/tests/unit/$(p)/% $(BUILD)/tests/contract/$(p)/%,$(TESTS)))) ## what has threads; use with SAN=thread
 	$(Q)tests/lib/run-c $^
+
+check-threads-integration: $(filter-out %/driver_libvirt/% %/test_ledger,$(filter $(BUILD)/tests/integration/%,$(TESTS))) all ## the same of real kernel objects and roles
+	$(Q)tests/lib/run-c --sandbox $(filter $(BUILD)/tests/integration/%,$^)
 
 check-ledger: $(BUILD)/tests/integration/server/test_ledger all ## what watchers saw against the log, through restarts; LEDGER_SECONDS=60
 	$(Q)tests/lib/sandbox --disk -- env TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $<

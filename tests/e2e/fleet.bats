@@ -9,7 +9,7 @@ load lib
 
 server=http://127.0.0.1:6443
 fleet=$TOP/manifests/examples/fleet
-kubectl() { "$BUILD/clients/bin/kubectl-1.35" -s $server --cache-dir /run/sandbox/kube "$@"; }
+kubectl() { "$CLIENTS/bin/kubectl-1.35" -s $server --cache-dir /run/sandbox/kube "$@"; }
 
 controller_start() {
 	(
@@ -97,9 +97,9 @@ instances_are() { [ "$(instances)" = "$1" ]; }
 
 @test "the controller's user may do no more than it needs" {
 	local kubeconfig=/run/sandbox/fleet.kubeconfig
-	run "$BUILD/clients/bin/kubectl-1.35" --kubeconfig $kubeconfig --cache-dir /run/sandbox/kube2 auth can-i patch fleets --subresource=status
+	run "$CLIENTS/bin/kubectl-1.35" --kubeconfig $kubeconfig --cache-dir /run/sandbox/kube2 auth can-i patch fleets --subresource=status
 	same "status" yes "$output"
-	run "$BUILD/clients/bin/kubectl-1.35" --kubeconfig $kubeconfig --cache-dir /run/sandbox/kube2 delete fleet web
+	run "$CLIENTS/bin/kubectl-1.35" --kubeconfig $kubeconfig --cache-dir /run/sandbox/kube2 delete fleet web
 	[ "$status" -eq 1 ]
 	has "$output" 'User "fleet-controller" cannot delete resource "fleets" in API group "example.com"'
 }

@@ -9,6 +9,7 @@
 PATH=$BUILD:$PATH
 unset SFD_NAMESPACE
 export IMAGE_URL=http://127.0.0.1:8099/guest.qcow2
+CLIENTS=${CLIENTS:-$TOP/build/clients}
 BOOT=${BOOT:-90} # seconds for a guest to be up
 # shellcheck source=tests/lib/services.bash
 . "$TOP/tests/lib/services.bash"

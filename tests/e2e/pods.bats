@@ -8,8 +8,8 @@
 load lib
 
 server=http://127.0.0.1:6443
-kubectl() { "$BUILD/clients/bin/kubectl-1.35" -s $server --cache-dir /run/sandbox/kube "$@"; }
-helm() { "$BUILD/clients/bin/helm" --kube-apiserver $server "$@"; }
+kubectl() { "$CLIENTS/bin/kubectl-1.35" -s $server --cache-dir /run/sandbox/kube "$@"; }
+helm() { "$CLIENTS/bin/helm" --kube-apiserver $server "$@"; }
 
 setup_file() {
 	export HOME=/run/sandbox
@@ -65,7 +65,7 @@ followed() {
 # to /run/sandbox/attached; $client is its process. As whom: $kubeconfig, or by plain TCP.
 attached() {
 	# --foreground: else timeout makes a process group of its own, and whoever is not in the terminal's may not read it.
-	local run=(timeout --foreground 60 "$BUILD/clients/bin/kubectl-1.35" --cache-dir /run/sandbox/kube)
+	local run=(timeout --foreground 60 "$CLIENTS/bin/kubectl-1.35" --cache-dir /run/sandbox/kube)
 	[ -n "${kubeconfig:-}" ] && run+=(--kubeconfig "$kubeconfig") || run+=(-s "$server")
 	run+=(attach vm)
 	rm -f /run/sandbox/typed /run/sandbox/attached
@@ -101,7 +101,7 @@ attached() {
 }
 
 as() { # as USER ARGUMENT...: over TLS
-	"$BUILD/clients/bin/kubectl-1.35" --kubeconfig "/run/sandbox/$1.conf" --cache-dir "/run/sandbox/kube-$1" "${@:2}"
+	"$CLIENTS/bin/kubectl-1.35" --kubeconfig "/run/sandbox/$1.conf" --cache-dir "/run/sandbox/kube-$1" "${@:2}"
 }
 
 @test "the same over TLS: who may view reads logs, who may edit attaches" {

@@ -18,7 +18,7 @@ setup_file() {
 teardown_file() { e2e_teardown; }
 
 kube() { # kube CONFIG ARGUMENT...
-	"$BUILD/clients/bin/kubectl-1.35" --kubeconfig "$conf/$1" --cache-dir "/run/sandbox/kube-cache" "${@:2}"
+	"$CLIENTS/bin/kubectl-1.35" --kubeconfig "$conf/$1" --cache-dir "/run/sandbox/kube-cache" "${@:2}"
 }
 
 # The name is in the certificate but in no DNS of the sandbox.
