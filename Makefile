@@ -205,7 +205,7 @@ NOT_THREADED := $(BUILD)/tests/contract/driver_libvirt/%
 check-threads: $(filter-out $(NOT_THREADED),$(foreach p,$(THREADED),$(filter $(BUILD)/tests/unit/$(p)/% $(BUILD)/tests/contract/$(p)/%,$(TESTS)))) ## what has threads; use with SAN=thread
 	$(Q)tests/lib/run-c $^
 
-check-threads-integration: $(filter-out %/driver_libvirt/% %/test_ledger,$(filter $(BUILD)/tests/integration/%,$(TESTS))) all ## the same of real kernel objects and roles
+check-threads-integration: $(filter-out $(BUILD)/tests/integration/driver_libvirt/% %/test_ledger,$(filter $(BUILD)/tests/integration/%,$(TESTS))) all ## the same of real kernel objects and roles
 	$(Q)tests/lib/run-c --sandbox $(filter $(BUILD)/tests/integration/%,$^)
 
 check-ledger: $(BUILD)/tests/integration/server/test_ledger all ## what watchers saw against the log, through restarts; LEDGER_SECONDS=60

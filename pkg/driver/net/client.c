@@ -90,6 +90,7 @@ static int client_connect(NetClient *c, int *ret_fd, Error *err)
 			      : c->options.connect(c->options.connect_arg, ret_fd, err);
 }
 
+/* Takes over both: a reply is its caller's alone. */
 static void hand_out(NetClient *c, json_t *v, int fd)
 {
 	json_t *id = json_object_get(v, "id"), *event = json_object_get(v, "event");
@@ -102,12 +103,14 @@ static void hand_out(NetClient *c, json_t *v, int fd)
 	for (Call *call = c->calls; call && json_is_integer(id); call = call->next) {
 		if (call->id != json_integer_value(id) || call->done)
 			continue;
-		call->reply = json_incref(v);
+		call->reply = TAKE_PTR(v);
 		call->fd = TAKE_FD(fd);
 		call->done = true;
 		pthread_cond_broadcast(&c->changed);
+		break;
 	}
 	pthread_mutex_unlock(&c->lock);
+	json_decref(v);
 	fd_close(fd);
 }
 
@@ -130,10 +133,8 @@ static void client_read(NetClient *c, int socket)
 		if (p[1].revents)
 			break;
 		rc = proto_read(&r, socket, NULL);
-		while (rc > 0 && (rc = proto_next(&r, &v, &fd, NULL)) > 0) {
+		while (rc > 0 && (rc = proto_next(&r, &v, &fd, NULL)) > 0)
 			hand_out(c, v, fd);
-			json_decref(v);
-		}
 	}
 	proto_reader_done(&r);
 }

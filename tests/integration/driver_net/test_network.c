@@ -402,6 +402,17 @@ static void test_reload(void **state)
 	remove_net(&fx.config[0]);
 }
 
+static atomic_int spawned; /* the driver's thread has the NetSpawn */
+
+static int spawn_role(void *arg, int *ret_fd, Error *err)
+{
+	NetSpawn *s = arg;
+	int rc = net_spawn(s, ret_fd, err);
+
+	atomic_store(&spawned, s->pid);
+	return rc;
+}
+
 /* As sfd runs it where there is no systemd: the role hangs on a socket pair and ends with it. */
 static void test_socket_pair(void **state)
 {
@@ -415,18 +426,18 @@ static void test_socket_pair(void **state)
 	/* Two roles at once would mend each other's work. */
 	driver->ops->free(driver);
 	role_end(SIGTERM);
-	assert_int_equal(network_client_new(
-				 &(NetClientOptions){ .connect = net_spawn, .connect_arg = &spawn },
-				 &fx.driver, &err),
+	assert_int_equal(network_client_new(&(NetClientOptions){ .connect = spawn_role,
+								 .connect_arg = &spawn },
+					    &fx.driver, &err),
 			 0);
 	fx.driver->ops->subscribe(fx.driver, on_event, &fx);
 	assert_true(ensure(&fx.config[0]).ready);
 	WAIT_FOR(counter(&fx.n_connects) > connects);
-	first = spawn.pid;
+	first = atomic_load(&spawned);
 	kill(first, SIGKILL);
 	WAIT_FOR(counter(&fx.n_connects) > connects + 1);
 	assert_int_equal(ensure(&fx.config[0]).changes, 0);
-	assert_int_not_equal(spawn.pid, first);
+	assert_int_not_equal(atomic_load(&spawned), first);
 	remove_net(&fx.config[0]);
 	fx.driver->ops->free(fx.driver);
 	net_spawn_done(&spawn);
