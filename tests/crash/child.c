@@ -257,11 +257,15 @@ static void answer(Alive *a)
 	fflush(a->out);
 }
 
-/* Whoever gives up ends between two calls of drivers, like who is killed. */
-static void give_up_in_order(int signal)
+/*
+ * Whoever gives up ends between two calls of drivers, like who is killed. So do all that give up
+ * beside it, for want of the same memory: until somebody has the lock, none of them ends anything.
+ */
+static void give_up_in_order(int number)
 {
 	survive_hold_once();
-	raise(signal);
+	signal(number, SIG_DFL);
+	raise(number);
 }
 
 static const char *log_of_roles;
@@ -277,7 +281,7 @@ static bool nobody_was_hit(void)
 
 void child_run(const Child *c)
 {
-	struct sigaction end = { .sa_handler = give_up_in_order, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction end = { .sa_handler = give_up_in_order };
 	_cleanup_(xfreep) char *log = xasprintf("%s/log", c->dir);
 	Alive a = { .child = c,
 		    .out = fdopen(dup(c->fd), "w"),
