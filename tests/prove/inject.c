@@ -170,6 +170,8 @@ static char *domain_text(const Words *w, unsigned shape)
 			   .n_nics = 1 };
 	char *text = NULL;
 
+	if (c.machine && strstr(w->hostile[2], "q35")) /* by chance; other devices belong to it */
+		c.machine = NULL;
 	c.disks[0] = (DomainDisk){ .name = word(w, 10),
 				   .path = path,
 				   .format = "qcow2",
