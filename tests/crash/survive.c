@@ -33,7 +33,7 @@ typedef struct Region {
 static Region *region;
 static __thread bool inside, holding;
 static atomic_ulong counted, fail_at;
-static atomic_bool fail_for_ever;
+static atomic_bool fail_for_ever, told;
 
 /* ---- the region ---- */
 
@@ -154,6 +154,7 @@ void allocations_fail(unsigned long n, bool for_ever)
 	atomic_store(&fail_at, 0);
 	atomic_store(&counted, 0);
 	atomic_store(&fail_for_ever, for_ever);
+	atomic_store(&told, false);
 	atomic_store(&fail_at, n);
 }
 
@@ -168,10 +169,15 @@ static bool fails(void)
 
 	if (!at || n < at || (n > at && !atomic_load(&fail_for_ever)))
 		return false;
-	/* Nothing else could say so without memory. Nobody may be listening, and that is all right.
+	/*
+	 * Nothing else could say so without memory. Each that fails before it has been said says
+	 * so: the next one may end the process at once. Nobody may be listening, and that is all
+	 * right.
 	 */
-	if (n == at && write(STDERR_FILENO, ALLOCATION_FAILED "\n", sizeof(ALLOCATION_FAILED)) < 0)
-		errno = 0;
+	if (!atomic_load(&told)) {
+		(void)!write(STDERR_FILENO, ALLOCATION_FAILED "\n", sizeof(ALLOCATION_FAILED));
+		atomic_store(&told, true);
+	}
 	errno = ENOMEM;
 	return true;
 }
