@@ -124,7 +124,7 @@
   $ kubectl get events -n one
   No resources found in one namespace.
 
-  $ kubectl create -f - <<<'{apiVersion: v1, kind: Event, metadata: {name: e1, namespace: one}, involvedObject: {apiVersion: v1, kind: ConfigMap, name: cfg, namespace: one}, reason: Tried, message: by hand, type: Normal, firstTimestamp: "2026-01-01T00:00:00Z", lastTimestamp: "2026-01-01T00:00:00Z", count: 3}'
+  $ day=$(date -ud '324 days ago 12 hours ago' +%FT%TZ); kubectl create -f - <<<'{apiVersion: v1, kind: Event, metadata: {name: e1, namespace: one}, involvedObject: {apiVersion: v1, kind: ConfigMap, name: cfg, namespace: one}, reason: Tried, message: by hand, type: Normal, firstTimestamp: "'$day'", lastTimestamp: "'$day'", count: 3}'
   event/e1 created
 
   $ kubectl get events -n one --field-selector reason=Tried -o name
