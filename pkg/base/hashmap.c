@@ -8,7 +8,6 @@
 #include <pthread.h>
 
 #include "base/memory.h"
-#include "base/random.h"
 
 typedef struct Slot {
 	char *key; /* NULL = never used; TOMBSTONE = was used */
@@ -219,4 +218,15 @@ bool hashmap_next(const Hashmap *m, HashmapIter *it)
 		return true;
 	}
 	return false;
+}
+
+size_t hashmap_uuids(const Hashmap *m, char (**ret)[UUID_MAX])
+{
+	char(*uuids)[UUID_MAX] = xcalloc(hashmap_size(m), sizeof(*uuids));
+	size_t n = 0;
+
+	hashmap_foreach (it, m)
+		snprintf(uuids[n++], UUID_MAX, "%s", it.key);
+	*ret = uuids;
+	return n;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/macro.h"
+#include "base/random.h"
 
 typedef struct Hashmap Hashmap;
 typedef struct HashmapIter {
@@ -30,6 +31,8 @@ void *hashmap_take(Hashmap *m, const char *key);
 /* Removes and frees the value; true if it was there. */
 bool hashmap_remove(Hashmap *m, const char *key);
 bool hashmap_next(const Hashmap *m, HashmapIter *it);
+/* Its keys, which are UUIDs, as a list that the caller frees; how many. */
+size_t hashmap_uuids(const Hashmap *m, char (**ret)[UUID_MAX]);
 
 #define hashmap_foreach(it, m) for (HashmapIter it = { 0 }; hashmap_next((m), &it);)
 

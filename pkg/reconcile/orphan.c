@@ -31,21 +31,53 @@ Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
 	return uids;
 }
 
-/* ---- what instances held ---- */
-
-/* Adds what stands at that place of nic/<network>/<instance>/<nic>. */
-static int nic_part_add(Hashmap *set, const Key *key, size_t at)
+/* Takes out of the set what the store has. */
+static int remove_stored(Reconcilers *r, const GroupResource *gr, Hashmap *set, Error *err)
 {
-	_cleanup_(strv_freep) char **parts = strv_split(key->name, '/');
+	_cleanup_(hashmap_freep) Hashmap *known = stored_uids(r, gr, err);
 
-	if (strv_len(parts) == 4)
-		hashmap_put(set, parts[at], set);
+	if (!known)
+		return error_wrap(err, "list %s", gr->resource);
+	hashmap_foreach (it, known)
+		hashmap_remove(set, it.key);
 	return 0;
 }
 
-static int holder_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+/* ---- what instances held ---- */
+
+/* The records of ports: nic/<network>/<instance>/<nic>. */
+typedef enum NicPart { NIC_NETWORK = 1, NIC_INSTANCE = 2 } NicPart;
+
+typedef struct NicParts {
+	Hashmap *set;
+	NicPart part;
+} NicParts;
+
+static int nic_part_add(void *arg, const Key *key, const json_t *body _unused_,
+			int64_t rev _unused_)
 {
-	return nic_part_add(arg, key, 2);
+	_cleanup_(strv_freep) char **parts = strv_split(key->name, '/');
+	NicParts *p = arg;
+
+	if (strv_len(parts) == 4)
+		hashmap_put(p->set, parts[p->part], p->set);
+	return 0;
+}
+
+static int nic_parts(Reconcilers *r, NicPart part, Hashmap *set, Error *err)
+{
+	NicParts p = { .set = set, .part = part };
+
+	return store_record_list(r->env.store, GR_ALLOC, "nic/", nic_part_add, &p, err);
+}
+
+/* What records of ports name and the store has no more, in this order. */
+static int nic_parts_gone(Reconcilers *r, NicPart part, Hashmap *set, Error *err)
+{
+	int rc = nic_parts(r, part, set, err);
+
+	return rc < 0 ? rc
+		      : remove_stored(r, part == NIC_NETWORK ? GR_NETWORK : GR_INSTANCE, set, err);
 }
 
 /* Guests are somebody's data and stay, and with them what they use. */
@@ -78,16 +110,12 @@ static int release_records(Reconcilers *r, Context *ctx, const char *uid, const 
 /* Records first: each was written together with its object. */
 static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 {
-	_cleanup_(hashmap_freep) Hashmap *holders = hashmap_new(NULL), *known = NULL;
+	_cleanup_(hashmap_freep) Hashmap *holders = hashmap_new(NULL);
 	bool released = false;
-	int rc = store_record_list(r->env.store, GR_ALLOC, "nic/", holder_add, holders, err);
+	int rc = nic_parts_gone(r, NIC_INSTANCE, holders, err);
 
-	if (rc < 0 || !(known = stored_uids(r, GR_INSTANCE, err)))
-		return rc < 0 ? rc : error_wrap(err, "list instances");
-	hashmap_foreach (it, known)
-		hashmap_remove(holders, it.key);
-	if (hashmap_size(holders) == 0)
-		return 0;
+	if (rc < 0 || hashmap_size(holders) == 0)
+		return rc;
 	rc = guests_are_needed(r, ctx, holders, err);
 	hashmap_foreach (it, holders) {
 		if (rc < 0)
@@ -105,11 +133,6 @@ static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 }
 
 /* ---- networks ---- */
-
-static int ported_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
-{
-	return nic_part_add(arg, key, 1);
-}
 
 static int numbered_add(void *arg, const Key *key _unused_, const json_t *body,
 			int64_t rev _unused_)
@@ -129,7 +152,7 @@ static Hashmap *networks_needed(Reconcilers *r, Error *err)
 
 	if (!needed)
 		return NULL;
-	if (store_record_list(r->env.store, GR_ALLOC, "nic/", ported_add, needed, err) < 0)
+	if (nic_parts(r, NIC_NETWORK, needed, err) < 0)
 		needed = hashmap_free(needed);
 	return needed;
 }
@@ -185,16 +208,12 @@ static int sweep_ports(Reconcilers *r, Context *ctx, const char *network,
 /* A network that is gone is of use only to a guest that was started on it. */
 static int sweep_gone_ports(Reconcilers *r, Context *ctx, Error *err)
 {
-	_cleanup_(hashmap_freep) Hashmap *ported = hashmap_new(NULL), *known = NULL;
+	_cleanup_(hashmap_freep) Hashmap *ported = hashmap_new(NULL);
 	_cleanup_(object_list_freep) ObjectList *instances = NULL;
-	int rc = store_record_list(r->env.store, GR_ALLOC, "nic/", ported_add, ported, err);
+	int rc = nic_parts_gone(r, NIC_NETWORK, ported, err);
 
-	if (rc < 0 || !(known = stored_uids(r, GR_NETWORK, err)))
-		return rc < 0 ? rc : error_wrap(err, "list networks");
-	hashmap_foreach (it, known)
-		hashmap_remove(ported, it.key);
-	if (hashmap_size(ported) == 0)
-		return 0;
+	if (rc < 0 || hashmap_size(ported) == 0)
+		return rc;
 	rc = store_list(r->env.store, &(ListOptions){ .gr = GR_INSTANCE }, &instances, err);
 	hashmap_foreach (it, ported) {
 		if (rc < 0)
@@ -324,15 +343,12 @@ static int forget_states(Reconcilers *r, Error *err)
 {
 	const GroupResource *const kinds[] = { GR_INSTANCE, GR_NETWORK, GR_IMAGE };
 	_cleanup_(hashmap_freep) Hashmap *gone = census_uids(r->census);
+	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		_cleanup_(hashmap_freep) Hashmap *known = stored_uids(r, kinds[i], err);
-
-		if (!known)
-			return error_wrap(err, "list %s", kinds[i]->resource);
-		hashmap_foreach (it, known)
-			hashmap_remove(gone, it.key);
-	}
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(kinds); i++)
+		rc = remove_stored(r, kinds[i], gone, err);
+	if (rc < 0)
+		return rc;
 	hashmap_foreach (it, gone) {
 		census_set(r->census, it.key, "", NULL);
 		instance_stop_set(r, it.key, NULL);

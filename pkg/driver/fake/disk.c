@@ -195,19 +195,13 @@ static int fake_list(DiskStore *self, Context *ctx, char (**ret)[UUID_MAX], size
 		     Error *err)
 {
 	FakeDisks *d = fake_of(self);
-	char(*uids)[UUID_MAX];
-	size_t n = 0;
 	int rc = context_check(ctx, err);
 
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&d->lock);
-	uids = xcalloc(hashmap_size(d->instances), sizeof(*uids));
-	hashmap_foreach (it, d->instances)
-		snprintf(uids[n++], UUID_MAX, "%s", it.key);
+	*ret_n = hashmap_uuids(d->instances, ret);
 	pthread_mutex_unlock(&d->lock);
-	*ret = uids;
-	*ret_n = n;
 	return 0;
 }
 

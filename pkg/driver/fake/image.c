@@ -388,19 +388,13 @@ static int fake_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], siz
 		     Error *err)
 {
 	FakeCache *c = fake_of(self);
-	char(*uids)[UUID_MAX];
-	size_t n = 0;
 	int rc = context_check(ctx, err);
 
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&c->lock);
-	uids = xcalloc(hashmap_size(c->jobs), sizeof(*uids));
-	hashmap_foreach (it, c->jobs)
-		snprintf(uids[n++], UUID_MAX, "%s", it.key);
+	*ret_n = hashmap_uuids(c->jobs, ret);
 	pthread_mutex_unlock(&c->lock);
-	*ret = uids;
-	*ret_n = n;
 	return 0;
 }
 

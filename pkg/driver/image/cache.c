@@ -228,19 +228,13 @@ static int cache_list(ImageCache *self, Context *ctx, char (**ret)[UUID_MAX], si
 		      Error *err)
 {
 	Cache *c = cache_of(self);
-	char(*uids)[UUID_MAX];
-	size_t n = 0;
 	int rc = context_check(ctx, err);
 
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&c->lock);
-	uids = xcalloc(hashmap_size(c->users), sizeof(*uids));
-	hashmap_foreach (it, c->users)
-		snprintf(uids[n++], UUID_MAX, "%s", it.key);
+	*ret_n = hashmap_uuids(c->users, ret);
 	pthread_mutex_unlock(&c->lock);
-	*ret = uids;
-	*ret_n = n;
 	return 0;
 }
 

@@ -103,6 +103,22 @@ static void hashmap_keeps_what_was_put(void **state _unused_)
 	assert_int_equal(seen, 500);
 }
 
+static void hashmap_lists_its_uuids(void **state _unused_)
+{
+	static const char one[] = "0b9ad8a3-4c2f-4a57-9f6e-1d2c3b4a5f60";
+	_cleanup_(hashmap_freep) Hashmap *m = hashmap_new(NULL);
+	char(*uuids)[UUID_MAX] = NULL;
+
+	assert_int_equal(hashmap_uuids(m, &uuids), 0);
+	free(uuids);
+	hashmap_put(m, "gone", m);
+	hashmap_put(m, one, m);
+	hashmap_remove(m, "gone");
+	assert_int_equal(hashmap_uuids(m, &uuids), 1);
+	assert_string_equal(uuids[0], one);
+	free(uuids);
+}
+
 /* Put and removed over and over, the table must not grow or lose its free slots. */
 static void hashmap_survives_churn(void **state _unused_)
 {
@@ -404,6 +420,7 @@ int main(void)
 		cmocka_unit_test(strbuf_stops_at_its_maximum),
 		cmocka_unit_test(strv_splits_and_joins),
 		cmocka_unit_test(hashmap_keeps_what_was_put),
+		cmocka_unit_test(hashmap_lists_its_uuids),
 		cmocka_unit_test(hashmap_survives_churn),
 		cmocka_unit_test(times_are_rfc3339),
 		cmocka_unit_test(ages_read_like_kubectl),
