@@ -63,6 +63,14 @@ typedef struct InstanceWork {
  * say why. Without a reason it is only a moment: somebody else has the network in hand. */
 #define STEP_WAITS 1
 
+/* Of the guest of that instance, whose name is a label (63 bytes), as its namespace is. */
+void instance_domain_name(const Key *instance, char buf[static DOMAIN_NAME_MAX]);
+/* Nothing runs; there may be a definition. */
+static inline bool domain_is_off(const DomainInfo *d)
+{
+	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
+}
+
 /* Reads the object. INSTANCE_GONE (1): there is none. */
 #define INSTANCE_GONE 1
 int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err);

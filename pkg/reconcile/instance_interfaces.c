@@ -180,7 +180,7 @@ int instance_release_removed(InstanceWork *w, Error *err)
  * still holds. */
 int instance_allocate(InstanceWork *w, Error *err)
 {
-	bool off = w->domain.state == DOMAIN_ABSENT || w->domain.state == DOMAIN_SHUTOFF;
+	bool off = domain_is_off(&w->domain);
 	_cleanup_(txn_freep) Txn *t = txn_new();
 	int rc = off ? instance_release_removed(w, err) : 0;
 

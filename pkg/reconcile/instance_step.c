@@ -233,7 +233,7 @@ static int check_capacity(InstanceWork *w)
 
 static int step_prepare(InstanceWork *w, Error *err)
 {
-	bool off = w->domain.state == DOMAIN_ABSENT || w->domain.state == DOMAIN_SHUTOFF;
+	bool off = domain_is_off(&w->domain);
 	int rc = off ? check_capacity(w) : 0;
 
 	if (rc == 0 && off)

@@ -11,6 +11,11 @@
 
 #define GRACE_UNKNOWN 60 /* seconds, where the spec cannot be read */
 
+void instance_domain_name(const Key *instance, char buf[static DOMAIN_NAME_MAX])
+{
+	snprintf(buf, DOMAIN_NAME_MAX, "%s.%.63s", instance->namespace, instance->name);
+}
+
 int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key *key, Error *err)
 {
 	int rc;
@@ -26,7 +31,7 @@ int instance_work_init(InstanceWork *w, Reconcilers *r, Context *ctx, const Key 
 	w->uid = object_head(w->obj)->uid;
 	w->tree = object_decode_lean(w->obj);
 	w->status = status_begin(w->tree);
-	snprintf(w->domain_name, sizeof(w->domain_name), "%s.%.63s", key->namespace, key->name);
+	instance_domain_name(key, w->domain_name);
 	snprintf(w->owner, sizeof(w->owner), "%s/%s", key->namespace, key->name);
 	rc = instance_spec_decode(w->tree, &w->spec, err);
 	if (rc == -ERR_INVALID && object_is_deleting(w->obj)) {
@@ -270,11 +275,6 @@ static int note_end(InstanceWork *w, Error *err)
 			       (unsigned long long)(wait / USEC_PER_SEC));
 	tell_end(w, ours, reason);
 	return 0;
-}
-
-static bool domain_is_off(const DomainInfo *d)
-{
-	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
 }
 
 /* It is off: what it was asked counts no more, but since when its removal is under way. */
