@@ -41,10 +41,13 @@ static int instance_steps(InstanceWork *w, Error *err)
 
 	for (int i = 0; i < STEPS_MAX; i++) {
 		rc = instance_observe(w, err);
-		if (rc < 0)
+		if (rc < 0) {
+			instance_late_forget(w->r, w->uid, STEP_SETTLED);
 			return rc;
+		}
 		forget_stop(w);
 		w->plan = instance_plan(&w->view);
+		instance_late_forget(w->r, w->uid, w->plan.step);
 		if (plan_is_final(w))
 			return 0;
 		rc = instance_do(w, w->plan.step, err);

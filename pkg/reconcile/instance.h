@@ -110,7 +110,8 @@ void instance_domain_config(InstanceWork *w, DomainConfig *ret);
 json_t *instance_pending_changes(InstanceWork *w, bool *ret_live);
 
 /* What a force off or a removal is given to come to its end, and to come to its turn, before it
- * counts as a failure. libvirt kills a QEMU that does not end after 10 s. */
+ * counts as a failure; and both together for all its tries. libvirt kills a QEMU that does not end
+ * after 10 s. */
 #define INSTANCE_LATE_MAX (30 * USEC_PER_SEC)
 #define INSTANCE_TURN_MAX (5 * USEC_PER_MIN)
 
@@ -131,9 +132,14 @@ typedef struct StopTimes {
 	bool forced; /* it was forced off, too, and that was told */
 	struct {
 		InstanceStep step; /* a force off or a removal that is under way */
-		int code;          /* what it was answered with */
-		usec_t since;      /* of the clock that only goes forward */
+		int code;          /* what it was answered with the last time */
+		/* Of the clock that only goes forward: when it was first asked for, and since when
+		 * that is the answer. */
+		usec_t asked, turn;
 	} late;
 } StopTimes;
 bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret);
 void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t); /* NULL = forget */
+/* `due` is to be done now, or nothing is known (STEP_SETTLED): what was under way and is another
+ * step has all its time again when it is asked for again. */
+void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due);

@@ -315,23 +315,29 @@ static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
 
 /*
  * A force off or a removal that goes on by itself, or waits for others to end, is no failure: its
- * end wakes us. One that takes too long is one. Other results pass through.
+ * end wakes us. One that takes too long is one, in its turn, or in however many tries and waits
+ * between them. Other results pass through.
  */
 static int wait_for_end(InstanceWork *w, const char *doing, int rc, Error *err)
 {
 	usec_t now = clock_now(w->r->env.clock), end;
 	StopTimes stop = { 0 };
 
-	if (rc != -ERR_UNAVAILABLE && rc != -ERR_EXHAUSTED)
+	if (rc != -ERR_UNAVAILABLE && rc != -ERR_EXHAUSTED) {
+		instance_late_forget(w->r, w->uid, STEP_SETTLED);
 		return rc;
-	instance_stop_get(w->r, w->uid, &stop);
-	if (stop.late.step != w->plan.step || stop.late.code != rc) {
-		stop.late.step = w->plan.step;
-		stop.late.code = rc;
-		stop.late.since = now;
-		instance_stop_set(w->r, w->uid, &stop);
 	}
-	end = stop.late.since + (rc == -ERR_EXHAUSTED ? INSTANCE_TURN_MAX : INSTANCE_LATE_MAX);
+	instance_stop_get(w->r, w->uid, &stop);
+	if (stop.late.step != w->plan.step)
+		stop.late.asked = now;
+	if (stop.late.step != w->plan.step || stop.late.code != rc)
+		stop.late.turn = now;
+	stop.late.step = w->plan.step;
+	stop.late.code = rc;
+	instance_stop_set(w->r, w->uid, &stop);
+	end = stop.late.asked + INSTANCE_TURN_MAX;
+	if (rc == -ERR_UNAVAILABLE)
+		end = MIN(stop.late.turn, end) + INSTANCE_LATE_MAX;
 	if (now >= end)
 		return rc;
 	w->view.stop_asked = stop.first;

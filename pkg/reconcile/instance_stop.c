@@ -27,3 +27,14 @@ void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t)
 		hashmap_remove(r->stops, uid);
 	pthread_mutex_unlock(&r->stops_lock);
 }
+
+void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due)
+{
+	StopTimes *t;
+
+	pthread_mutex_lock(&r->stops_lock);
+	t = hashmap_get(r->stops, uid);
+	if (t && t->late.step != due)
+		memset(&t->late, 0, sizeof(t->late));
+	pthread_mutex_unlock(&r->stops_lock);
+}

@@ -58,6 +58,8 @@ void fake_hypervisor_set_hung(Hypervisor *h, const char *domain, bool hung);
 /* Forcing that domain off and removing it take longer than anybody waits, until it is unset: then
  * what was asked for is done. As in the real one only so many are under way at a time. */
 void fake_hypervisor_set_slow_end(Hypervisor *h, const char *domain, bool slow);
+/* What is under way for that domain ends with an error that nobody hears: all is as before. */
+void fake_hypervisor_give_up(Hypervisor *h, const char *domain);
 /* Starts of that domain fail (shut off, FAILED) with this text; NULL = work again. */
 void fake_hypervisor_set_start_failure(Hypervisor *h, const char *domain, const char *text);
 /* From now on every call fails with this code (ERR_NONE = works again, and NULL is emitted). */

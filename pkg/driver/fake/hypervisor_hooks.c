@@ -191,35 +191,57 @@ void fake_hypervisor_set_hung(Hypervisor *h, const char *domain, bool hung)
 		fake_domain_emit(f, domain);
 }
 
-static void late_end(FakeHypervisor *f, const char *name, FakeScript *s)
+static void late_done(FakeHypervisor *f, const char *name, FakeLate what)
 {
 	FakeDomain *d = hashmap_get(f->domains, name);
 
-	if (d && s->late == FAKE_LATE_REMOVE)
+	if (d && what == FAKE_LATE_REMOVE)
 		hashmap_remove(f->domains, name);
 	else if (d && fake_domain_is_on(d))
 		fake_domain_ends(f, name, d, DOMAIN_REASON_DESTROYED);
 	f->changes += d != NULL;
+}
+
+/* What was under way; its place is free. *ret_woken: who hears of it, NULL = all. */
+static FakeLate late_take(FakeHypervisor *f, const char *name, const char **ret_woken)
+{
+	FakeScript *s = fake_domain_script(f, name);
+	FakeLate what = s->late;
+
+	*ret_woken = f->late == FAKE_LATE_MAX ? NULL : name;
+	f->late -= what != FAKE_LATE_NONE;
 	s->late = FAKE_LATE_NONE;
-	f->late--;
+	return what;
 }
 
 void fake_hypervisor_set_slow_end(Hypervisor *h, const char *domain, bool slow)
 {
+	FakeLate what = FAKE_LATE_NONE;
 	FakeHypervisor *f = fake_of(h);
-	FakeScript *s;
-	bool ends, crowded;
+	const char *woken = NULL;
 
 	pthread_mutex_lock(&f->lock);
-	s = fake_domain_script(f, domain);
-	s->slow_end = slow;
-	ends = !slow && s->late;
-	crowded = f->late == FAKE_LATE_MAX;
-	if (ends)
-		late_end(f, domain, s);
+	fake_domain_script(f, domain)->slow_end = slow;
+	if (!slow)
+		what = late_take(f, domain, &woken);
+	if (what)
+		late_done(f, domain, what);
 	pthread_mutex_unlock(&f->lock);
-	if (ends)
-		fake_domain_emit(f, crowded ? NULL : domain);
+	if (what)
+		fake_domain_emit(f, woken);
+}
+
+void fake_hypervisor_give_up(Hypervisor *h, const char *domain)
+{
+	FakeHypervisor *f = fake_of(h);
+	const char *woken;
+	FakeLate what;
+
+	pthread_mutex_lock(&f->lock);
+	what = late_take(f, domain, &woken);
+	pthread_mutex_unlock(&f->lock);
+	if (what)
+		fake_domain_emit(f, woken);
 }
 
 void fake_hypervisor_set_start_failure(Hypervisor *h, const char *domain, const char *text)

@@ -144,6 +144,12 @@ static void test_slow_end(void **state _unused_)
 	assert_string_equal(last, "b");
 	assert_int_equal(inspect(h, "b").state, DOMAIN_ABSENT);
 	assert_int_equal(h->ops->remove(h, &ctx, "e", NULL), -ERR_UNAVAILABLE);
+	fake_hypervisor_give_up(h, "e");
+	assert_string_equal(last, "e");
+	assert_int_equal(inspect(h, "e").state, DOMAIN_SHUTOFF);
+	assert_int_equal(h->ops->remove(h, &ctx, "e", NULL), -ERR_UNAVAILABLE);
+	fake_hypervisor_set_slow_end(h, "e", false);
+	assert_int_equal(inspect(h, "e").state, DOMAIN_ABSENT);
 	h->ops->free(h);
 }
 

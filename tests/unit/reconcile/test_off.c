@@ -17,7 +17,7 @@
 
 #define GUESTS 12
 
-/* How often something with this reason (NULL = any) was told as a warning. */
+/* How often something with this reason (NULL = any) was told of guests as a warning. */
 static unsigned warnings(World *w, const char *reason)
 {
 	_cleanup_(object_list_freep) ObjectList *list = NULL;
@@ -29,6 +29,7 @@ static unsigned warnings(World *w, const char *reason)
 		_cleanup_(json_decrefp) json_t *tree = object_decode(list->items[i]);
 
 		if (!streq_ptr(json_string_at(tree, "type"), "Warning") ||
+		    !streq_ptr(json_string_at(tree, "involvedObject.kind"), "Instance") ||
 		    (reason && !streq_ptr(json_string_at(tree, "reason"), reason)))
 			continue;
 		print_message("%s: %s\n", json_string_at(tree, "involvedObject.name"),
@@ -187,6 +188,106 @@ static void who_waits_for_a_turn_waits_longer(void **state)
 	assert_int_equal(left(w, 6), 0);
 }
 
+/* Somebody else than its instance has it forced off: it takes its place among those under way. */
+static void take_place(World *w, unsigned i)
+{
+	Context ctx = { .clock = w->clock, .deadline = USEC_INFINITY };
+
+	assert_int_equal(w->hypervisor->ops->power(w->hypervisor, &ctx, domain(i), POWER_DESTROY,
+						   NULL, NULL),
+			 -ERR_UNAVAILABLE);
+}
+
+/* Tried for 15 s, given up, and behind the others for the next 15, again and again: it is late,
+ * though no try and no wait ever is. */
+static void one_that_only_changes_places_is_told(void **state)
+{
+	World *w = *state;
+
+	create_guests(w, 5, 0);
+	for (unsigned i = 1; i < 5; i++)
+		take_place(w, i);
+	world_delete(w, "instance", guest(0));
+	for (unsigned passed = 0; passed < 360; passed += 30) {
+		world_pass(w, 15);
+		if (passed < 270)
+			assert_ready(w, 0, "False", "others are under way");
+		fake_hypervisor_give_up(w->hypervisor, domain(4));
+		world_pass(w, 15);
+		if (passed < 270) {
+			assert_ready(w, 0, "False", "a call is under way");
+			assert_int_equal(warnings(w, NULL), 0);
+		}
+		fake_hypervisor_set_mute(w->hypervisor, true);
+		fake_hypervisor_give_up(w->hypervisor, domain(0));
+		take_place(w, 4);
+		fake_hypervisor_set_mute(w->hypervisor, false);
+	}
+	assert_true(warnings(w, "ReconcileFailed") > 0);
+	assert_ready(w, 0, "Unknown", "force off: a call is under way");
+	fake_hypervisor_set_slow_end(w->hypervisor, domain(0), false);
+	world_pass(w, 300);
+	assert_false(world_exists(w, "instance", guest(0)));
+}
+
+/* libvirt gives up, and is asked again at once: all of that is one try. */
+static void what_is_given_up_is_told(void **state)
+{
+	World *w = *state;
+
+	create_guests(w, 1, 0);
+	world_delete(w, "instance", guest(0));
+	world_pass(w, 15);
+	fake_hypervisor_give_up(w->hypervisor, domain(0));
+	world_pass(w, 10);
+	assert_ready(w, 0, "False", "a call is under way");
+	assert_int_equal(warnings(w, NULL), 0);
+	world_pass(w, 10);
+	assert_int_equal(warnings(w, "ReconcileFailed"), 1);
+}
+
+/* What was asked before nobody could look is over; what is asked after it has its own time. */
+static void a_failed_look_begins_anew(void **state)
+{
+	World *w = *state;
+	unsigned told;
+
+	create_guests(w, 1, 0);
+	world_delete(w, "instance", guest(0));
+	world_settle(w);
+	assert_ready(w, 0, "False", "a call is under way");
+	fake_hypervisor_set_failure(w->hypervisor, ERR_UNAVAILABLE);
+	fake_hypervisor_give_up(w->hypervisor, domain(0));
+	world_pass(w, 120);
+	told = warnings(w, "ReconcileFailed");
+	assert_true(told > 0);
+	assert_ready(w, 0, "Unknown", "inspect domain ");
+	fake_hypervisor_set_failure(w->hypervisor, ERR_NONE);
+	world_pass(w, 20);
+	assert_ready(w, 0, "False", "the guest is being forced off: a call is under way");
+	assert_int_equal(warnings(w, "ReconcileFailed"), told);
+	world_pass(w, 15);
+	assert_int_equal(warnings(w, "ReconcileFailed"), told + 1);
+}
+
+/* Forced off, then given more time after all: what is asked at its end is not late yet. */
+static void another_step_begins_anew(void **state)
+{
+	World *w = *state;
+
+	create_guests(w, 1, 10);
+	world_patch(w, "instance", guest(0), "{'spec': {'runStrategy': 'Halted'}}");
+	world_pass(w, 20);
+	assert_ready(w, 0, "False", "the guest is being forced off: a call is under way");
+	world_patch(w, "instance", guest(0), "{'spec': {'terminationGracePeriodSeconds': 100}}");
+	fake_hypervisor_give_up(w->hypervisor, domain(0));
+	world_pass(w, 95);
+	assert_ready(w, 0, "False", "the guest is being forced off: a call is under way");
+	assert_int_equal(warnings(w, "ReconcileFailed"), 0);
+	world_pass(w, 20);
+	assert_int_equal(warnings(w, "ReconcileFailed"), 1);
+}
+
 /* However often it takes; and only of one that was asked first. */
 static void that_it_was_forced_off_is_told_once(void **state)
 {
@@ -215,6 +316,10 @@ int main(void)
 		story(an_end_that_nobody_told_of_is_seen),
 		story(what_does_not_end_is_told),
 		story(who_waits_for_a_turn_waits_longer),
+		story(one_that_only_changes_places_is_told),
+		story(what_is_given_up_is_told),
+		story(a_failed_look_begins_anew),
+		story(another_step_begins_anew),
 		story(that_it_was_forced_off_is_told_once),
 	};
 
