@@ -47,12 +47,17 @@ typedef struct VniSearch {
 	uint32_t found; /* 0 = none yet */
 } VniSearch;
 
+static uint32_t vni_of(const Key *key)
+{
+	return (uint32_t)strtoul(key->name + strlen("vni/"), NULL, 10);
+}
+
 static int vni_match(void *arg, const Key *key, const json_t *body, int64_t rev _unused_)
 {
 	VniSearch *search = arg;
 
 	if (streq_ptr(json_string_at(body, "network"), search->network_uid))
-		search->found = (uint32_t)strtoul(key->name + strlen("vni/"), NULL, 10);
+		search->found = vni_of(key);
 	return 0;
 }
 
@@ -104,6 +109,20 @@ void vni_release(Txn *t, uint32_t vni)
 	Key key = alloc_key("vni/%u", vni);
 
 	txn_record_delete(t, &key, -2);
+}
+
+static int vni_add(void *arg, const Key *key, const json_t *body, int64_t rev _unused_)
+{
+	const char *uid = json_string_at(body, "network");
+
+	if (uid)
+		hashmap_put(arg, uid, (void *)(uintptr_t)vni_of(key));
+	return 0;
+}
+
+int vni_list(Store *s, Hashmap *add, Error *err)
+{
+	return store_record_list(s, GR_ALLOC, "vni/", vni_add, add, err);
 }
 
 /* ---- reading ports ---- */
@@ -204,6 +223,36 @@ int nic_list(Store *s, const char *network_uid, NetworkPort **ret, size_t *ret_n
 	*ret = list.ports;
 	*ret_n = list.n;
 	return 0;
+}
+
+typedef struct NicUids {
+	Hashmap *add;
+	bool networks; /* or instances */
+} NicUids;
+
+static int nic_uid_add(void *arg, const Key *key, const json_t *body _unused_, int64_t rev _unused_)
+{
+	char network[UUID_MAX], instance[UUID_MAX];
+	NicUids *u = arg;
+	const char *nic;
+
+	if (nic_name_parts(key->name, network, instance, &nic))
+		hashmap_put(u->add, u->networks ? network : instance, NULL);
+	return 0;
+}
+
+int nic_networks(Store *s, Hashmap *add, Error *err)
+{
+	NicUids u = { .add = add, .networks = true };
+
+	return store_record_list(s, GR_ALLOC, "nic/", nic_uid_add, &u, err);
+}
+
+int nic_instances(Store *s, Hashmap *add, Error *err)
+{
+	NicUids u = { .add = add };
+
+	return store_record_list(s, GR_ALLOC, "nic/", nic_uid_add, &u, err);
 }
 
 /* ---- claiming ---- */

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "base/hashmap.h"
 #include "driver/network.h"
 #include "store/store.h"
 
@@ -33,6 +34,8 @@ int vni_get(Store *s, const char *network_uid, uint32_t hint, uint32_t *ret, Err
 /* Claims one for a network that has none; t must be committed before it is used. */
 int vni_allocate(Store *s, Txn *t, const char *network_uid, uint32_t *ret, Error *err);
 void vni_release(Txn *t, uint32_t vni);
+/* Adds the networks that have one; the value is the VNI, as hint for vni_get(). */
+int vni_list(Store *s, Hashmap *add, Error *err);
 
 typedef struct NicRequest {
 	const char *network_uid;
@@ -65,5 +68,8 @@ int nic_release_on(Store *s, Clock *clock, Txn *t, const char *network_uid,
 		   const char *instance_uid, Error *err);
 /* All ports of a network in port order; caller frees. */
 int nic_list(Store *s, const char *network_uid, NetworkPort **ret, size_t *ret_n, Error *err);
+/* Add the networks, or the instances, that have ports; no values. */
+int nic_networks(Store *s, Hashmap *add, Error *err);
+int nic_instances(Store *s, Hashmap *add, Error *err);
 /* Forgets every address record of a network that is being removed, in Txns of its own. */
 int network_forget_addresses(Store *s, Context *ctx, const char *network_uid, Error *err);

@@ -16,6 +16,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/retry.h"
 #include "reconcile/instance.h"
 
 Hashmap *stored_uids(Reconcilers *r, const GroupResource *gr, Error *err)
@@ -43,42 +44,15 @@ static int remove_stored(Reconcilers *r, const GroupResource *gr, Hashmap *set, 
 	return 0;
 }
 
+/* One that cannot go holds up no other. It is tried again in the next sweep. */
+static void cannot_go(const char *kind, const char *uid, Error *err)
+{
+	log_warning("%s %s has no object any more and cannot go: %s", kind, uid,
+		    error_message(err));
+	error_ignore(err);
+}
+
 /* ---- what instances held ---- */
-
-/* The records of ports: nic/<network>/<instance>/<nic>. */
-typedef enum NicPart { NIC_NETWORK = 1, NIC_INSTANCE = 2 } NicPart;
-
-typedef struct NicParts {
-	Hashmap *set;
-	NicPart part;
-} NicParts;
-
-static int nic_part_add(void *arg, const Key *key, const json_t *body _unused_,
-			int64_t rev _unused_)
-{
-	_cleanup_(strv_freep) char **parts = strv_split(key->name, '/');
-	NicParts *p = arg;
-
-	if (strv_len(parts) == 4)
-		hashmap_put(p->set, parts[p->part], p->set);
-	return 0;
-}
-
-static int nic_parts(Reconcilers *r, NicPart part, Hashmap *set, Error *err)
-{
-	NicParts p = { .set = set, .part = part };
-
-	return store_record_list(r->env.store, GR_ALLOC, "nic/", nic_part_add, &p, err);
-}
-
-/* What records of ports name and the store has no more, in this order. */
-static int nic_parts_gone(Reconcilers *r, NicPart part, Hashmap *set, Error *err)
-{
-	int rc = nic_parts(r, part, set, err);
-
-	return rc < 0 ? rc
-		      : remove_stored(r, part == NIC_NETWORK ? GR_NETWORK : GR_INSTANCE, set, err);
-}
 
 /* Guests are somebody's data and stay, and with them what they use. */
 static int guests_are_needed(Reconcilers *r, Context *ctx, Hashmap *holders, Error *err)
@@ -93,38 +67,60 @@ static int guests_are_needed(Reconcilers *r, Context *ctx, Hashmap *holders, Err
 	return rc;
 }
 
+typedef struct Release {
+	Reconcilers *r;
+	Context *ctx;
+	const char *uid, *network;
+} Release;
+
+static int release_once(void *arg, Error *err)
+{
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	const Release *q = arg;
+	Store *s = q->r->env.store;
+	int rc = q->network ? nic_release_on(s, q->r->env.clock, t, q->network, q->uid, err)
+			    : nic_release(s, q->r->env.clock, t, q->uid, NULL, err);
+
+	return rc < 0 || txn_is_empty(t)
+		       ? rc
+		       : retry_if_conflict(FAIL_POINT_AROUND(
+				 "orphan.release-records", store_commit(s, q->ctx, t, NULL, err)));
+}
+
 /* Of all networks, or of one. */
 static int release_records(Reconcilers *r, Context *ctx, const char *uid, const char *network,
 			   Error *err)
 {
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	int rc = network ? nic_release_on(r->env.store, r->env.clock, t, network, uid, err)
-			 : nic_release(r->env.store, r->env.clock, t, uid, NULL, err);
+	Release q = { .r = r, .ctx = ctx, .uid = uid, .network = network };
 
-	return rc < 0 || txn_is_empty(t)
-		       ? rc
-		       : FAIL_POINT_AROUND("orphan.release-records",
-					   store_commit(r->env.store, ctx, t, NULL, err));
+	return retry_on_conflict(release_once, &q, err);
 }
 
-/* Records first: each was written together with its object. */
 static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 {
 	_cleanup_(hashmap_freep) Hashmap *holders = hashmap_new(NULL);
 	bool released = false;
-	int rc = nic_parts_gone(r, NIC_INSTANCE, holders, err);
+	int rc = nic_instances(r->env.store, holders, err);
 
+	/* Records first: each was written together with its object. */
+	if (rc == 0)
+		rc = remove_stored(r, GR_INSTANCE, holders, err);
 	if (rc < 0 || hashmap_size(holders) == 0)
 		return rc;
 	rc = guests_are_needed(r, ctx, holders, err);
+	if (rc < 0)
+		return rc;
 	hashmap_foreach (it, holders) {
+		rc = context_check(ctx, err);
 		if (rc < 0)
 			break;
 		log_notice("instance %s has neither object nor guest any more: giving its "
 			   "addresses back",
 			   it.key);
-		rc = release_records(r, ctx, it.key, NULL, err);
-		released = true;
+		if (release_records(r, ctx, it.key, NULL, err) < 0)
+			cannot_go("instance", it.key, err);
+		else
+			released = true;
 	}
 	/* Their taps go, and who is being deleted goes on. */
 	if (released)
@@ -134,25 +130,15 @@ static int sweep_holders(Reconcilers *r, Context *ctx, Error *err)
 
 /* ---- networks ---- */
 
-static int numbered_add(void *arg, const Key *key _unused_, const json_t *body,
-			int64_t rev _unused_)
-{
-	const char *uid = json_string_at(body, "network");
-
-	if (uid)
-		hashmap_put(arg, uid, arg);
-	return 0;
-}
-
 /* Networks that nothing may happen to: those that are there, and those that somebody still has a
- * port on, who is there himself. NULL on failure. */
+ * port on: an instance, or a guest that has lost its own. NULL on failure. */
 static Hashmap *networks_needed(Reconcilers *r, Error *err)
 {
 	Hashmap *needed = stored_uids(r, GR_NETWORK, err);
 
 	if (!needed)
 		return NULL;
-	if (nic_parts(r, NIC_NETWORK, needed, err) < 0)
+	if (nic_networks(r->env.store, needed, err) < 0)
 		needed = hashmap_free(needed);
 	return needed;
 }
@@ -170,6 +156,9 @@ static bool guest_uses(Reconcilers *r, Context *ctx, const Object *instance,
 	if (FAIL_POINT_AROUND("orphan.inspect-guest", h->ops->inspect(h, ctx, name, d, NULL)) < 0 ||
 	    d->foreign)
 		return true;
+	/* One of an older instance of that name has ports of its own: guests_are_needed(). */
+	if (!streq(d->uid, object_head(instance)->uid))
+		return false;
 	if (d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF)
 		return false;
 	for (size_t i = 0; i < n; i++) {
@@ -193,6 +182,9 @@ static int sweep_ports(Reconcilers *r, Context *ctx, const char *network,
 		const char *uid = object_head(instances->items[i])->uid;
 		size_t at;
 
+		rc = context_check(ctx, err);
+		if (rc < 0)
+			break;
 		for (at = 0; at < n && !streq(ports[at].uid, uid); at++)
 			;
 		if (at == n || guest_uses(r, ctx, instances->items[i], ports, n))
@@ -200,7 +192,8 @@ static int sweep_ports(Reconcilers *r, Context *ctx, const char *network,
 		log_notice("network %s has no object any more, and instance %s does not run on "
 			   "it: giving its addresses there back",
 			   network, uid);
-		rc = release_records(r, ctx, uid, network, err);
+		if (release_records(r, ctx, uid, network, err) < 0)
+			cannot_go("network", network, err);
 	}
 	return rc;
 }
@@ -210,8 +203,10 @@ static int sweep_gone_ports(Reconcilers *r, Context *ctx, Error *err)
 {
 	_cleanup_(hashmap_freep) Hashmap *ported = hashmap_new(NULL);
 	_cleanup_(object_list_freep) ObjectList *instances = NULL;
-	int rc = nic_parts_gone(r, NIC_NETWORK, ported, err);
+	int rc = nic_networks(r->env.store, ported, err);
 
+	if (rc == 0)
+		rc = remove_stored(r, GR_NETWORK, ported, err);
 	if (rc < 0 || hashmap_size(ported) == 0)
 		return rc;
 	rc = store_list(r->env.store, &(ListOptions){ .gr = GR_INSTANCE }, &instances, err);
@@ -223,67 +218,81 @@ static int sweep_gone_ports(Reconcilers *r, Context *ctx, Error *err)
 	return rc;
 }
 
-/* What the driver has of networks that nobody needs. */
-static int sweep_networks(Reconcilers *r, Context *ctx, Error *err)
+/* With its data plane. Nobody can bring that back: who would, looks first whether there is a
+ * network.
+ */
+static int release_network(Reconcilers *r, Context *ctx, const char *uid, uint32_t vni, Error *err)
 {
-	_cleanup_(hashmap_freep) Hashmap *needed = NULL;
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	int rc = vni_get(r->env.store, uid, vni, &vni, err);
+
+	if (rc == -ERR_NOT_FOUND) /* its own controller was in the middle of it */
+		return error_ignore(err);
+	if (rc < 0)
+		return rc;
+	log_notice("network %s has no object any more: removing it, and giving VNI %u back", uid,
+		   vni);
+	rc = network_dismantle(r, ctx, uid, vni, t, err);
+	return rc < 0 ? rc
+		      : FAIL_POINT_AROUND("orphan.release-network",
+					  store_commit(r->env.store, ctx, t, NULL, err));
+}
+
+/* Networks that nobody needs and that have a VNI. Records first: each was written together with its
+ * object. */
+static int sweep_numbered(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *vnis = hashmap_new(NULL), *needed = NULL;
+	Key node = key_make(GR_NODE, "", r->env.node_name);
+	int rc = vni_list(r->env.store, vnis, err);
+
+	if (rc < 0 || !(needed = networks_needed(r, err)))
+		return rc < 0 ? rc : error_wrap(err, "list networks");
+	hashmap_foreach (it, vnis) {
+		rc = context_check(ctx, err);
+		if (rc < 0)
+			break;
+		if (hashmap_contains(needed, it.key) || !busy_enter(r->busy, it.key, &node))
+			continue;
+		if (release_network(r, ctx, it.key, (uint32_t)(uintptr_t)it.value, err) < 0)
+			cannot_go("network", it.key, err);
+		busy_leave(r->busy, it.key, r->env.manager);
+	}
+	return rc;
+}
+
+static int remove_network(Reconcilers *r, Context *ctx, const NetworkEntry *n, Error *err)
+{
+	log_notice("network %s (VNI %u) has neither object nor number any more: removing it",
+		   n->uid, n->vni);
+	return FAIL_POINT_AROUND(
+		"orphan.remove-network",
+		r->env.network->ops->remove(r->env.network, ctx, n->uid, n->vni, err));
+}
+
+/* What the driver has of networks that nobody needs and the store knows nothing of. */
+static int sweep_unnumbered(Reconcilers *r, Context *ctx, Error *err)
+{
+	_cleanup_(hashmap_freep) Hashmap *known = NULL;
 	_cleanup_(xfreep) NetworkEntry *networks = NULL;
+	Key node = key_make(GR_NODE, "", r->env.node_name);
 	size_t n = 0;
 	int rc = FAIL_POINT_AROUND("orphan.list-networks",
 				   r->env.network->ops->list(r->env.network, ctx,
 							     store_id(r->env.store), &networks, &n,
 							     err));
 
-	if (rc < 0 || !(needed = networks_needed(r, err)))
+	if (rc < 0 || !(known = networks_needed(r, err)))
 		return rc < 0 ? rc : error_wrap(err, "list networks");
-	for (size_t i = 0; rc >= 0 && i < n; i++) {
-		if (hashmap_contains(needed, networks[i].uid))
+	rc = vni_list(r->env.store, known, err);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = context_check(ctx, err);
+		if (rc < 0 || hashmap_contains(known, networks[i].uid) ||
+		    !busy_enter(r->busy, networks[i].uid, &node))
 			continue;
-		log_notice("network %s (VNI %u) has no object any more: removing it",
-			   networks[i].uid, networks[i].vni);
-		rc = FAIL_POINT_AROUND("orphan.remove-network",
-				       r->env.network->ops->remove(r->env.network, ctx,
-								   networks[i].uid, networks[i].vni,
-								   err));
-	}
-	return rc;
-}
-
-/* Nobody can bring its data plane back: who would, looks first whether there is a network. */
-static int release_network(Reconcilers *r, Context *ctx, const char *uid, Error *err)
-{
-	_cleanup_(txn_freep) Txn *t = txn_new();
-	uint32_t vni;
-	int rc = vni_get(r->env.store, uid, 0, &vni, err);
-
-	if (rc == -ERR_NOT_FOUND) /* its own controller was in the middle of it */
-		return error_ignore(err);
-	if (rc == 0)
-		rc = network_dismantle(r, ctx, uid, vni, t, err);
-	if (rc < 0)
-		return rc;
-	log_notice("network %s has no object any more: giving VNI %u back", uid, vni);
-	return FAIL_POINT_AROUND("orphan.release-network",
-				 store_commit(r->env.store, ctx, t, NULL, err));
-}
-
-/* The VNIs of networks that nobody needs. Records first: each was written together with its object.
- */
-static int sweep_vnis(Reconcilers *r, Context *ctx, Error *err)
-{
-	_cleanup_(hashmap_freep) Hashmap *uids = hashmap_new(NULL), *needed = NULL;
-	Key node = key_make(GR_NODE, "", r->env.node_name);
-	int rc = store_record_list(r->env.store, GR_ALLOC, "vni/", numbered_add, uids, err);
-
-	if (rc < 0 || !(needed = networks_needed(r, err)))
-		return rc < 0 ? rc : error_wrap(err, "list networks");
-	hashmap_foreach (it, uids) {
-		if (rc < 0)
-			break;
-		if (hashmap_contains(needed, it.key) || !busy_enter(r->busy, it.key, &node))
-			continue;
-		rc = release_network(r, ctx, it.key, err);
-		busy_leave(r->busy, it.key, r->env.manager);
+		if (remove_network(r, ctx, &networks[i], err) < 0)
+			cannot_go("network", networks[i].uid, err);
+		busy_leave(r->busy, networks[i].uid, r->env.manager);
 	}
 	return rc;
 }
@@ -302,10 +311,13 @@ static int forget_images(Reconcilers *r, Context *ctx, Error *err)
 	if (rc < 0 || !(known = stored_uids(r, GR_IMAGE, err)))
 		return rc < 0 ? rc : error_wrap(err, "list images");
 	for (size_t i = 0; rc >= 0 && i < n; i++) {
-		if (hashmap_contains(known, uids[i]))
+		rc = context_check(ctx, err);
+		if (rc < 0 || hashmap_contains(known, uids[i]))
 			continue;
 		log_notice("image %s has no object any more: forgetting it", uids[i]);
-		rc = FAIL_POINT_AROUND("orphan.forget-image", c->ops->forget(c, ctx, uids[i], err));
+		if (FAIL_POINT_AROUND("orphan.forget-image", c->ops->forget(c, ctx, uids[i], err)) <
+		    0)
+			cannot_go("image", uids[i], err);
 	}
 	return rc;
 }
@@ -373,10 +385,10 @@ void orphans_sweep(Reconcilers *r, Context *ctx)
 			sweep_failed("addresses", &trouble);
 		if (sweep_gone_ports(r, ctx, &trouble) < 0)
 			sweep_failed("ports", &trouble);
-		if (sweep_networks(r, ctx, &trouble) < 0)
+		if (sweep_numbered(r, ctx, &trouble) < 0)
 			sweep_failed("networks", &trouble);
-		if (sweep_vnis(r, ctx, &trouble) < 0)
-			sweep_failed("VNIs", &trouble);
+		if (sweep_unnumbered(r, ctx, &trouble) < 0)
+			sweep_failed("data planes", &trouble);
 	}
 	if (forget_images(r, ctx, &trouble) < 0)
 		sweep_failed("images", &trouble);

@@ -10,8 +10,9 @@
 /* What a person asks for: {"id": "...", "uids": ["...", ...]}. */
 #define ANNOTATION_COLLECT "shakenfist.io/collect-request"
 
-/* One look around: removes networks, gives back what was allocated, and evicts images that nothing
- * needs. */
+/* One look around: removes networks, gives back what was allocated, stops fetches, evicts images
+ * that nothing needs, and forgets what was remembered. One that cannot go is told and holds up no
+ * other. */
 void orphans_sweep(Reconcilers *r, Context *ctx);
 /*
  * Writes status.unmanaged and its condition, carries out a request to collect, and says so in

@@ -87,6 +87,54 @@ static void a_network_holds_no_number_for_ever(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
+#define STUCK_VNI   4711u
+#define OTHER_STORE "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c11"
+#define OTHERS_NET  "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c12"
+#define STUCK_NET   "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c13"
+
+/* A network that nobody has any more, with the number of one that another store keeps on this host:
+ * its removal fails. */
+static void make_stuck(World *w)
+{
+	NetworkConfig others = { .store_id = OTHER_STORE, .uid = OTHERS_NET, .vni = STUCK_VNI };
+	_cleanup_(json_decrefp) json_t *body = json_pack("{s:s}", "network", STUCK_NET);
+	Key key = key_make(GR_ALLOC, "", "vni/4711");
+	_cleanup_(txn_freep) Txn *t = txn_new();
+	Context ctx = CONTEXT_BACKGROUND;
+	NetworkStatus status;
+
+	assert_int_equal(ip_prefix_parse("10.99.0.0/24", &others.prefix4, NULL), 0);
+	assert_int_equal(ip_parse("10.99.0.1", &others.gateway4, NULL), 0);
+	assert_int_equal(w->network->ops->ensure(w->network, &ctx, &others, &status, NULL), 0);
+	txn_record_put(t, &key, body, 0);
+	assert_int_equal(store_commit(w->store, &ctx, t, NULL, NULL), 0);
+}
+
+/* In whatever order they come. */
+static void one_that_cannot_go_holds_up_no_other(void **state)
+{
+	World *w = *state;
+	char name[8], text[256];
+
+	make_stuck(w);
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		snprintf(text, sizeof(text),
+			 "{'apiVersion':'shakenfist.io/v1alpha1','kind':'Network','metadata':{"
+			 "'name':'%s'},'spec':{'cidrs':['10.30.%d.0/24']}}",
+			 name, i);
+		world_create(w, text);
+	}
+	world_settle(w);
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		tear_out(w, "network", name);
+	}
+	sweep(w);
+	assert_int_equal(fake_network_count(w->network), 1);
+	assert_int_equal(world_allocations(w), 1);
+}
+
 /* Guests stay, and with them what they use. */
 static void a_network_stays_for_who_is_on_it(void **state)
 {
@@ -187,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		in_a_world(an_instance_holds_its_address_as_long_as_its_guest),
 		in_a_world(a_network_holds_no_number_for_ever),
+		in_a_world(one_that_cannot_go_holds_up_no_other),
 		in_a_world(a_network_stays_for_who_is_on_it),
 		in_a_world(a_network_is_let_go_for_one_of_its_name),
 		in_a_world(an_image_is_not_fetched_for_nobody),
