@@ -169,8 +169,10 @@ typedef struct HypervisorOps {
 	/* Creates or replaces the persistent definition; touches nothing that runs. */
 	int (*define)(Hypervisor *self, Context *ctx, const DomainConfig *config, Error *err);
 	/* request_id, if not NULL, is stored in the metadata together with the deed. POWER_DESTROY
-	 * and remove: -ERR_UNAVAILABLE is also one that goes on, -ERR_EXHAUSTED one that was not
-	 * begun because too many others go on; an event comes when there is room. */
+	 * and remove: -ERR_UNAVAILABLE is also one that goes on, and an event comes at its end;
+	 * -ERR_EXHAUSTED is also one that was not begun because too many others go on, and an event
+	 * comes when there is room. Both are as well answers of a hypervisor that is busy, gone or
+	 * out of memory, after which no event comes: who waits for one looks again besides. */
 	int (*power)(Hypervisor *self, Context *ctx, const char *domain, DomainPower action,
 		     const char *request_id, Error *err);
 	/* Changes what can be changed live (vCPUs up to max, memory up to max) to what config says;

@@ -6,7 +6,7 @@
  *	instance_view.c    what is wanted and what is there
  *	instance_config.c  from spec and records to a DomainConfig and its hash
  *	instance_step.c    doing it
- *	instance_stop.c    when guests were asked to stop
+ *	instance_stop.c    what guests were asked that are to end
  *	instance_status.c  telling it
  * Private to pkg/reconcile. An InstanceWork lives on its worker's stack.
  */
@@ -123,13 +123,13 @@ int instance_report(InstanceWork *w, Error *err);
 int instance_report_trouble(InstanceWork *w, int code, const char *message, Error *err);
 
 /*
- * When a guest was asked to shut down or forced off, by uid; lost with the process, which then asks
- * again. Any thread.
+ * What a guest was asked that is to end, when, and what of it is under way, by uid; lost with the
+ * process, which then asks again. Any thread.
  */
-typedef struct StopTimes {
-	usec_t first, last;
-	bool ours;   /* we made it end: no crash, no back-off */
-	bool forced; /* it was forced off, too, and that was told */
+typedef struct StopState {
+	usec_t first, last; /* asked to shut down or forced off; of the wall clock */
+	bool ours;          /* we made it end: no crash, no back-off */
+	bool forced;        /* it was forced off, too, and that was told */
 	struct {
 		InstanceStep step; /* a force off or a removal that is under way */
 		int code;          /* what it was answered with the last time */
@@ -137,9 +137,9 @@ typedef struct StopTimes {
 		 * that is the answer. */
 		usec_t asked, turn;
 	} late;
-} StopTimes;
-bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret);
-void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t); /* NULL = forget */
+} StopState;
+bool instance_stop_get(Reconcilers *r, const char *uid, StopState *ret);
+void instance_stop_set(Reconcilers *r, const char *uid, const StopState *t); /* NULL = forget */
 /* `due` is to be done now, or nothing is known (STEP_SETTLED): what was under way and is another
  * step has all its time again when it is asked for again. */
 void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due);

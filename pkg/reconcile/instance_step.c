@@ -302,7 +302,7 @@ static int step_start(InstanceWork *w, Error *err)
 }
 
 /* It could not be asked, or does not answer: no reason to be late when its time is over. */
-static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
+static int ask_unheard(InstanceWork *w, const StopState *stop, Error *err)
 {
 	usec_t over = stop->first + w->view.grace;
 
@@ -315,13 +315,14 @@ static int ask_unheard(InstanceWork *w, const StopTimes *stop, Error *err)
 
 /*
  * A force off or a removal that goes on by itself, or waits for others to end, is no failure: its
- * end wakes us. One that takes too long is one, in its turn, or in however many tries and waits
- * between them. Other results pass through.
+ * end wakes us. A hypervisor that is busy, gone or out of memory answers alike and tells nothing
+ * later: so we look again. One that takes too long is a failure, in its turn, or in however many
+ * tries and waits between them. Other results pass through.
  */
 static int wait_for_end(InstanceWork *w, const char *doing, int rc, Error *err)
 {
 	usec_t now = clock_now(w->r->env.clock), end;
-	StopTimes stop = { 0 };
+	StopState stop = { 0 };
 
 	if (rc != -ERR_UNAVAILABLE && rc != -ERR_EXHAUSTED) {
 		instance_late_forget(w->r, w->uid, STEP_SETTLED);
@@ -348,7 +349,7 @@ static int wait_for_end(InstanceWork *w, const char *doing, int rc, Error *err)
 }
 
 /* Once, however often it takes; one that was never asked was not late either. */
-static void tell_off(InstanceWork *w, const StopTimes *stop, bool force)
+static void tell_off(InstanceWork *w, const StopState *stop, bool force)
 {
 	if (!stop->first)
 		recorder_event(w->r->env.recorder, w->obj, EVENT_NORMAL, REASON_INSTANCE_STOPPING,
@@ -361,7 +362,7 @@ static void tell_off(InstanceWork *w, const StopTimes *stop, bool force)
 
 static int step_off(InstanceWork *w, bool force, Error *err)
 {
-	StopTimes stop = { 0 };
+	StopState stop = { 0 };
 	usec_t now = clock_wall(w->r->env.clock);
 	Hypervisor *h = w->r->env.hypervisor;
 	int rc;

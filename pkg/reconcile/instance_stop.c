@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instance reconciler: when guests were asked to stop. The hypervisor does not say that a guest was
- * asked, so we remember; lost with the process, which then asks again. Any thread. See instance.h.
+ * Instance reconciler: what guests were asked that are to end, and since when their force off or
+ * removal is under way. The hypervisor says neither, so we remember; lost with the process, which
+ * then asks again. Any thread. See instance.h.
  */
 #include "base/memory.h"
 #include "reconcile/instance.h"
 
-bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret)
+bool instance_stop_get(Reconcilers *r, const char *uid, StopState *ret)
 {
-	StopTimes *t;
+	StopState *t;
 
 	pthread_mutex_lock(&r->stops_lock);
 	t = hashmap_get(r->stops, uid);
@@ -18,7 +19,7 @@ bool instance_stop_get(Reconcilers *r, const char *uid, StopTimes *ret)
 	return t != NULL;
 }
 
-void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t)
+void instance_stop_set(Reconcilers *r, const char *uid, const StopState *t)
 {
 	pthread_mutex_lock(&r->stops_lock);
 	if (t)
@@ -30,7 +31,7 @@ void instance_stop_set(Reconcilers *r, const char *uid, const StopTimes *t)
 
 void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due)
 {
-	StopTimes *t;
+	StopState *t;
 
 	pthread_mutex_lock(&r->stops_lock);
 	t = hashmap_get(r->stops, uid);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Instance reconciler: what is wanted and what is there. Reads the store and inspects the domain;
- * writes nothing but the working copy of the status. See instance.h.
+ * fills the working copy of the status. An end that it finds is the one thing it commits and tells,
+ * and what a guest that is off was asked is forgotten. See instance.h.
  */
 #include "base/failpoint.h"
 #include "base/memory.h"
@@ -252,7 +253,7 @@ static int note_end(InstanceWork *w, Error *err)
 	const char *reason = w->domain.state == DOMAIN_ABSENT
 				     ? "DomainVanished"
 				     : domain_reason_to_string(w->domain.reason);
-	StopTimes stop = { 0 };
+	StopState stop = { 0 };
 	bool ours = instance_stop_get(w->r, w->uid, &stop) && stop.ours;
 	/* libvirt forgets with the host's /run: the host went down, or libvirt was new. */
 	bool unseen = !ours && w->domain.state == DOMAIN_SHUTOFF &&
@@ -280,19 +281,19 @@ static int note_end(InstanceWork *w, Error *err)
 /* It is off: what it was asked counts no more, but since when its removal is under way. */
 static void forget_asking(InstanceWork *w)
 {
-	StopTimes stop;
+	StopState stop;
 
 	if (!w->view.deleting)
 		instance_stop_set(w->r, w->uid, NULL);
 	else if (instance_stop_get(w->r, w->uid, &stop))
-		instance_stop_set(w->r, w->uid, &(StopTimes){ .late = stop.late });
+		instance_stop_set(w->r, w->uid, &(StopState){ .late = stop.late });
 }
 
 static int fill_history(InstanceWork *w, Error *err)
 {
 	InstanceView *v = &w->view;
 	const char *last;
-	StopTimes stop;
+	StopState stop;
 	int rc = 0;
 
 	if (domain_is_off(&w->domain)) {

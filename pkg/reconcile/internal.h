@@ -74,7 +74,7 @@ struct Reconcilers {
 	BusySet *busy;
 	GoneSet *gone;
 	pthread_mutex_t stops_lock; /* guards stops */
-	Hashmap *stops;             /* instance uid -> StopTimes (instance.h) */
+	Hashmap *stops;             /* instance uid -> StopState (instance.h) */
 	/* Until then nobody asks for links: the net role did not answer, and workers that wait for
 	 * it do nothing else. */
 	_Atomic usec_t links_silent;
