@@ -3,6 +3,7 @@
  * sfctl describe: everything about one object for a person to read: what is asked, what is, why,
  * what it depends on, and what happened.
  */
+#include "api/wellknown.h"
 #include "events.h"
 #include "progress.h"
 #include "quotas.h"
@@ -107,8 +108,7 @@ static void print_head(Cli *cli, const Resource *r, const json_t *object)
 	if (json_at(object, "status"))
 		print_line(cli, "State:", state);
 	print_map(cli, "Labels:", json_at(object, "metadata.labels"), NULL);
-	print_map(cli, "Annotations:", json_at(object, "metadata.annotations"),
-		  "shakenfist.io/power-request");
+	print_map(cli, "Annotations:", json_at(object, "metadata.annotations"), ANNOTATION_POWER);
 	print_line(cli, "UID:", json_string_at(object, "metadata.uid"));
 	print_times(cli, object);
 	print_list(cli, "Owned by:", json_at(object, "metadata.ownerReferences"));

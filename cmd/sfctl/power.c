@@ -2,6 +2,7 @@
 /*
  * sfctl start, stop, restart, pause, resume: one request each, done exactly once by the server.
  */
+#include "api/wellknown.h"
 #include "waiter.h"
 #include "json/json.h"
 
@@ -30,8 +31,7 @@ static const Option forceful_options[] = {
 static char *request_id(const json_t *object)
 {
 	json_t *annotations = json_at(object, "metadata.annotations"), *request;
-	const char *text =
-		json_string_value(json_object_get(annotations, "shakenfist.io/power-request"));
+	const char *text = json_string_value(json_object_get(annotations, ANNOTATION_POWER));
 	char *id;
 
 	request = text ? json_loads(text, 0, NULL) : NULL;

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "api/wellknown.h"
+
 #define AWAY_MAX   (30 * USEC_PER_SEC) /* how long sfd may be away while we wait */
 #define AWAY_PAUSE 200000000L          /* nanoseconds between two tries then */
 #define LOOK_MIN   (2 * USEC_PER_SEC)  /* what an answer may take at least */
@@ -154,8 +156,7 @@ static bool jsonpath_met(const WaitFor *w, const json_t *object)
 static bool request_replaced(const Waiter *w, const json_t *object)
 {
 	json_t *annotations = json_at(object, "metadata.annotations"), *newest;
-	const char *text =
-		json_string_value(json_object_get(annotations, "shakenfist.io/power-request"));
+	const char *text = json_string_value(json_object_get(annotations, ANNOTATION_POWER));
 	bool replaced;
 
 	newest = text ? json_loads(text, 0, NULL) : NULL;

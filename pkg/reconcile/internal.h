@@ -8,13 +8,12 @@
 #include <pthread.h>
 
 #include "api/condition.h"
+#include "api/wellknown.h"
 #include "base/hashmap.h"
 #include "reconcile/reconcile.h"
 #include "json/json.h"
 
-#define FINALIZER_TEARDOWN "shakenfist.io/teardown"
-#define FIELD_MANAGER      "sfd" /* of what reconcilers write, in metadata.managedFields */
-#define ANNOTATION_POWER   "shakenfist.io/power-request"
+#define FIELD_MANAGER "sfd" /* of what reconcilers write, in metadata.managedFields */
 
 /*
  * Keys that wait for something else ("image/default/debian-12"): a reconcile forgets what its key

@@ -18,6 +18,7 @@
 #include <strings.h>
 
 #include "api/schema.h"
+#include "api/wellknown.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "server/credentials.h"
@@ -45,9 +46,6 @@
 
 #define API_GROUP_ALL_VERBS \
 	"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"
-
-#define FINALIZER_TEARDOWN "shakenfist.io/teardown"
-#define ANNOTATION_POWER   "shakenfist.io/power-request"
 
 /* ---- a connection ---- */
 
