@@ -116,26 +116,28 @@ int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni
 {
 	_cleanup_(network_plan_done) NetworkPlan plan = { 0 };
 	const char *uid = object_head(net)->uid;
+	NetworkStatus st = { 0 };
 	bool there;
 	int rc;
 
-	*ret = (NetworkStatus){ 0 };
 	if (!busy_enter(r->busy, uid, who))
 		return NETWORK_BUSY;
 	rc = plan_now(r, net, vni, &plan, &there, err);
 	if (rc == 0 && there)
 		rc = FAIL_POINT_AROUND(
 			"network.ensure",
-			r->env.network->ops->ensure(r->env.network, ctx, &plan.config, ret, err));
+			r->env.network->ops->ensure(r->env.network, ctx, &plan.config, &st, err));
 	else if (rc == 0)
-		snprintf(ret->message, sizeof(ret->message), "it is gone");
+		snprintf(st.message, sizeof(st.message), "it is gone");
 	busy_leave(r->busy, uid, r->env.manager);
 	/* A failure may hide that something was mended before it. */
-	if (rc < 0 || ret->repaired) {
+	if (rc < 0 || st.repaired) {
 		_cleanup_(xfreep) char *what = waitlist_link(uid);
 
 		waitlist_wake(r->waits, what, r->env.manager);
 	}
+	if (rc == 0)
+		*ret = st;
 	return rc;
 }
 

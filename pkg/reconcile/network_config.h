@@ -27,8 +27,9 @@ int network_plan(Reconcilers *r, const Object *net, const NetworkSpec *spec, uin
 
 /*
  * Asks for the network as it is now, however old `net` is. NETWORK_BUSY (1): somebody else is
- * changing this network; `who` is enqueued when that is done. A network that was deleted meanwhile
- * is left alone and not ready.
+ * changing this network, and nothing was asked; `who` is enqueued when that is done. *ret is filled
+ * by 0 only, neither by that answer nor by a failure. A network that was deleted meanwhile is left
+ * alone and not ready.
  */
 #define NETWORK_BUSY 1
 int network_ensure(Reconcilers *r, Context *ctx, const Object *net, uint32_t vni, const Key *who,

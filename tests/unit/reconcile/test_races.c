@@ -218,8 +218,6 @@ static void nothing_is_claimed_on_a_network_that_goes(void **state)
 	assert_int_equal(world_allocations(w), 0);
 }
 
-/* ---- images ---- */
-
 /* Whoever asks has written nothing into the answer. */
 static void a_network_that_has_gone_is_not_ready(void **state)
 {
@@ -241,6 +239,38 @@ static void a_network_that_has_gone_is_not_ready(void **state)
 	assert_false(*(unsigned char *)&st.repaired);
 	assert_string_equal(st.message, "it is gone");
 }
+
+/* Somebody else has the network in hand, or the driver fails: the answer is not touched. */
+static void a_network_that_tells_nothing_leaves_the_answer_alone(void **state)
+{
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	_cleanup_(object_unrefp) Object *net = NULL;
+	Key key = key_make(GR_NETWORK, "default", "front");
+	NetworkStatus st, before;
+	World *w = *state;
+	const char *uid;
+
+	create_network(w, "front");
+	world_settle(w);
+	assert_int_equal(store_get(w->store, &key, &net, &err), 0);
+	uid = object_head(net)->uid;
+	memset(&st, 0xff, sizeof(st));
+	before = st;
+	assert_true(busy_enter(w->reconcilers->busy, uid, &key));
+	assert_int_equal(
+		network_ensure(w->reconcilers, &CONTEXT_BACKGROUND, net, 1, &key, &st, &err),
+		NETWORK_BUSY);
+	assert_memory_equal(&st, &before, sizeof(st));
+	busy_leave(w->reconcilers->busy, uid, w->manager);
+	world_settle(w);
+	fake_network_set_failure(w->network, ERR_UNAVAILABLE);
+	assert_int_equal(
+		network_ensure(w->reconcilers, &CONTEXT_BACKGROUND, net, 1, &key, &st, &err),
+		-ERR_UNAVAILABLE);
+	assert_memory_equal(&st, &before, sizeof(st));
+}
+
+/* ---- images ---- */
 
 static void create_image(World *w, const char *content)
 {
@@ -512,6 +542,7 @@ int main(void)
 		in_a_world(an_old_look_does_not_undo_a_change_of_the_network),
 		in_a_world(nothing_is_claimed_on_a_network_that_goes),
 		in_a_world(a_network_that_has_gone_is_not_ready),
+		in_a_world(a_network_that_tells_nothing_leaves_the_answer_alone),
 		in_a_world(no_disk_is_made_of_what_an_image_was_before),
 		in_a_world(a_lost_race_makes_no_crash_of_a_stop),
 		in_a_world(a_lost_race_forgets_no_failure),
