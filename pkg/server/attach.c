@@ -389,7 +389,7 @@ void handle_attach(Request *r)
 		return;
 	}
 	s = session_new(r, console_open, attach_opened);
-	s->node = console_node(r, tree);
+	s->node = xstrdup(console_node(r->server, tree));
 	s->target = xasprintf("%s.%s", r->route.namespace, r->route.name);
 	attach_start(s, TAKE_PTR(a));
 }

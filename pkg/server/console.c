@@ -34,13 +34,13 @@ bool console_instance(Request *r, json_t **ret_tree)
 	return true;
 }
 
-char *console_node(const Request *r, const json_t *tree)
+const char *console_node(const Server *s, const json_t *tree)
 {
 	const char *node = json_string_at(tree, "status.nodeName");
 
 	if (str_is_empty(node))
 		node = json_string_at(tree, "spec.nodeName");
-	return xstrdup(str_is_empty(node) ? r->server->node_name : node);
+	return str_is_empty(node) ? s->node_name : node;
 }
 
 void reply_unavailable(Request *r, const char *what)
@@ -136,7 +136,7 @@ void handle_console(Request *r)
 		return;
 	}
 	s = session_new(r, console_open, stream_opened);
-	s->node = console_node(r, tree);
+	s->node = xstrdup(console_node(r->server, tree));
 	s->target = xasprintf("%s.%s", r->route.namespace, r->route.name);
 	session_start(s);
 }

@@ -12,8 +12,8 @@
 
 /* The Instance of the request in r->base and as a tree; false if answered. */
 bool console_instance(Request *r, json_t **ret_tree);
-/* Where it runs; caller frees. */
-char *console_node(const Request *r, const json_t *tree);
+/* Where it runs, as far as that was seen; where it should, before. Of the tree or the server. */
+const char *console_node(const Server *s, const json_t *tree);
 /* Opens the console of s->target at s->node; on the session's thread. */
 int console_open(Session *s, Context *ctx, int *ret_fd, Error *err);
 /* For a port of the guest's, which that parameter names; NULL = answered. */

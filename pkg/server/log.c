@@ -459,7 +459,7 @@ void handle_log(Request *r)
 		return;
 	}
 	s = session_new(r, open_log, log_opened);
-	s->node = console_node(r, tree);
+	s->node = xstrdup(console_node(r->server, tree));
 	s->uid = xstrdup(object_head(r->base)->uid);
 	session_start(s);
 }

@@ -177,7 +177,6 @@ static json_t *spec_of(Server *s, const json_t *instance)
 {
 	json_t *resources = json_object(), *spec;
 	const json_t *cpus = json_at(instance, "spec.cpus");
-	const char *node = json_string_at(instance, "spec.nodeName");
 
 	if (json_is_integer(cpus))
 		json_object_set_new(resources, "cpu",
@@ -189,7 +188,7 @@ static json_t *spec_of(Server *s, const json_t *instance)
 			 resources, "imagePullPolicy", "IfNotPresent", "restartPolicy",
 			 restart_policy(instance), "dnsPolicy", "Default", "schedulerName",
 			 "shakenfist");
-	set_text(spec, "nodeName", str_is_empty(node) ? s->node_name : node);
+	set_text(spec, "nodeName", console_node(s, instance));
 	set_text(spec, "hostname", json_string_at(instance, "metadata.name"));
 	set_member(spec, "terminationGracePeriodSeconds",
 		   json_at(instance, "spec.terminationGracePeriodSeconds"));

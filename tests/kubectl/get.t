@@ -39,11 +39,11 @@
   db-1          Unknown         1     128Mi   <age>
 
   $ kubectl get vm -o wide
-  NAME    STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
-  db-1             Unknown         1      128Mi               sandbox           <age>
-  hello            Unknown         1      128Mi               sandbox   guest   <age>
-  web-1            Unknown         2      128Mi               sandbox           <age>
-  web-2            Unknown         1      128Mi               sandbox           <age>
+  NAME    STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE   IMAGE   AGE
+  db-1             Unknown         1      128Mi                              <age>
+  hello            Unknown         1      128Mi                      guest   <age>
+  web-1            Unknown         2      128Mi                              <age>
+  web-2            Unknown         1      128Mi                              <age>
 
   $ kubectl get vm -A
   NAMESPACE   NAME    STATUS   READY     IP    CPUS   MEMORY   AGE

@@ -74,9 +74,9 @@
   b               Unknown         1      128Mi    <age>
 
   $ kubectl get vm -o wide
-  NAME   STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE      IMAGE   AGE
-  a               Unknown         2      128Mi               sandbox           <age>
-  b               Unknown         1      128Mi               sandbox           <age>
+  NAME   STATUS   READY     IP    CPUS   MEMORY   RESTARTS   NODE   IMAGE   AGE
+  a               Unknown         2      128Mi                              <age>
+  b               Unknown         1      128Mi                              <age>
 
   $ kubectl get vm,img -A -o name
   instance.shakenfist.io/a

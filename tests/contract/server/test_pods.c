@@ -125,6 +125,52 @@ static void test_list(void **state)
 	assert_int_equal(count(f, PODS "?fieldSelector=metadata.name%3Dvm"), 1);
 }
 
+#define ELSEWHERE \
+	"{\"metadata\":{\"name\":\"vm\"},\"spec\":{\"nodeName\":\"elsewhere\",\"disks\":[{" \
+	"\"name\":" \
+	"\"root\",\"size\":\"1Gi\"}]}}"
+
+/* What the column Node of the first row says; NULL = nothing. */
+static void expect_node(Fixture *f, const char *target, const char *want)
+{
+	HttpClient *c = http_connect(f->path);
+	const json_t *columns, *column, *cells;
+	const char *node = NULL;
+	HttpAnswer a;
+	size_t i;
+
+	http_request(c, "GET", target, "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n",
+		     NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 200);
+	columns = json_object_get(a.json, "columnDefinitions");
+	cells = json_object_get(first(a.json, "rows"), "cells");
+	json_array_foreach (columns, i, column)
+		if (streq_ptr(json_string_at(column, "name"), "Node"))
+			node = json_string_value(json_array_get(cells, i));
+	if (!streq_ptr(node, want))
+		fail_msg("%s: node %s, not %s", target, node ? node : "null", want ? want : "null");
+	http_answer_done(&a);
+	http_close(c);
+}
+
+/* What is asked for is no news of where it is: that comes from who runs it. */
+static void test_node(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(json_decrefp) json_t *pod = NULL;
+
+	call_done(f, 201, "POST", INSTANCES, NULL, ELSEWHERE);
+	expect_node(f, INSTANCES, NULL);
+	set_status(f, "{\"printableStatus\":\"Running\",\"nodeName\":\"node-1\"}");
+	expect_node(f, INSTANCES, "node-1");
+	expect_node(f, PODS, "node-1");
+	pod = call(f, 200, "GET", PODS "/vm", NULL, NULL);
+	expect_text(pod, "spec.nodeName", "node-1");
+	assert_int_equal(count(f, PODS "?fieldSelector=spec.nodeName%3Dnode-1"), 1);
+	assert_int_equal(count(f, PODS "?fieldSelector=spec.nodeName%3Delsewhere"), 0);
+}
+
 static void test_table(void **state)
 {
 	static const char *const want[] = { "vm", "1/1", "Running" };
@@ -302,15 +348,11 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_pod),
-		TEST(test_phases),
-		TEST(test_list),
-		TEST(test_table),
-		TEST(test_watch),
-		TEST(test_events),
-		TEST(test_writes_are_refused),
-		TEST(test_log),
-		TEST(test_log_timestamps_follow),
+		TEST(test_pod),    TEST(test_phases),
+		TEST(test_list),   TEST(test_node),
+		TEST(test_table),  TEST(test_watch),
+		TEST(test_events), TEST(test_writes_are_refused),
+		TEST(test_log),    TEST(test_log_timestamps_follow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
