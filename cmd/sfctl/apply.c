@@ -42,7 +42,7 @@ static const Option options[] = {
  * is there keeps its uid and version in a dry run, one that would be made gets a uid of that dry
  * run only. That spares asking for each. */
 typedef struct Before {
-	bool known;
+	bool known, deleting;
 	char *uid, *version;
 } Before;
 
@@ -53,10 +53,11 @@ typedef struct Apply {
 	const char *template;
 	bool dry_run;
 	int code;
-	bool conflict;  /* of field managers, somewhere */
-	json_t *shown;  /* objects, for -o yaml and json */
-	Before *before; /* of each document */
-	ApplySet set;   /* with --prune */
+	bool conflict;   /* of field managers, somewhere */
+	usec_t deadline; /* of --wait; 0 = not waited yet */
+	json_t *shown;   /* objects, for -o yaml and json */
+	Before *before;  /* of each document */
+	ApplySet set;    /* with --prune */
 } Apply;
 
 static const char *version_of(const json_t *object)
@@ -69,11 +70,17 @@ static const char *uid_of(const json_t *object)
 	return json_string_at(object, "metadata.uid");
 }
 
+static bool is_deleting(const json_t *object)
+{
+	return json_string_at(object, "metadata.deletionTimestamp") != NULL;
+}
+
 static Before before_of(const json_t *object)
 {
 	const char *uid = uid_of(object), *version = version_of(object);
 
 	return (Before){ .known = true,
+			 .deleting = is_deleting(object),
 			 .uid = uid ? xstrdup(uid) : NULL,
 			 .version = version ? xstrdup(version) : NULL };
 }
@@ -95,11 +102,23 @@ static bool same_for_people(const json_t *a, const json_t *b)
 	return same;
 }
 
+/* What is on its way out stays so, whatever is stored over it: that wish is not fulfilled. */
+static void warn_deleting(Apply *a, const char *name)
+{
+	fprintf(a->cli->err, "warning: %s is being deleted: apply again when it is gone\n", name);
+	exit_code_merge(&a->code, EXIT_CONFLICT);
+}
+
 /* One document's result: a line, or the object for later. */
 static void show(Apply *a, const Document *d, const char *what, json_t *object)
 {
 	_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
 
+	if (is_deleting(object)) {
+		warn_deleting(a, name);
+		if (a->format == OUTPUT_TABLE)
+			return;
+	}
 	if (a->format == OUTPUT_NAME) {
 		fprintf(a->cli->out, "%s\n", name);
 		return;
@@ -127,26 +146,74 @@ static const char *what_would(const json_t *live, const json_t *object)
 	return same_for_people(live, object) ? "unchanged" : "configured";
 }
 
-/* Before anything is stored: every document, so that all errors are told at once. Warnings come
- * again when it is stored. */
+/* Warnings come again when it is stored. */
+static int try_one(Apply *a, const Manifests *m, size_t i)
+{
+	json_t *would = NULL;
+	int code;
+
+	a->cli->hush = true;
+	code = document_try(a->cli, m, &m->items[i], &a->o->as, &would);
+	a->cli->hush = false;
+	if (would)
+		a->before[i] = before_of(would);
+	json_decref(would);
+	exit_code_merge(&a->code, code);
+	if (code == EXIT_CONFLICT && status_is_field_conflict(client_status(a->cli->client)))
+		a->conflict = true;
+	return code;
+}
+
+/* Before anything is stored: every document, so that all errors are told at once. */
 static void try_all(Apply *a, const Manifests *m)
 {
-	a->cli->hush = true;
-	for (size_t i = 0; i < m->n; i++) {
-		json_t *would = NULL;
-		int code = document_try(a->cli, m, &m->items[i], &a->o->as, &would);
-
-		if (would)
-			a->before[i] = before_of(would);
-		json_decref(would);
-		exit_code_merge(&a->code, code);
-		if (code == EXIT_CONFLICT &&
-		    status_is_field_conflict(client_status(a->cli->client)))
-			a->conflict = true;
-		if (code == EXIT_UNREACHABLE)
+	for (size_t i = 0; i < m->n; i++)
+		if (try_one(a, m, i) == EXIT_UNREACHABLE)
 			break;
+}
+
+/* Waits for one of the documents; --timeout is for all of them together. */
+static int wait_one(Apply *a, const Document *d, const WaitFor *what, Progress *progress)
+{
+	Target t = { .resource = d->resource,
+		     .namespace = (char *)d->namespace,
+		     .name = (char *)d->name };
+	_cleanup_(error_done) Error err = ERROR_INIT;
+	int rc;
+
+	if (!a->deadline)
+		a->deadline = wait_deadline(a->o->timeout);
+	rc = wait_object(a->cli, &t, what, a->deadline, progress, &err);
+	return rc < 0 ? (int)cli_report(a->cli, rc, &err) : EXIT_OK;
+}
+
+/* With --wait: what is on its way out is gone before anything is stored. */
+static void wait_gone(Apply *a, const Manifests *m)
+{
+	Progress progress;
+
+	progress_init(&progress, a->cli);
+	for (size_t i = 0; i < m->n && a->code == EXIT_OK; i++) {
+		WaitFor gone = { .kind = WAIT_DELETE,
+				 .uid = a->before[i].uid,
+				 .text = (char *)"deletion" };
+
+		if (a->before[i].deleting)
+			a->code = wait_one(a, &m->items[i], &gone, &progress);
 	}
-	a->cli->hush = false;
+	progress_done(&progress);
+}
+
+/* What was tried over an object that is gone by now is tried as a new one. */
+static void try_again(Apply *a, const Manifests *m)
+{
+	for (size_t i = 0; i < m->n && a->code == EXIT_OK; i++) {
+		if (!a->before[i].deleting)
+			continue;
+		before_done(&a->before[i]);
+		a->before[i] = (Before){ 0 };
+		try_one(a, m, i);
+	}
 }
 
 static void dry_run_all(Apply *a, const Manifests *m)
@@ -274,29 +341,21 @@ static bool has_ready(const Document *d)
 
 static void wait_all(Apply *a, const Manifests *m)
 {
-	usec_t deadline = wait_deadline(a->o->timeout);
+	WaitFor ready = { .kind = WAIT_CONDITION,
+			  .type = (char *)"Ready",
+			  .value = (char *)"True",
+			  .text = (char *)"condition=Ready" };
 	Progress progress;
 
 	progress_init(&progress, a->cli);
 	for (size_t i = 0; i < m->n && a->code == EXIT_OK; i++) {
 		const Document *d = &m->items[i];
-		Target t = { .resource = d->resource,
-			     .namespace = (char *)d->namespace,
-			     .name = (char *)d->name };
-		WaitFor ready = { .kind = WAIT_CONDITION,
-				  .type = (char *)"Ready",
-				  .value = (char *)"True",
-				  .text = (char *)"condition=Ready" };
-		_cleanup_(error_done) Error err = ERROR_INIT;
 		_cleanup_(xfreep) char *name = resource_object_name(d->resource, d->name);
-		int rc;
 
 		if (!has_ready(d))
 			continue;
-		rc = wait_object(a->cli, &t, &ready, deadline, &progress, &err);
-		if (rc < 0)
-			a->code = (int)cli_report(a->cli, rc, &err);
-		else
+		a->code = wait_one(a, d, &ready, &progress);
+		if (a->code == EXIT_OK)
 			fprintf(a->cli->out, "%s ready\n", name);
 		fflush(a->cli->out);
 	}
@@ -349,6 +408,10 @@ static void apply_all(Apply *a, const Manifests *m)
 	a->before = xnew0(Before, m->n);
 	if (a->code == EXIT_OK)
 		try_all(a, m);
+	if (a->code == EXIT_OK && a->o->wait) {
+		wait_gone(a, m);
+		try_again(a, m);
+	}
 	if (a->code == EXIT_OK)
 		widen(a, m);
 	if (a->code == EXIT_OK)

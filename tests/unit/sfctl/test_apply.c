@@ -183,6 +183,109 @@ static void test_apply_no_namespace(void **state)
 	http_fake_stop(f);
 }
 
+#define LEAVING(rv) \
+	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"" rv \
+	"\",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"}}"
+#define LEAVING_WEB \
+	"{\"metadata\":{\"name\":\"web-1\",\"uid\":\"u\",\"deletionTimestamp\":" \
+	"\"2026-01-01T00:00:00Z\"},\"status\":{}}"
+static const char web_1[] =
+	"{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: web-1}}\n";
+
+/* What is on its way out will go all the same: nobody is told that it is as he wants it. */
+static void test_apply_onto_what_is_being_deleted(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/*", .body = object_7),
+		HTTP_RULE(.method = "GET", .path = INSTANCES "/web-1", .body = LEAVING("7")),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .body = LEAVING("7")),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY,
+			  .body = LEAVING("8")),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = { 0 }, dry = { 0 }, names = { 0 };
+	_cleanup_(xfreep) char *line = NULL, *dry_line = NULL, *names_line = NULL;
+	const char *warning = "warning: instance.shakenfist.io/web-1 is being deleted: apply again "
+			      "when it is gone\n";
+
+	put(*state, "a.yaml", web_1);
+	put(*state, "b.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Network, metadata: {name: front}}\n");
+	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
+	dry_line = xasprintf("%s/a.yaml --dry-run=server", line);
+	names_line = xasprintf("%s -o name", line);
+	r = sfctl(f, line);
+	dry = sfctl(f, dry_line);
+	names = sfctl(f, names_line);
+	run_expect(&r, EXIT_CONFLICT, "network.shakenfist.io/front unchanged\n", warning);
+	run_expect(&dry, EXIT_CONFLICT, "", warning);
+	run_expect(&names, EXIT_CONFLICT,
+		   "network.shakenfist.io/front\ninstance.shakenfist.io/web-1\n", warning);
+	http_fake_stop(f);
+}
+
+/* With --wait its end is waited for, and then it is made anew. */
+static void test_apply_waits_for_the_end(void **state)
+{
+#define ONE_PATH INSTANCES "?fieldSelector=metadata.name%3Dweb-1"
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .times = 1, .body = LEAVING("7")),
+		HTTP_RULE(.path = ONE_PATH, .times = 1,
+			  .body = "{\"items\":[" LEAVING_WEB "],\"metadata\":{"
+				  "\"resourceVersion\":\"7\"}}"),
+		HTTP_RULE(.path = ONE_PATH "&watch=true*", .times = 1, .chunked = true,
+			  .body = "{\"type\":\"DELETED\",\"object\":" LEAVING_WEB "}\n"),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .times = 1, .code = 201, .body = object_0),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY, .times = 1,
+			  .code = 201, .body = object_8),
+		HTTP_RULE(.path = ONE_PATH,
+			  .body = "{\"items\":[{\"metadata\":{\"name\":\"web-1\"},"
+				  "\"status\":{\"conditions\":[{\"type\":"
+				  "\"Ready\",\"status\":\"True\"}]}}]}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "a.yaml", web_1);
+	line = xasprintf("apply --wait -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_OK,
+		   "instance.shakenfist.io/web-1 created\n"
+		   "instance.shakenfist.io/web-1 ready\n",
+		   "instance.shakenfist.io/web-1: Terminating\n");
+	http_fake_stop(f);
+}
+
+/* It does not go in time: nothing is stored. */
+static void test_apply_waits_for_the_end_in_vain(void **state)
+{
+	HttpRule rules[] = {
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1" APPLY_QUERY "&dryRun=All",
+			  .body = LEAVING("7")),
+		HTTP_RULE(.path = ONE_PATH "&watch=true*", .hang = true),
+		HTTP_RULE(.path = ONE_PATH, .body = "{\"items\":[" LEAVING_WEB "],\"metadata\":{"
+						    "\"resourceVersion\":\"7\"}}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(xfreep) char *line = NULL;
+	_cleanup_(run_done) Run r = { 0 };
+
+	put(*state, "a.yaml", web_1);
+	line = xasprintf("apply --wait --timeout=100ms -f %s", ((Folder *)*state)->path);
+	r = sfctl(f, line);
+	run_expect(&r, EXIT_TIMEOUT, "",
+		   "instance.shakenfist.io/web-1: Terminating\n"
+		   "error: timed out waiting for deletion of instance.shakenfist.io/web-1, which "
+		   "is: Terminating\n"
+		   "error: nothing was applied\n");
+	assert_null(strstr(r.log, APPLY_QUERY "\n"));
+	http_fake_stop(f);
+}
+
 static const char moved[] = STATUS(409, "Conflict", "the object has been modified");
 
 /* The server wrote status between the dry run and the apply: nobody has changed anything. */
@@ -424,6 +527,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_apply_addresses_first, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_no_namespace, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_onto_what_is_being_deleted, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_waits_for_the_end, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_apply_waits_for_the_end_in_vain, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_beside_status, folder_setup,
 						folder_teardown),
