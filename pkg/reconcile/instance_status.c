@@ -203,6 +203,14 @@ static void report_ready(InstanceWork *w, const char *word)
 				 w->wait_message);
 	} else if (w->domain.state == DOMAIN_PAUSED) {
 		report_paused(w);
+	} else if (w->view.deleting && w->view.stop_asked && w->domain.state != DOMAIN_ABSENT &&
+		   w->domain.state != DOMAIN_SHUTOFF) {
+		snprintf(text, sizeof(text),
+			 "the guest was asked to shut down, and is forced off %llu s later; then "
+			 "its disks and its addresses are removed",
+			 (unsigned long long)(w->view.grace / USEC_PER_SEC));
+		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, w->plan.reason,
+				 text);
 	} else {
 		status_condition(w->r, w->obj, w->status, "Ready", CONDITION_FALSE, w->plan.reason,
 				 word_message(word));

@@ -83,7 +83,7 @@ static int prepare_disk(InstanceWork *w, size_t i, bool offline, Error *err)
 	}
 	rc = FAIL_POINT_AROUND("disk.ensure",
 			       d->ops->ensure(d, w->ctx, &q, offline, &w->disks[i], err));
-	return rc < 0 ? error_wrap_rc(err, rc, "disk %s", name) : 0;
+	return rc < 0 ? error_wrap_rc(err, rc, "spec.disks[%zu]", i) : 0;
 }
 
 static void status_disks(InstanceWork *w)

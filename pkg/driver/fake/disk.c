@@ -76,7 +76,9 @@ static int create_locked(FakeDisks *d, Hashmap *disks, const DiskRequest *r, con
 	if (!r->digest && !r->size)
 		return error_set(err, ERR_INVALID, "disk %s: neither image nor size", r->name);
 	if (r->digest && r->size && r->size < IMAGE_VIRTUAL_SIZE)
-		return error_set(err, ERR_INVALID, "disk %s: smaller than its image", r->name);
+		return error_set(err, ERR_INVALID,
+				 "disk %s: smaller than its image: raise its size, or leave it out",
+				 r->name);
 	if (d->full)
 		return error_set(err, ERR_EXHAUSTED, "no space left in %s", d->root);
 	disk = xnew0(DiskInfo, 1);

@@ -182,7 +182,9 @@ static int disk_create(const Disks *d, Context *ctx, int dir, const DiskRequest 
 	if (!r->digest && !size)
 		return error_set(err, ERR_INVALID, "neither image nor size");
 	if (size && size < base_size)
-		return error_set(err, ERR_INVALID, "%llu bytes is smaller than its image of %llu",
+		return error_set(err, ERR_INVALID,
+				 "%llu bytes is smaller than its image of %llu: "
+				 "raise its size, or leave it out",
 				 (unsigned long long)size, (unsigned long long)base_size);
 	size = ((size ? size : base_size) + SECTOR - 1) / SECTOR * SECTOR;
 	snprintf(file, sizeof(file), "%s.qcow2", r->name);

@@ -287,6 +287,15 @@ static void a_deaf_guest_is_forced_off(void **state)
 	assert_status(w, "Stopping");
 	world_pass(w, 4);
 	assert_status(w, "Stopped");
+	power(w, "r2", "start");
+	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
+	world_delete(w, "instance", "web");
+	world_pass(w, 1);
+	assert_ready(w, "message",
+		     "the guest was asked to shut down, and is forced off 10 s later; then its "
+		     "disks and its addresses are removed");
+	world_pass(w, 11);
+	assert_false(world_exists(w, "instance", "web"));
 }
 
 static void a_start_takes_back_a_stop(void **state)
