@@ -15,6 +15,8 @@
 #define IDLE_HELPERS_MAX 4
 /* How late a cancellation is noticed: it comes without a signal. */
 #define CANCEL_SLICE (100 * USEC_PER_MSEC)
+/* Of so many slots it is kept why the last call failed, where nobody waited for it any more. */
+#define LATE_FAILURES_MAX 256
 
 static const struct {
 	unsigned max;
@@ -32,7 +34,8 @@ struct Calls {
 	pthread_cond_t ended; /* some call ended, or some helper */
 	Clock *clock;
 	Call *queue, **queue_tail;
-	Hashmap *slots; /* slot -> Call that holds it */
+	Hashmap *slots;    /* slot -> Call that holds it */
+	Hashmap *failures; /* slot -> text, of the last one that was left behind, if it failed */
 	unsigned queued, idle, helpers, left[_CALL_KIND_MAX];
 	bool stopping;
 	unsigned refs; /* the owner's and one per helper */
@@ -41,6 +44,7 @@ struct Calls {
 static void calls_release(Calls *s)
 {
 	hashmap_free(s->slots);
+	hashmap_free(s->failures);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->ended);
 	pthread_mutex_destroy(&s->lock);
@@ -81,6 +85,21 @@ static void slot_leave(Calls *s, Call *c)
 		hashmap_take(s->slots, c->slot);
 }
 
+/* Nobody hears why one failed that was left behind: the next that hangs in its slot tells it. */
+static void failure_note(Calls *s, const Call *c)
+{
+	HashmapIter any = { 0 };
+
+	if (!c->slot)
+		return;
+	hashmap_remove(s->failures, c->slot);
+	if (!c->left || c->rc >= 0)
+		return;
+	if (hashmap_size(s->failures) >= LATE_FAILURES_MAX && hashmap_next(s->failures, &any))
+		hashmap_remove(s->failures, any.key);
+	hashmap_put(s->failures, c->slot, xstrdup(error_message(&c->error)));
+}
+
 /* Runs one call; the lock is held on entry and on return. */
 static void helper_serve(Calls *s)
 {
@@ -102,6 +121,7 @@ static void helper_serve(Calls *s)
 		c->crowded = s->left[c->kind] >= limits[c->kind].max;
 		s->left[c->kind]--;
 	}
+	failure_note(s, c);
 	slot_leave(s, c);
 	pthread_cond_broadcast(&s->ended);
 	if (left && c->returned) {
@@ -170,6 +190,7 @@ Calls *calls_new(Clock *clock)
 	s->clock = clock;
 	s->queue_tail = &s->queue;
 	s->slots = hashmap_new(NULL);
+	s->failures = hashmap_new(free);
 	s->refs = 1;
 	return s;
 }
@@ -191,12 +212,14 @@ static usec_t wait_until(const Context *ctx, usec_t deadline)
 }
 
 /* The same text for as long as it hangs, so that it is told once. */
-static int hangs(const Call *c, Error *err)
+static int hangs(const Calls *s, const Call *c, Error *err)
 {
+	const char *before = c->slot ? hashmap_get(s->failures, c->slot) : NULL;
 	char text[TIMESTAMP_MAX];
 
-	return error_set(err, ERR_UNAVAILABLE, "libvirt has not answered a call (%s) since %s",
-			 c->what ? c->what : "?", timestamp_format(c->started, text));
+	return error_set(err, ERR_UNAVAILABLE, "libvirt has not answered a call (%s) since %s%s%s",
+			 c->what ? c->what : "?", timestamp_format(c->started, text),
+			 before ? "; the one before failed: " : "", before ? before : "");
 }
 
 /* Waits for the slot and takes it; the lock is held. */
@@ -209,7 +232,7 @@ static int slot_enter(Calls *s, Context *ctx, Call *c, Error *err)
 		return 0;
 	while ((holder = hashmap_get(s->slots, c->slot))) {
 		if (holder->left)
-			return hangs(holder, err);
+			return hangs(s, holder, err);
 		if ((rc = context_check(ctx, err)) < 0)
 			return rc;
 		clock_wait(s->clock, &s->ended, &s->lock, wait_until(ctx, ctx->deadline));
@@ -235,7 +258,7 @@ static int call_queue(Calls *s, Context *ctx, Call *c, Error *err)
 	int rc = context_check(ctx, err);
 
 	if (rc == 0 && holder && holder->left)
-		rc = hangs(holder, err);
+		rc = hangs(s, holder, err);
 	if (rc == 0 && s->left[c->kind] >= limits[c->kind].max)
 		rc = error_set(err, limits[c->kind].over,
 			       "libvirt has not answered %u calls for others, so it is not asked",
@@ -293,7 +316,7 @@ int calls_run(Calls *s, Context *ctx, Call *c, Error *err)
 	s->left[c->kind]++;
 	if (rc == -ERR_TIMEOUT && context_check(ctx, NULL) == 0) {
 		error_ignore(err);
-		rc = hangs(c, err);
+		rc = hangs(s, c, err);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (c->abandoned)

@@ -67,8 +67,9 @@ Calls *calls_new(Clock *clock);
  * Runs c and waits for it. -ERR_TIMEOUT or -ERR_CANCELED when the context ends first, and
  * -ERR_UNAVAILABLE when it takes longer than its kind may (the call goes on), or when an earlier
  * call of that slot, or too many of that kind, still hang (of CALL_OFF, which come to their turn,
- * that is -ERR_EXHAUSTED); else its own result. The caller keeps its reference; what the call
- * brought may be read only on success.
+ * that is -ERR_EXHAUSTED); else its own result. Why a call failed that went on alone is told with
+ * the next one of its slot that hangs. The caller keeps its reference; what the call brought may be
+ * read only on success.
  */
 int calls_run(Calls *calls, Context *ctx, Call *c, Error *err);
 /* Runs c some time, nobody waits for it; takes the caller's reference. */

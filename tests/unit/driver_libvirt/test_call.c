@@ -192,6 +192,32 @@ static void test_patience(void **state)
 	assert_int_equal(calls_abandoned(*state), 2);
 }
 
+/* Nobody hears why one failed that was left behind, so the next that hangs tells it; until one of
+ * that slot has an answer for its caller. */
+static void test_late_failure_is_told(void **state)
+{
+	_cleanup_(error_done) Error first = ERROR_INIT, second = ERROR_INIT, again = ERROR_INIT;
+	_cleanup_(error_done) Error other = ERROR_INIT, third = ERROR_INIT;
+
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "a", LONG, &first), -ERR_UNAVAILABLE);
+	assert_null(strstr(error_message(&first), "too late"));
+	gate(true);
+	wait_for(&returned, 1);
+	gate(false);
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "b", LONG, &other), -ERR_UNAVAILABLE);
+	assert_null(strstr(error_message(&other), "too late"));
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "a", LONG, &second), -ERR_UNAVAILABLE);
+	assert_non_null(strstr(error_message(&second), "; the one before failed: too late"));
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "a", LONG, &again), -ERR_UNAVAILABLE);
+	assert_string_equal(error_message(&second), error_message(&again));
+	gate(true);
+	wait_for(&returned, 3);
+	gate(false);
+	assert_int_equal(run(*state, false, "a", LONG), 0);
+	assert_int_equal(run_kind(*state, CALL_OFF, true, "a", LONG, &third), -ERR_UNAVAILABLE);
+	assert_null(strstr(error_message(&third), "too late"));
+}
+
 static void test_cancel(void **state)
 {
 	atomic_bool canceled = true;
@@ -242,6 +268,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hanging_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_failure_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_threads_one_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_hanging, setup, teardown),
