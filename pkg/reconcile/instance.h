@@ -140,6 +140,8 @@ typedef struct StopState {
 } StopState;
 bool instance_stop_get(Reconcilers *r, const char *uid, StopState *ret);
 void instance_stop_set(Reconcilers *r, const char *uid, const StopState *t); /* NULL = forget */
+/* Adds the instances that something is remembered of. */
+void instance_stop_uids(Reconcilers *r, Hashmap *add);
 /* `due` is to be done now, or nothing is known (STEP_SETTLED): what was under way and is another
  * step has all its time again when it is asked for again. */
 void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due);

@@ -29,6 +29,14 @@ void instance_stop_set(Reconcilers *r, const char *uid, const StopState *t)
 	pthread_mutex_unlock(&r->stops_lock);
 }
 
+void instance_stop_uids(Reconcilers *r, Hashmap *add)
+{
+	pthread_mutex_lock(&r->stops_lock);
+	hashmap_foreach (it, r->stops)
+		hashmap_put(add, it.key, NULL);
+	pthread_mutex_unlock(&r->stops_lock);
+}
+
 void instance_late_forget(Reconcilers *r, const char *uid, InstanceStep due)
 {
 	StopState *t;

@@ -170,7 +170,9 @@ static bool guest_uses(Reconcilers *r, Context *ctx, const Object *instance,
 	return d->n_live_taps == 0;
 }
 
-/* The ports of a network that is gone, of instances that are there. */
+/* The ports of a network that is gone, of instances that are there. A guest that is started between
+ * the look and the release was prepared while its network was there, and loses it: as it would have
+ * by a start a moment later. */
 static int sweep_ports(Reconcilers *r, Context *ctx, const char *network,
 		       const ObjectList *instances, Error *err)
 {
@@ -357,6 +359,7 @@ static int forget_states(Reconcilers *r, Error *err)
 	_cleanup_(hashmap_freep) Hashmap *gone = census_uids(r->census);
 	int rc = 0;
 
+	instance_stop_uids(r, gone);
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(kinds); i++)
 		rc = remove_stored(r, kinds[i], gone, err);
 	if (rc < 0)

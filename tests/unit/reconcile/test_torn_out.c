@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "reconcile/instance.h"
 #include "tests/lib/world.h"
 #include "json/json.h"
 
@@ -90,14 +91,14 @@ static void a_network_holds_no_number_for_ever(void **state)
 #define STUCK_VNI   4711u
 #define OTHER_STORE "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c11"
 #define OTHERS_NET  "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c12"
-#define STUCK_NET   "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c13"
+#define DEAD_UID    "5d3c8f0e-7a52-4c0b-9a53-2f0a6f1f3c13"
 
 /* A network that nobody has any more, with the number of one that another store keeps on this host:
  * its removal fails. */
 static void make_stuck(World *w)
 {
 	NetworkConfig others = { .store_id = OTHER_STORE, .uid = OTHERS_NET, .vni = STUCK_VNI };
-	_cleanup_(json_decrefp) json_t *body = json_pack("{s:s}", "network", STUCK_NET);
+	_cleanup_(json_decrefp) json_t *body = json_pack("{s:s}", "network", DEAD_UID);
 	Key key = key_make(GR_ALLOC, "", "vni/4711");
 	_cleanup_(txn_freep) Txn *t = txn_new();
 	Context ctx = CONTEXT_BACKGROUND;
@@ -182,6 +183,19 @@ static void a_network_is_let_go_for_one_of_its_name(void **state)
 	assert_int_equal(world_allocations(w), 5);
 }
 
+static void what_a_guest_was_asked_is_forgotten_with_it(void **state)
+{
+	World *w = *state;
+	StopState stop = { .first = 1 }, found;
+
+	world_create_hello(w);
+	world_settle(w);
+	instance_stop_set(w->reconcilers, DEAD_UID, &stop);
+	assert_true(instance_stop_get(w->reconcilers, DEAD_UID, &found));
+	sweep(w);
+	assert_false(instance_stop_get(w->reconcilers, DEAD_UID, &found));
+}
+
 /* Its fetch would go on for nobody, and what one that failed has left would stay for ever. */
 static void an_image_is_not_fetched_for_nobody(void **state)
 {
@@ -238,6 +252,7 @@ int main(void)
 		in_a_world(one_that_cannot_go_holds_up_no_other),
 		in_a_world(a_network_stays_for_who_is_on_it),
 		in_a_world(a_network_is_let_go_for_one_of_its_name),
+		in_a_world(what_a_guest_was_asked_is_forgotten_with_it),
 		in_a_world(an_image_is_not_fetched_for_nobody),
 		in_a_world(what_is_gone_is_not_counted),
 	};
