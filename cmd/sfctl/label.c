@@ -24,11 +24,16 @@ static const Option options[] = { OPTION(0, "overwrite", FLAG, LabelOptions, ove
 typedef struct Marker {
 	Cli *cli;
 	const LabelOptions *o;
-	const char *map;   /* "labels" or "annotations" */
-	const char *done;  /* "labeled" */
-	json_t *changes;   /* key to value, or null */
-	char *path, *name; /* of the object in hand */
+	const char *map;  /* "labels" or "annotations" */
+	const char *done; /* "labeled" */
+	json_t *changes;  /* key to value, or null */
 } Marker;
+
+/* One object in hand. */
+typedef struct Marking {
+	const Marker *m;
+	const char *path, *name;
+} Marking;
 
 /* KEY=VALUE sets, KEY- removes; the words before are what to change. */
 static int parse_changes(char *const *args, json_t *changes, char ***ret_rest, Error *err)
@@ -62,8 +67,9 @@ static int parse_changes(char *const *args, json_t *changes, char ***ret_rest, E
 	return rc;
 }
 
-static int check_overwrite(const Marker *m, const json_t *old, Error *err)
+static int check_overwrite(const Marking *one, const json_t *old, Error *err)
 {
+	const Marker *m = one->m;
 	const char *key;
 	json_t *value;
 
@@ -74,7 +80,7 @@ static int check_overwrite(const Marker *m, const json_t *old, Error *err)
 
 		if (now && json_is_string(value) && !streq(now, json_string_value(value)))
 			return error_set(err, ERR_CONFLICT,
-					 "%s already has %s=%s; --overwrite changes it", m->name,
+					 "%s already has %s=%s; --overwrite changes it", one->name,
 					 key, now);
 	}
 	return 0;
@@ -96,8 +102,9 @@ static bool is_marked(const Marker *m, const json_t *old)
 }
 
 /* Without --overwrite only what was looked at is changed: a value may have come meanwhile. */
-static int send_marks(Marker *m, const json_t *object, Error *err)
+static int send_marks(const Marking *one, const json_t *object, Error *err)
 {
+	const Marker *m = one->m;
 	json_t *body = json_pack("{s:{s:O}}", "metadata", m->map, m->changes);
 	_cleanup_(strbuf_done) StrBuf full = STRBUF_INIT;
 	int rc;
@@ -106,7 +113,7 @@ static int send_marks(Marker *m, const json_t *object, Error *err)
 		json_object_set_new(
 			json_object_get(body, "metadata"), "resourceVersion",
 			json_string(json_string_at(object, "metadata.resourceVersion")));
-	strbuf_adds(&full, m->path);
+	strbuf_adds(&full, one->path);
 	path_add_query(&full, "fieldManager", FIELD_MANAGER "-edit");
 	rc = cli_call(m->cli,
 		      &(ClientRequest){ .method = "PATCH",
@@ -121,32 +128,31 @@ static int send_marks(Marker *m, const json_t *object, Error *err)
 static int mark_once(void *arg, Error *err)
 {
 	_cleanup_(json_decrefp) json_t *object = NULL;
+	const Marking *one = arg;
+	const Marker *m = one->m;
 	const json_t *old;
-	Marker *m = arg;
-	int rc = cli_get(m->cli, m->path, &object, err);
+	int rc = cli_get(m->cli, one->path, &object, err);
 
 	if (rc < 0)
 		return rc;
 	old = json_object_get(json_object_get(object, "metadata"), m->map);
-	rc = check_overwrite(m, old, err);
+	rc = check_overwrite(one, old, err);
 	if (rc < 0)
 		return rc;
-	rc = send_marks(m, object, err);
+	rc = send_marks(one, object, err);
 	if (rc == 0)
-		fprintf(m->cli->out, "%s %s\n", m->name, is_marked(m, old) ? "unchanged" : m->done);
+		fprintf(m->cli->out, "%s %s\n", one->name,
+			is_marked(m, old) ? "unchanged" : m->done);
 	return m->o->overwrite ? rc : retry_if_conflict(rc);
 }
 
-static int mark_one(Marker *m, const Target *t, Error *err)
+static int mark_one(const Marker *m, const Target *t, Error *err)
 {
-	int rc;
+	_cleanup_(xfreep) char *path = resource_path(t->resource, t->namespace, t->name, NULL);
+	_cleanup_(xfreep) char *name = resource_object_name(t->resource, t->name);
+	Marking one = { .m = m, .path = path, .name = name };
 
-	m->path = resource_path(t->resource, t->namespace, t->name, NULL);
-	m->name = resource_object_name(t->resource, t->name);
-	rc = retry_on_conflict(mark_once, m, err);
-	free(m->path);
-	free(m->name);
-	return rc;
+	return retry_on_conflict(mark_once, &one, err);
 }
 
 static int mark(Cli *cli, const LabelOptions *o, const Parsed *parsed, const char *map,
