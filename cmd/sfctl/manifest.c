@@ -153,6 +153,17 @@ static void read_folder(Walk *w, const char *path, const struct stat *self)
 	free(entries);
 }
 
+/* What was named on the command line. */
+static int not_readable(const char *path, int os_errno, Error *err)
+{
+	if (os_errno != ENOENT)
+		return error_set_errno(err, os_errno, "%s", path);
+	return error_set(err, ERR_NOT_FOUND,
+			 "%s: there is no such file or folder: name one that is there, or - for "
+			 "standard input",
+			 path);
+}
+
 static void read_path(Walk *w, const char *path)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
@@ -177,7 +188,7 @@ static void read_path(Walk *w, const char *path)
 				    path),
 			  &err);
 	} else if (stat(trimmed, &st) < 0) {
-		walk_fail(w, error_set_errno(&err, errno, "%s", path), &err);
+		walk_fail(w, not_readable(path, errno, &err), &err);
 	} else if (!S_ISDIR(st.st_mode)) {
 		read_file(w, trimmed, true);
 	} else {

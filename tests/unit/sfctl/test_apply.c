@@ -490,6 +490,22 @@ static void test_apply_syntax(void **state)
 	}
 }
 
+/* Of all verbs that read manifests. */
+static void test_no_such_file(void **state _unused_)
+{
+#define NO_SUCH_FILE \
+	"/nonexistent: there is no such file or folder: name one that is there, or - for " \
+	"standard " \
+	"input\n"
+	_cleanup_(run_done) Run apply = sfctl(NULL, "apply -f /nonexistent");
+	_cleanup_(run_done) Run delete = sfctl(NULL, "delete -f /nonexistent");
+
+	assert_string_equal(apply.err, NO_SUCH_FILE "error: nothing was applied\n");
+	assert_int_equal(apply.code, EXIT_FAILED);
+	assert_string_equal(delete.err, NO_SUCH_FILE);
+	assert_int_equal(delete.code, EXIT_FAILED);
+}
+
 static void test_folders(void **state)
 {
 	Folder *d = *state;
@@ -541,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_apply_conflict, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_errors, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_syntax, folder_setup, folder_teardown),
+		cmocka_unit_test(test_no_such_file),
 		cmocka_unit_test_setup_teardown(test_folders, folder_setup, folder_teardown),
 	};
 
