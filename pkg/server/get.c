@@ -36,7 +36,8 @@ static int check_field(const Request *r, const char *path, Error *err)
 		if (s && !p[n])
 			return 0;
 	}
-	return error_set(err, ERR_INVALID, "field label not supported: %s", path);
+	return error_set(err, ERR_INVALID, "field label not supported: %s: %s have no such field",
+			 path, r->kind->plural);
 }
 
 int selection_parse(Request *r, Selection *ret)

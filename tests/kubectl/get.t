@@ -145,7 +145,7 @@
   instance.shakenfist.io/web-1
 
   $ kubectl get vm --field-selector spec.nope=3
-  Error from server (BadRequest): Unable to find "shakenfist.io/v1alpha1, Resource=instances" that match label selector "", field selector "spec.nope=3": field label not supported: spec.nope
+  Error from server (BadRequest): Unable to find "shakenfist.io/v1alpha1, Resource=instances" that match label selector "", field selector "spec.nope=3": field label not supported: spec.nope: instances have no such field
   [1]
 
   $ kubectl get vm --sort-by=.metadata.name -o name
