@@ -18,7 +18,6 @@
 #include "base/base64.h"
 #include "server/console.h"
 #include "server/handlers.h"
-#include "server/render.h"
 #include "server/reply.h"
 #include "server/session.h"
 #include "server/websocket.h"
@@ -351,7 +350,7 @@ static void attach_opened(Request *r)
 	Session *s = r->session;
 
 	if (s->rc < 0) {
-		reply_open_failure(r, s, "cannot attach: the instance is not running");
+		reply_stream_failure(r, s);
 		session_release(r);
 		return;
 	}
@@ -406,11 +405,7 @@ void handle_attach_spdy(Request *r)
 
 	if (!check_options(r, &a) || !console_instance(r, &tree))
 		return;
-	if (!pod_is_running(tree))
-		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
-			      status_details(r, r->route.name, NULL),
-			      "cannot attach: the instance is not running");
-	else if (check_handshake(r, &accept))
+	if (!reply_off(r, tree) && check_handshake(r, &accept))
 		reply_bad_request(r, "a WebSocket begins with GET");
 }
 

@@ -10,6 +10,7 @@
 
 #include "server/console.h"
 #include "server/handlers.h"
+#include "server/render.h"
 #include "server/reply.h"
 #include "server/session.h"
 #include "server/write.h"
@@ -53,6 +54,10 @@ void reply_open_failure(Request *r, const Session *s, const char *absent)
 	if (s->rc == -ERR_NOT_FOUND)
 		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
 			      status_details(r, r->route.name, NULL), "%s", absent);
+	else if (s->rc == -ERR_CONFLICT)
+		reply_failure(
+			r, MHD_HTTP_CONFLICT, "Conflict", status_details(r, r->route.name, NULL),
+			"cannot connect to instance %s: %s", r->route.name, error_message(&s->err));
 	else if (s->rc == -ERR_UNAVAILABLE && s->port)
 		reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL,
 			      "nothing answers at port %u of instance %s", s->port, r->route.name);
@@ -60,6 +65,25 @@ void reply_open_failure(Request *r, const Session *s, const char *absent)
 		reply_unavailable(r, "nothing answers there");
 	else
 		reply_error(r, s->rc, &s->err, r->route.name);
+}
+
+bool reply_off(Request *r, const json_t *tree)
+{
+	_cleanup_(xfreep) char *why = instance_why_off(tree);
+
+	if (why)
+		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
+			      status_details(r, r->route.name, NULL), "%s", why);
+	return why;
+}
+
+void reply_stream_failure(Request *r, const Session *s)
+{
+	_cleanup_(json_decrefp) json_t *tree = object_decode_lean(r->base);
+
+	if ((s->rc == -ERR_NOT_FOUND || s->rc == -ERR_CONFLICT) && reply_off(r, tree))
+		return;
+	reply_open_failure(r, s, "the instance is not running");
 }
 
 int query_number(Request *r, const char *name, uint64_t *ret)
@@ -120,7 +144,7 @@ static void stream_opened(Request *r)
 		session_upgrade(r, STREAM_PROTOCOL);
 		return;
 	}
-	reply_open_failure(r, s, "the instance is not running");
+	reply_stream_failure(r, s);
 	session_release(r);
 }
 

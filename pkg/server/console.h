@@ -26,3 +26,7 @@ bool header_has_token(const char *header, const char *token);
 void reply_unavailable(Request *r, const char *what);
 /* Why the port did not open, in words for the client; `absent` if there is nothing to open. */
 void reply_open_failure(Request *r, const Session *s, const char *absent);
+/* The same of what only a guest that runs has: if this one does not, that is the answer. */
+void reply_stream_failure(Request *r, const Session *s);
+/* True and answered if the instance is not running. */
+bool reply_off(Request *r, const json_t *tree);

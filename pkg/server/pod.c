@@ -25,11 +25,6 @@ static Running running_of(const json_t *instance)
 	return NOT_YET;
 }
 
-bool pod_is_running(const json_t *instance)
-{
-	return running_of(instance) == RUNS;
-}
-
 static bool ended_well(const json_t *instance)
 {
 	static const char *const bad[] = { "GuestPanicked", "HypervisorProcessDied",
@@ -72,6 +67,40 @@ static const json_t *condition_of(const json_t *instance, const char *type)
 static bool is_ready(const json_t *instance)
 {
 	return streq_ptr(json_string_at(condition_of(instance, "Ready"), "status"), "True");
+}
+
+/* Not a Halted one, which refuses it, nor a Once, whose one run is over. */
+static bool start_would_start(const json_t *instance, const char *word)
+{
+	const char *strategy = json_string_at(instance, "spec.runStrategy");
+
+	return streq_ptr(word, "Stopped") && !streq_ptr(strategy, "Halted") &&
+	       !streq_ptr(strategy, "Once");
+}
+
+char *instance_why_off(const json_t *instance)
+{
+	const char *word = json_string_at(instance, "status.printableStatus");
+	const char *message = json_string_at(condition_of(instance, "Ready"), "message");
+	const char *name = json_string_at(instance, "metadata.name");
+	const char *namespace = json_string_at(instance, "metadata.namespace");
+	_cleanup_(strbuf_done) StrBuf text = STRBUF_INIT;
+
+	/* An Unknown one may well run: who tries finds out. */
+	if (running_of(instance) == RUNS || streq_ptr(word, "Unknown"))
+		return NULL;
+	strbuf_addf(&text, "instance %s is not running", name);
+	if (word)
+		strbuf_addf(&text, ": %s", word);
+	if (word && !str_is_empty(message))
+		strbuf_addf(&text, ": %s", message);
+	if (start_would_start(instance, word)) {
+		strbuf_adds(&text, "; start it: sfctl start ");
+		if (!streq_ptr(namespace, "default"))
+			strbuf_addf(&text, "-n %s ", namespace);
+		strbuf_adds(&text, name);
+	}
+	return xstrdup(strbuf_str(&text));
 }
 
 /* ---- pieces ---- */

@@ -41,6 +41,8 @@ json_t *view_event_make(Server *s, const json_t *stored);
 void view_event_take(json_t *body);
 /* A Pod from an Instance (pod.c); the tree is the caller's. */
 json_t *pod_from_instance(Server *s, const json_t *instance);
-bool pod_is_running(const json_t *instance);
+/* "instance vm is not running: Stopped: ...", and what would start it; NULL = it runs, or may.
+ * Caller frees. */
+char *instance_why_off(const json_t *instance);
 /* Who asks for the Events of a Pod is asking for those of its Instance. */
 void pod_events(Request *r, Selector *fields);

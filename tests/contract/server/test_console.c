@@ -182,6 +182,58 @@ static void test_stream_refusals(void **state)
 	http_close(c);
 }
 
+static void set_status(Fixture *f, const char *status)
+{
+	_cleanup_(xfreep) char *body = xasprintf("{\"status\":%s}", status);
+
+	call_done(f, 200, "PATCH", INSTANCES "/vm/status", "application/merge-patch+json", body);
+}
+
+static void expect_refusal(Fixture *f, const char *target, int code, const char *want)
+{
+	HttpClient *c = http_connect(f->path);
+	HttpAnswer a;
+
+	http_request(c, "GET", target, UPGRADE, NULL);
+	a = http_read_answer(c);
+	if (a.code != code)
+		fail_msg("%s: %d %s", target, a.code, a.body);
+	expect_text(a.json, "message", want);
+	http_answer_done(&a);
+	http_close(c);
+}
+
+/* A guest that is off is said to be off, and what to do about it. */
+static void test_console_of_stopped(void **state)
+{
+	static const struct {
+		const char *status, *message;
+	} cases[] = {
+		{"{}",							   "instance vm is not running"                                 },
+		{ "{\"printableStatus\":\"Stopped\",\"conditions\":[{\"type\":\"Ready\",\"status\":"
+		  "\"False\","
+		  "\"message\":\"shut down by sfctl stop\"}]}", "instance vm is not running: Stopped: shut down by sfctl stop; start it: sfctl "
+		  "start vm"				  },
+		{ "{\"printableStatus\":\"Pending\",\"conditions\":[{\"type\":\"Ready\",\"status\":"
+		  "\"False\","
+		  "\"message\":\"waits for image debian\"}]}",  "instance vm is not running: Pending: waits for image debian"},
+ /* It runs as far as is known: what the hypervisor says then. */
+		{ "{\"printableStatus\":\"Running\",\"conditions\":[]}",
+                 "cannot connect to instance vm: console: fake failure"                                                                       },
+	};
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+
+	fake_console_set_failure(f->console, ERR_CONFLICT);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_status(f, cases[i].status);
+		expect_refusal(f, INSTANCES "/vm/console", 409, cases[i].message);
+	}
+	set_status(f, cases[1].status);
+	fake_console_set_failure(f->console, ERR_NOT_FOUND);
+	expect_refusal(f, INSTANCES "/vm/console", 409, cases[1].message);
+}
+
 static void test_stop_with_console_open(void **state)
 {
 	Fixture *f = *state;
@@ -207,6 +259,7 @@ int main(void)
 		TEST(test_console_client_leaves),
 		TEST(test_portforward),
 		TEST(test_stream_refusals),
+		TEST(test_console_of_stopped),
 		TEST(test_stop_with_console_open),
 	};
 
