@@ -49,11 +49,28 @@ void reply_unavailable(Request *r, const char *what)
 	reply_failure(r, MHD_HTTP_SERVICE_UNAVAILABLE, "ServiceUnavailable", NULL, "%s", what);
 }
 
+/* Nothing is changed by opening, so nothing is uncertain: it is the other side that is silent. */
+static void reply_silent(Request *r, const Session *s)
+{
+	const char *name = r->route.name;
+
+	if (s->port)
+		reply_failure(r, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout", NULL,
+			      "port %u of instance %s does not answer (%us)", s->port, name,
+			      SESSION_OPEN_SECONDS);
+	else
+		reply_failure(r, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout", NULL,
+			      "the console of instance %s does not answer (%us)", name,
+			      SESSION_OPEN_SECONDS);
+}
+
 void reply_open_failure(Request *r, const Session *s, const char *absent)
 {
 	if (s->rc == -ERR_NOT_FOUND)
 		reply_failure(r, MHD_HTTP_CONFLICT, "Conflict",
 			      status_details(r, r->route.name, NULL), "%s", absent);
+	else if (s->rc == -ERR_TIMEOUT)
+		reply_silent(r, s);
 	else if (s->rc == -ERR_CONFLICT)
 		reply_failure(
 			r, MHD_HTTP_CONFLICT, "Conflict", status_details(r, r->route.name, NULL),

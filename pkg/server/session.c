@@ -17,7 +17,6 @@
 #include "server/reply.h"
 #include "server/session.h"
 
-#define OPEN_TIMEOUT        (10 * USEC_PER_SEC)
 #define SESSION_STACK       (256u * 1024)
 #define COPY_BUFFER         (16u * 1024)
 #define HALF_CLOSED_IDLE_MS 60000
@@ -207,7 +206,7 @@ static void *session_run(void *arg)
 
 	pthread_setname_np(pthread_self(), "http-session");
 	session_await_start(s);
-	ctx.deadline = clock_now(ctx.clock) + OPEN_TIMEOUT;
+	ctx.deadline = clock_now(ctx.clock) + SESSION_OPEN_SECONDS * USEC_PER_SEC;
 	rc = s->open(s, &ctx, &fd, &s->err);
 	s->rc = rc;
 	s->fd = rc < 0 ? -1 : fd;

@@ -8,6 +8,8 @@
 #include "base/ip.h"
 #include "server/internal.h"
 
+#define SESSION_OPEN_SECONDS 10u
+
 typedef struct Session Session;
 /* Runs on the session's thread; gives a descriptor. */
 typedef int (*SessionOpenFn)(Session *s, Context *ctx, int *ret_fd, Error *err);

@@ -234,6 +234,21 @@ static void test_console_of_stopped(void **state)
 	expect_refusal(f, INSTANCES "/vm/console", 409, cases[1].message);
 }
 
+/* Nothing was changed, so there is nothing to be unsure about: it is the guest that is silent. */
+static void test_silent_port(void **state)
+{
+	Fixture *f = *state;
+	_cleanup_(xfreep) char *uid = make_instance(f);
+
+	make_reachable(f, "10.20.0.10");
+	fake_network_set_failure(f->network, ERR_TIMEOUT);
+	expect_refusal(f, INSTANCES "/vm/portforward?port=22", 504,
+		       "port 22 of instance vm does not answer (10s)");
+	fake_console_set_failure(f->console, ERR_TIMEOUT);
+	expect_refusal(f, INSTANCES "/vm/console", 504,
+		       "the console of instance vm does not answer (10s)");
+}
+
 static void test_stop_with_console_open(void **state)
 {
 	Fixture *f = *state;
@@ -260,6 +275,7 @@ int main(void)
 		TEST(test_portforward),
 		TEST(test_stream_refusals),
 		TEST(test_console_of_stopped),
+		TEST(test_silent_port),
 		TEST(test_stop_with_console_open),
 	};
 
