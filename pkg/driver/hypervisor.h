@@ -183,7 +183,9 @@ typedef struct HypervisorOps {
 	 */
 	int (*remove)(Hypervisor *self, Context *ctx, const char *domain, Error *err);
 	int (*info)(Hypervisor *self, Context *ctx, HypervisorInfo *ret, Error *err);
-	/* One subscriber; call before the first other function. */
+	/* One subscriber, who misses what came before; fn NULL = none from now on. An event that
+	 * was on its way may still reach the one before after this has returned: what arg points
+	 * to outlives the implementation. */
 	void (*subscribe)(Hypervisor *self, DomainEventFn fn, void *arg);
 	Hypervisor *(*free)(Hypervisor *self);
 } HypervisorOps;

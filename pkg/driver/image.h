@@ -89,6 +89,9 @@ typedef struct ImageCacheOps {
 	 */
 	int (*evict)(ImageCache *self, Context *ctx, const ImageDigestList *keep,
 		     uint64_t *ret_freed, Error *err);
+	/* One subscriber, fn NULL = none from now on. An event that was on its way may still reach
+	 * the one before after this has returned: what arg points to outlives the implementation.
+	 */
 	void (*subscribe)(ImageCache *self, ImageEventFn fn, void *arg);
 	ImageCache *(*free)(ImageCache *self);
 } ImageCacheOps;

@@ -119,6 +119,9 @@ typedef struct NetworkDriverOps {
 	 * closes. */
 	int (*dial)(NetworkDriver *self, Context *ctx, const char *uid, const IpAddress *address,
 		    uint16_t port, int *ret_fd, Error *err);
+	/* One subscriber, fn NULL = none from now on; it may be told uid NULL before this returns,
+	 * in the caller's thread. An event that was on its way may still reach the one before after
+	 * this has returned: what arg points to outlives the implementation. */
 	void (*subscribe)(NetworkDriver *self, NetworkEventFn fn, void *arg);
 	NetworkDriver *(*free)(NetworkDriver *self);
 } NetworkDriverOps;

@@ -75,7 +75,8 @@ static inline size_t fault_listed(const Fault *f, size_t n)
 
 /*
  * Events on their way to a subscriber. It is told and changed under `lock`: once it has been taken
- * away, nobody is in it any more, and it may be freed.
+ * away, nobody is in it any more, and it may be freed, which is more than the ports promise. So
+ * this lock is above all that a subscriber takes (pkg/README.md).
  */
 typedef struct FaultEvent {
 	pthread_mutex_t lock;
