@@ -21,7 +21,7 @@ static const Option options[] = {
 	OPTION(0, "user", STRING, KubeconfigOptions, user, "NAME",
 	       "whose; without it your own name, and what you may do here you may do there"),
 	OPTION(0, "group", LIST, KubeconfigOptions, groups, "GROUP",
-	       "a group that user is in; repeatable"),
+	       "with --user: a group that user is in; repeatable"),
 	OPTION(0, "ttl", DURATION, KubeconfigOptions, ttl, "DURATION", "how long it is valid",
 	       .preset = "8760h"),
 	OPTION(0, "certificate", FLAG, KubeconfigOptions, certificate, NULL,
@@ -35,8 +35,7 @@ static const Option options[] = {
 };
 
 /* The caller as the server sees him: an administrator's kubeconfig is an administrator's. */
-static int ask_who(Cli *cli, const KubeconfigOptions *o, char **ret_user, char ***ret_groups,
-		   Error *err)
+static int ask_who(Cli *cli, char **ret_user, char ***ret_groups, Error *err)
 {
 	_cleanup_(json_decrefp) json_t *body = json_object(), *review = NULL;
 	const json_t *info, *group;
@@ -52,9 +51,8 @@ static int ask_who(Cli *cli, const KubeconfigOptions *o, char **ret_user, char *
 	name = json_string_at(info, "username");
 	/* The server's own names are nobody's to take along. */
 	*ret_user = xstrdup(!name || str_has_prefix(name, "system:") ? "admin" : name);
-	*ret_groups = strv_copy(o->groups);
 	json_array_foreach (json_object_get(info, "groups"), i, group)
-		if (!o->groups && streq_ptr(json_string_value(group), MASTERS))
+		if (streq_ptr(json_string_value(group), MASTERS))
 			*ret_groups = strv_append(*ret_groups, MASTERS);
 	return 0;
 }
@@ -74,6 +72,9 @@ static int check(Cli *cli, const KubeconfigOptions *o, const Parsed *parsed)
 		if (!pki_name_is_valid(*g, strlen(*g)))
 			return (int)cli_usage(
 				cli, "kubeconfig: --group: '%s' cannot be a group's name", *g);
+	/* Your own comes with your own groups: others would only take yours away. */
+	if (o->groups && !o->user)
+		return (int)cli_usage(cli, "kubeconfig: --group needs --user");
 	if (o->ttl < TTL_MIN)
 		return (int)cli_usage(cli, "kubeconfig: --ttl: at least 10m");
 	return EXIT_OK;
@@ -100,7 +101,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	else if (o->server)
 		cli->global.endpoint.server = o->server;
 	if (!o->user) {
-		rc = ask_who(cli, o, &user, &groups, err);
+		rc = ask_who(cli, &user, &groups, err);
 		wish.user = user;
 		wish.groups = groups;
 	}

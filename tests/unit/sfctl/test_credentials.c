@@ -133,6 +133,7 @@ static void wrong_usage_asks_nobody(void **state _unused_)
 	} cases[] = {
 		{"kubeconfig bob",                    "the user is named by --user"    },
 		{ "kubeconfig --token --certificate", "either --token or --certificate"},
+		{ "kubeconfig --group ops",           "--group needs --user"           },
 		{ "kubeconfig --ttl 30s",             "at least 10m"                   },
 		{ "kubeconfig --user \x01",           "cannot be a user's name"        },
 		{ "kubeconfig --user a --group \x7f", "cannot be a group's name"       },
