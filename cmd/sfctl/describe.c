@@ -300,7 +300,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	int rc, code = EXIT_OK;
 
 	if (!parsed->args[0])
-		return (int)cli_usage(cli, "describe: KIND NAME, or KIND/NAME");
+		return (int)cli_usage(cli, "describe: which object? KIND NAME, or KIND/NAME");
 	rc = targets_parse(cli, parsed->args, &named, err);
 	for (size_t i = 0; rc == 0 && i < named.n; i++) {
 		const Target *t = &named.items[i];

@@ -126,8 +126,11 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	Client *client;
 	int rc;
 
-	if (!parsed->args[0] || parsed->args[1])
-		return (int)cli_usage(cli, "logs: one instance");
+	if (!parsed->args[0])
+		return (int)cli_usage(cli, "logs: which instance?");
+	if (parsed->args[1])
+		return (int)cli_usage(cli, "logs: '%s' is one word too many: one instance",
+				      parsed->args[1]);
 	rc = cli_instance(cli, parsed->args[0], &r, &name, err);
 	if (rc == 0)
 		rc = cli_client(cli, &client, err);

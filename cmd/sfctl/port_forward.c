@@ -35,7 +35,6 @@ static const Option options[] = {
 typedef struct Forward {
 	int listen_fd;
 	char *path; /* of the upgrade */
-	unsigned remote;
 	const ClientOptions *server;
 	FILE *err;
 } Forward;
@@ -47,16 +46,17 @@ typedef struct Connection {
 
 static atomic_int n_connections;
 
-static int parse_port(const char *text, bool zero, unsigned *ret)
+/* zero: any free one. */
+static int parse_port(const char *text, bool zero, unsigned *ret, Error *err)
 {
 	size_t digits = strspn(text, "0123456789");
 	long n;
 
-	if (!digits || text[digits] || digits > 5)
-		return -ERR_INVALID;
-	n = strtol(text, NULL, 10);
-	if (n > 65535 || (n == 0 && !zero))
-		return -ERR_INVALID;
+	if (!digits || text[digits])
+		return error_set(err, ERR_INVALID, "'%s' is no port", text);
+	n = digits > 5 ? -1 : strtol(text, NULL, 10);
+	if (n < 0 || n > 65535 || (n == 0 && !zero))
+		return error_set(err, ERR_INVALID, "port %s: 1 to 65535", text);
 	*ret = (unsigned)n;
 	return 0;
 }
@@ -94,8 +94,7 @@ static void *serve_connection(void *arg)
 		rc = relay_run(&(RelayOptions){ .in_fd = c->fd, .out_fd = c->fd, .escape = -1 },
 			       remote, &err);
 	if (rc < 0)
-		fprintf(c->forward->err, "error: port %u: %s\n", c->forward->remote,
-			error_message(&err));
+		fprintf(c->forward->err, "error: %s\n", error_message(&err));
 	close(c->fd);
 	free(c);
 	atomic_fetch_sub(&n_connections, 1);
@@ -164,35 +163,36 @@ static int parse_pair(const char *text, unsigned *ret_local, unsigned *ret_remot
 {
 	const char *colon = strchr(text, ':');
 	_cleanup_(xfreep) char *local = xstrndup(text, colon ? (size_t)(colon - text) : 0);
-	int rc = 0;
+	const char *remote = colon ? colon + 1 : text;
+	int rc;
 
 	*ret_local = 0;
-	if (parse_port(colon ? colon + 1 : text, false, ret_remote) < 0)
-		rc = -ERR_INVALID;
-	else if (!colon)
-		*ret_local = *ret_remote;
-	else if (*local)
-		rc = parse_port(local, true, ret_local);
-	if (rc < 0)
+	if (!*remote || strspn(remote, "0123456789") < strlen(remote) ||
+	    strspn(local, "0123456789") < strlen(local))
 		return error_set(err, ERR_INVALID, "'%s': write LOCAL:REMOTE, like 8080:80", text);
-	return 0;
+	rc = parse_port(remote, false, ret_remote, err);
+	if (rc == 0 && *local)
+		rc = parse_port(local, true, ret_local, err);
+	if (rc == 0 && !colon)
+		*ret_local = *ret_remote;
+	return rc;
 }
 
 static int start_forward(Cli *cli, const ForwardOptions *o, const Resource *r, const char *name,
 			 const char *pair, Forward *f, Error *err)
 {
-	unsigned local, bound = 0;
+	unsigned local, remote, bound = 0;
 	int rc;
 
-	rc = parse_pair(pair, &local, &f->remote, err);
+	rc = parse_pair(pair, &local, &remote, err);
 	if (rc == 0)
 		rc = listen_on(o->address, local, &f->listen_fd, &bound, err);
 	if (rc < 0)
 		return rc;
-	f->path = forward_path(cli, r, name, f->remote, o->interface);
+	f->path = forward_path(cli, r, name, remote, o->interface);
 	f->server = &cli->endpoint.client;
 	f->err = cli->err;
-	fprintf(cli->out, "forwarding %s:%u to %s port %u\n", o->address, bound, name, f->remote);
+	fprintf(cli->out, "forwarding %s:%u to %s port %u\n", o->address, bound, name, remote);
 	fflush(cli->out);
 	return 0;
 }
@@ -233,8 +233,9 @@ static int forward_stdio(Cli *cli, const ForwardOptions *o, const Resource *r, c
 	Client *client;
 	int rc;
 
-	if (parse_port(o->stdio, false, &port) < 0)
-		return (int)cli_usage(cli, "port-forward: --stdio=%s is no port", o->stdio);
+	if (parse_port(o->stdio, false, &port, err) < 0)
+		return (int)cli_usage(cli, "port-forward: --stdio=%s: %s", o->stdio,
+				      error_message(err));
 	path = forward_path(cli, r, name, port, o->interface);
 	rc = cli_client(cli, &client, err);
 	if (rc == 0)
@@ -251,6 +252,7 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 {
 	const ForwardOptions *o = values;
 	_cleanup_(xfreep) char *name = NULL, *path = NULL;
+	unsigned local, remote;
 	json_t *object = NULL;
 	const Resource *r;
 	int rc;
@@ -264,8 +266,13 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 		return rc;
 	if (o->stdio)
 		return forward_stdio(cli, o, r, name, err);
-	path = resource_path(r, cli->namespace, name, NULL);
 	/* What cannot work is told now, not at first use. */
+	strv_foreach (pair, parsed->args + 1) {
+		rc = parse_pair(*pair, &local, &remote, err);
+		if (rc < 0)
+			return rc;
+	}
+	path = resource_path(r, cli->namespace, name, NULL);
 	rc = cli_get(cli, path, &object, err);
 	if (rc == 0)
 		rc = instance_check_running(object, name, err);
