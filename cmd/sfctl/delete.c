@@ -145,6 +145,36 @@ static const char *policy_of(const char *cascade)
 					      : NULL;
 }
 
+/* There is an object of that name among those that are to go; also if it cannot be told. */
+static bool is_there(Cli *cli, const Targets *targets, const char *name)
+{
+	for (size_t i = 0; i < targets->n; i++) {
+		const Target *t = &targets->items[i];
+		_cleanup_(xfreep) char *path =
+			resource_path(t->resource, t->namespace, t->name, NULL);
+		_cleanup_(error_done) Error err = ERROR_INIT;
+
+		if (streq(t->name, name) && cli_get(cli, path, NULL, &err) != -ERR_NOT_FOUND)
+			return true;
+	}
+	return false;
+}
+
+/* `delete vm a network b`: whoever writes that means two objects, and would lose another one. */
+static int check_names(Cli *cli, char *const *args, const Targets *targets)
+{
+	for (size_t i = 1; args[0] && args[i] && args[i + 1]; i++) {
+		if (!cli_word_is_kind(cli, args[i]) || is_there(cli, targets, args[i]))
+			continue;
+		if (i == 1)
+			return (int)cli_usage(cli, "delete: '%s' is a kind: write %s/%s", args[i],
+					      args[i], args[i + 1]);
+		return (int)cli_usage(cli, "delete: '%s' is a kind: write %s/%s %s/%s", args[i],
+				      args[0], args[1], args[i], args[i + 1]);
+	}
+	return EXIT_OK;
+}
+
 static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 {
 	const DeleteOptions *o = values;
@@ -167,6 +197,8 @@ static int run(Cli *cli, const void *values, const Parsed *parsed, Error *err)
 	rc = o->files ? targets_from_files(cli, o->files, true, &targets)
 		      : targets_select(cli, parsed->args, o->all, o->all_namespaces, o->selector,
 				       &targets, err);
+	if (rc == 0 && !d.forgiving)
+		rc = check_names(cli, parsed->args, &targets);
 	if (rc == 0 && targets.n == 0)
 		fputs("nothing to delete\n", cli->err);
 	if (rc == 0)

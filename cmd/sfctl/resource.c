@@ -309,6 +309,12 @@ int cli_resource_by_word(Cli *cli, const char *word, const Resource **ret, Error
 	return *ret ? 0 : unknown_word(cli, word, err);
 }
 
+bool cli_word_is_kind(Cli *cli, const char *word)
+{
+	load_compiled(cli);
+	return find_word(cli, word) != NULL;
+}
+
 static const Resource *find_kind(const Cli *cli, const char *api_version, const char *kind)
 {
 	for (size_t i = 0; i < cli->n_resources; i++)
@@ -514,6 +520,29 @@ int targets_list(Cli *cli, const Resource *r, bool all_namespaces, const char *s
 	return rc;
 }
 
+static bool is_among(const Targets *t, const Target *one)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->items[i].resource == one->resource &&
+		    streq_ptr(t->items[i].namespace, one->namespace) &&
+		    streq_ptr(t->items[i].name, one->name))
+			return true;
+	return false;
+}
+
+/* What is written twice is meant once. */
+static void drop_duplicates(Targets *t)
+{
+	Targets once = { 0 };
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!is_among(&once, &t->items[i]))
+			targets_add(&once, t->items[i].resource, t->items[i].namespace,
+				    t->items[i].name);
+	targets_done(t);
+	*t = once;
+}
+
 int targets_select(Cli *cli, char *const *args, bool all, bool all_namespaces, const char *selector,
 		   Targets *ret, Error *err)
 {
@@ -521,6 +550,8 @@ int targets_select(Cli *cli, char *const *args, bool all, bool all_namespaces, c
 	int rc;
 
 	rc = targets_parse(cli, args, &kinds, err);
+	if (rc == 0)
+		drop_duplicates(&kinds);
 	for (size_t i = 0; i < kinds.n && rc == 0; i++) {
 		const Target *t = &kinds.items[i];
 

@@ -118,6 +118,8 @@ ExitCode cli_usage(Cli *cli, const char *fmt, ...) _printf_(2, 3);
 
 /* By what a user types; asks the server for words that are not compiled in. */
 int cli_resource_by_word(Cli *cli, const char *word, const Resource **ret, Error *err);
+/* True for a word of a kind that is known already; asks nobody. */
+bool cli_word_is_kind(Cli *cli, const char *word);
 int cli_resource_by_kind(Cli *cli, const char *api_version, const char *kind, const Resource **ret,
 			 Error *err);
 /* By "Instance.shakenfist.io" or "Secret"; NULL if none is known (see cli_discover()). */
@@ -159,8 +161,8 @@ int targets_parse(Cli *cli, char *const *args, Targets *ret, Error *err);
 int targets_list(Cli *cli, const Resource *r, bool all_namespaces, const char *selector,
 		 Targets *ret, Error *err);
 /*
- * What delete, wait, label and annotate name: args, or with -l or --all every object of the kinds
- * that args names.
+ * What delete, wait, label and annotate name: args, each once, or with -l or --all every object of
+ * the kinds that args names.
  */
 int targets_select(Cli *cli, char *const *args, bool all, bool all_namespaces, const char *selector,
 		   Targets *ret, Error *err);
