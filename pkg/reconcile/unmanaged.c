@@ -56,6 +56,35 @@ static void tell(Search *s, const char *domain, const char *uid)
 			       "disks of instance %s have no object; they are left alone", uid);
 }
 
+static bool guest_went(const Search *s, const char *name, const char *uid)
+{
+	_cleanup_(xfreep) DomainInfo *d = xnew0(DomainInfo, 1);
+	Hypervisor *h = s->r->env.hypervisor;
+
+	return h->ops->inspect(h, s->ctx, name, d, NULL) >= 0 &&
+	       (d->state == DOMAIN_ABSENT || !streq(d->uid, uid));
+}
+
+static bool disks_went(const Search *s, const char *uid)
+{
+	_cleanup_(xfreep) char(*uids)[UUID_MAX] = NULL;
+	DiskStore *d = s->r->env.disks;
+	size_t n = 0;
+
+	if (d->ops->list(d, s->ctx, &uids, &n, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (streq(uids[i], uid))
+			return false;
+	return true;
+}
+
+/* It was listed, then its instance went, in order and with all it had, and the store was asked. */
+static bool went_meanwhile(const Search *s, const char *type, const char *name, const char *uid)
+{
+	return !was_told(s, type, uid) && (name ? guest_went(s, name, uid) : disks_went(s, uid));
+}
+
 /* One thing without an object: away with it if that was asked for, else told. */
 static void found(Search *s, const char *type, const char *name, const char *uid,
 		  int (*collect)(Search *s, const char *name, const char *uid, Error *err))
@@ -63,6 +92,8 @@ static void found(Search *s, const char *type, const char *name, const char *uid
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	json_t *entry;
 
+	if (went_meanwhile(s, type, name, uid))
+		return;
 	if (json_list_has(s->wanted, uid)) {
 		if (collect(s, name, uid, &err) == 0) {
 			s->collected++;

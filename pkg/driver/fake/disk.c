@@ -350,6 +350,7 @@ static int faulty_list(DiskStore *self, Context *ctx, char (**ret)[UUID_MAX], si
 	FaultyDisks *f = faulty_of(self);
 	int rc;
 
+	fault_visit(f->fault, "disk list");
 	if (fault_next(f->fault) || f->fault->lists == LISTS_FAIL)
 		return fault_error(f->fault, "disk list", err);
 	rc = f->inner->ops->list(f->inner, ctx, ret, ret_n, err);

@@ -201,6 +201,37 @@ static void a_lost_race_does_not_hide_what_was_removed(void **state)
 	assert_int_equal(told(w), 0);
 }
 
+/* Goes on as an instance that is deleted does: after it was listed, before it is looked at again.
+ */
+static void goes_now(void *arg, const char *call)
+{
+	static unsigned disks;
+	World *w = arg;
+
+	if (streq(call, "inspect")) {
+		fake_hypervisor_undefine(w->hypervisor, DOMAIN);
+		fake_hypervisor_virsh(w->hypervisor, DOMAIN, POWER_DESTROY);
+	}
+	if (streq(call, "disk list") && ++disks % 2 == 0)
+		assert_int_equal(w->disks->ops->remove(w->disks, &CONTEXT_BACKGROUND, LOST, NULL),
+				 0);
+}
+
+static void what_just_goes_is_not_told(void **state)
+{
+	World *w = *state;
+
+	make_guest(w, DOMAIN, store_id(w->store), LOST);
+	make_disks(w, LOST);
+	w->fault.visit_arg = w;
+	atomic_store(&w->fault.visit, goes_now);
+	world_pass(w, RESYNC);
+	atomic_store(&w->fault.visit, NULL);
+	assert_int_equal(told(w), 0);
+	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN), DOMAIN_ABSENT);
+	assert_false(disks_exist(w, LOST));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(while_guests_are_unknown_nothing_goes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(nothing_else_is_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_just_goes_is_not_told, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
