@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 	options_init(&o);
 	if (options_parse(&o, argc, argv, &err) < 0) {
 		fprintf(stderr, "sfd: %s\n", error_message(&err));
-		return 2;
+		return o.file_is_wrong ? EXIT_CONFIG : EXIT_USAGE;
 	}
 	if (o.help) {
 		options_help();

@@ -12,6 +12,7 @@
 
 #include "api/key.h"
 #include "api/quantity.h"
+#include "api/schema.h"
 #include "base/fs.h"
 #include "base/ip.h"
 #include "base/memory.h"
@@ -280,6 +281,26 @@ static char *trim(char *s)
 	return s;
 }
 
+static bool may_stand_in_file(const Option *opt)
+{
+	return opt->type != OPTION_ROLE && opt->type != OPTION_FD && !streq(opt->name, "config");
+}
+
+static int no_such_option(const char *name, Error *err)
+{
+	const char *names[ARRAY_SIZE(table)], *meant;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (may_stand_in_file(&table[i]))
+			names[n++] = table[i].name;
+	meant = nearest(name, names, n);
+	if (meant)
+		return error_set(err, ERR_INVALID,
+				 "there is no option \"%s\": did you mean \"%s\"?", name, meant);
+	return error_set(err, ERR_INVALID, "there is no option \"%s\": see sfd --help", name);
+}
+
 static int config_line(Options *o, char *line, Error *err)
 {
 	char *value, *name;
@@ -295,9 +316,8 @@ static int config_line(Options *o, char *line, Error *err)
 	*value++ = '\0';
 	name = trim(line);
 	opt = option_find(name);
-	if (!opt || opt->type == OPTION_ROLE || opt->type == OPTION_FD || streq(name, "config"))
-		return error_set(err, ERR_INVALID, "there is no option \"%s\": see sfd --help",
-				 name);
+	if (!opt || !may_stand_in_file(opt))
+		return no_such_option(name, err);
 	rc = option_set(o, opt, trim(value), err);
 	return rc < 0 ? error_wrap_rc(err, rc, "%s", name) : 0;
 }
@@ -364,8 +384,10 @@ int options_parse(Options *o, int argc, char **argv, Error *err)
 {
 	int rc = command_line(o, argc, argv, false, err);
 
-	if (rc == 0)
+	if (rc == 0) {
 		rc = config_read(o, o->config ? o->config : DEFAULT_CONFIG, o->config != NULL, err);
+		o->file_is_wrong = rc < 0;
+	}
 	return rc < 0 ? rc : command_line(o, argc, argv, true, err);
 }
 

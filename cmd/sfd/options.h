@@ -31,12 +31,16 @@ typedef struct Options {
 	LogLevel log_level;
 	bool accept_store; /* a store that was put back is the right one now */
 	bool check, version, help;
+	bool file_is_wrong; /* what options_parse() did not like stands in the file */
 } Options;
+
+#define EXIT_USAGE  2
+#define EXIT_CONFIG 78 /* EX_CONFIG: of no use to start again; the units do not */
 
 #define DEFAULT_CONFIG "/etc/sfd/sfd.conf"
 
 void options_init(Options *o);
 void options_done(Options *o);
-/* -ERR_INVALID with a text that names the option or "file:line". */
+/* An error has a text that names the option or "file:line". */
 int options_parse(Options *o, int argc, char **argv, Error *err);
 void options_help(void);

@@ -29,7 +29,6 @@
 
 #define STOP_GRACE      (10 * USEC_PER_SEC)
 #define STATUS_DELAY    (200 * USEC_PER_MSEC) /* changes that come together make one STATUS= */
-#define EXIT_CONFIG     78
 #define REVISION_DIGITS 32
 
 typedef struct Service {

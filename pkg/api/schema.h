@@ -74,6 +74,8 @@ void schema_validate(const Schema *s, const json_t *tree, FieldErrors *errors);
 void schema_validate_change(const Schema *s, const json_t *tree, const json_t *old,
 			    FieldErrors *errors);
 
+/* The candidate nearest to word, if it is near enough to be meant; NULL otherwise. */
+const char *nearest(const char *word, const char *const *candidates, size_t n);
 /* What `sfctl explain kind.path` prints; path "" = the root. -ERR_NOT_FOUND with "did you mean". */
 int schema_explain(const Kind *k, const char *path, bool recursive, StrBuf *out, Error *err);
 

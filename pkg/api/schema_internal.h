@@ -78,8 +78,6 @@ const Schema *schema_of_metadata(const char *name);
 void schema_set_builtin(Schema *s);
 /* 0 or what is wrong as a sentence in *ret_why (literal or buf). */
 bool schema_format_matches(const char *format, const json_t *v, char why[static 200]);
-/* The candidate nearest to word, if it is near enough to be meant; NULL otherwise. */
-const char *nearest(const char *word, const char *const *candidates, size_t n);
 /* The nearest known member of an object's schema. */
 const char *schema_nearest_property(const Schema *s, const char *word);
 bool metadata_is_known(const char *field);

@@ -41,13 +41,16 @@ refuses() {
 
 @test "the configuration file: each error has file, line and option" {
 	file=$BATS_TEST_TMPDIR/sfd.conf
-	refuses 2 "^sfd: open $file: No such file" --config "$file"
+	refuses 78 "^sfd: open $file: No such file" --config "$file"
 	printf '# ours\n\nvirt-typ = kvm\n' >"$file"
-	refuses 2 "^sfd: $file:3: there is no option \"virt-typ\"" --config "$file"
+	refuses 78 "^sfd: $file:3: there is no option \"virt-typ\": did you mean \"virt-type\"[?]$" --config "$file"
+	printf 'quite-another = 1\n' >"$file"
+	refuses 78 "^sfd: $file:1: there is no option \"quite-another\": see sfd --help$" --config "$file"
+	refuses 2 '^sfd: there is no option --x: see sfd --help' --config "$file" --x
 	printf '[sfd]\n' >"$file"
-	refuses 2 "^sfd: $file:1: expected \"option = value\"" --config "$file"
+	refuses 78 "^sfd: $file:1: expected \"option = value\"" --config "$file"
 	printf 'group = sfd\nvirt-type = kvmm # fast\n' >"$file"
-	refuses 2 "^sfd: $file:2: virt-type: there is no \"kvmm\"" --config "$file"
+	refuses 78 "^sfd: $file:2: virt-type: there is no \"kvmm\"" --config "$file"
 }
 
 @test "a host without libvirt: sfd runs, says so at once, and goes on when it is there" {

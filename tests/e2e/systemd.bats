@@ -230,6 +230,22 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	untouched
 }
 
+@test "a wrong line of configuration fails each unit once, and is not tried again for ever" {
+	remember sfd
+	conf=$MACHINE_ROOT/etc/sfd/sfd.conf
+	cp "$conf" "$BATS_FILE_TMPDIR/sfd.conf"
+	echo 'lisen = tcp:127.0.0.1:8080' >>"$conf"
+	for unit in sfd-net sfd; do
+		not systemctl restart $unit
+		wait_for 20 systemctl is-failed --quiet $unit
+		same "exit status of $unit" 78 "$(unit_prop $unit ExecMainStatus)"
+	done
+	cp "$BATS_FILE_TMPDIR/sfd.conf" "$conf"
+	systemctl start sfd-net sfd
+	wait_for 20 ready
+	untouched
+}
+
 @test "the watchdog is petted, and ends a role that hangs" {
 	for unit in sfd sfd-net; do
 		inside mkdir -p /run/systemd/system/$unit.service.d
