@@ -18,23 +18,61 @@
 
 /* ---- the decision ---- */
 
+/* The least of the roles for people that has it; NULL if none has. */
+static const char *role_that_allows(const Request *r, const AccessRequest *a)
+{
+	static const char *const roles[] = { "view", "edit", "admin" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+		_cleanup_(rule_set_unrefp) RuleSet *rules =
+			authorizer_role(r->server->authz, NULL, roles[i]);
+
+		for (size_t k = 0; rules && k < rules->n; k++)
+			if (rule_allows(&rules->rules[k], a))
+				return roles[i];
+	}
+	return NULL;
+}
+
+/* What sfctl kubeconfig reads and makes: somebody who may do that does it for him. */
+static bool is_for_kubeconfig(const AccessRequest *a)
+{
+	if (a->path)
+		return false;
+	return streq(a->resource, "credentials") || streq_ptr(a->namespace, "kube-public");
+}
+
+static void add_binding(StrBuf *out, const AccessRequest *a, const char *role)
+{
+	bool cluster = str_is_empty(a->namespace);
+	const char *name = a->who->name;
+
+	strbuf_addf(out, "\"kubectl create %srolebinding %s --clusterrole=%s --user=%s%s%s\"",
+		    cluster ? "cluster" : "", name, role, name,
+		    cluster ? "" : " --namespace=", cluster ? "" : a->namespace);
+}
+
 /* What a local user who is nobody here should do about it; "" for all others. */
 static void add_hint(StrBuf *out, const Request *r, const AccessRequest *a)
 {
-	const char *name = r->who->name, *group = r->server->admin_group;
-	bool cluster = str_is_empty(a->namespace);
+	const char *name = r->who->name, *group = r->server->admin_group, *role;
 
 	if (r->who->source != IDENTITY_UNIX ||
 	    authorizer_knows(r->server->authz, r->who, a->namespace))
 		return;
-	strbuf_adds(out, "; use sudo, or let an administrator run ");
+	if (is_for_kubeconfig(a)) {
+		strbuf_addf(out, "; ask an administrator: sudo sfctl kubeconfig --user %s", name);
+		return;
+	}
+	role = role_that_allows(r, a);
+	strbuf_adds(out, "; use sudo");
+	if (group || role)
+		strbuf_adds(out, ", or let an administrator run ");
+	if (role)
+		add_binding(out, a, role);
 	if (group)
-		strbuf_addf(out,
-			    "\"usermod -aG %s %s\" (may do everything, from the next login) or ",
-			    group, name);
-	strbuf_addf(out, "\"kubectl create %srolebinding %s --clusterrole=%s --user=%s%s%s\"",
-		    cluster ? "cluster" : "", name, cluster ? "view" : "edit", name,
-		    cluster ? "" : " --namespace=", cluster ? "" : a->namespace);
+		strbuf_addf(out, "%s\"usermod -aG %s %s\" (may do everything, from the next login)",
+			    role ? " or " : "", group, name);
 }
 
 /* `User "alice" cannot get resource "instances" in API group ...` */

@@ -52,6 +52,72 @@ static void alice_fails(Fixture *f, int expect, const char *method, const char *
 		fail_msg("%s %s: %s\nexpected in it: %s", method, target, got, message);
 }
 
+/* ---- what to do about a refusal ---- */
+
+/* The least that helps: and it does help. */
+static void test_hint_is_enough(void **state)
+{
+	static const struct {
+		const char *method, *target, *namespace, *role;
+	} cases[] = {
+		{"GET",     INSTANCES,                                "default", "view" },
+		{ "GET",    INSTANCES "?watch=true&timeoutSeconds=1", "default", "view" },
+		{ "GET",    CONFIGMAPS "/none",                       "default", "view" },
+		{ "GET",    API_GROUP "/instances",                   NULL,      "view" },
+		{ "GET",    API_GROUP "/nodes",                       NULL,      "view" },
+		{ "GET",    SECRETS,				  "default", "edit" },
+		{ "DELETE", INSTANCES "/none",                        "default", "edit" },
+		{ "GET",    ROLES,				    "default", "admin"},
+		{ "GET",    INSTANCES "/none/console",                "default", "edit" },
+	};
+	Fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *namespace = cases[i].namespace;
+		_cleanup_(xfreep) char *hint =
+			xasprintf("\"kubectl create %srolebinding " ALICE_NAME
+				  " --clusterrole=%s --user=" ALICE_NAME "%s%s\"",
+				  namespace ? "" : "cluster", cases[i].role,
+				  namespace ? " --namespace=" : "", namespace ? namespace : "");
+		HttpAnswer a;
+
+		alice_fails(f, 403, cases[i].method, cases[i].target, NULL, NULL, hint);
+		bind_role(f, namespace, "alice", "ClusterRole", cases[i].role, "User:" ALICE_NAME);
+		a = call_as(f, ALICE, cases[i].method, cases[i].target, NULL, NULL);
+		if (a.code == 403)
+			fail_msg("%s %s: %s", cases[i].method, cases[i].target, a.body);
+		http_answer_done(&a);
+		call_done(f, 200, "DELETE",
+			  namespace ? BINDINGS "/alice" : RBAC "/clusterrolebindings/alice", NULL,
+			  NULL);
+	}
+}
+
+/* What no role for people has is not said to come with one. */
+static void test_hint_without_a_role(void **state)
+{
+	static const struct {
+		const char *target, *hint;
+	} cases[] = {
+		{RBAC "/clusterroles",                                      "; use sudo"},
+		{ API_GROUP "/credentials",
+                 "; ask an administrator: sudo sfctl kubeconfig --user " ALICE_NAME     },
+		{ "/api/v1/namespaces/kube-public/configmaps/cluster-info",
+                 "; ask an administrator: sudo sfctl kubeconfig --user " ALICE_NAME     },
+	};
+	Fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		HttpAnswer a = call_as(f, ALICE, "GET", cases[i].target, NULL, NULL);
+		const char *message = json_string_at(a.json, "message");
+
+		assert_int_equal(a.code, 403);
+		if (!strstr(message, cases[i].hint) || strstr(message, "rolebinding"))
+			fail_msg("%s: %s", cases[i].target, message);
+		http_answer_done(&a);
+	}
+}
+
 /* ---- giving and taking ---- */
 
 static void test_in_force_at_once(void **state)
@@ -546,6 +612,8 @@ static void test_one_user_takes_not_all_connections(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_hint_is_enough),
+		TEST(test_hint_without_a_role),
 		TEST(test_in_force_at_once),
 		TEST(test_binding_before_its_role),
 		TEST(test_names),
