@@ -1,71 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake ImageCache. See image.h.
+ * The fake ImageCache. See image.h; what a test does to it is in image_hooks.c.
  *
  * A Job belongs to one Image (uid); equal sources share one Fetch, as in the real cache. One lock;
  * events are sent after it is released.
  */
-#include "driver/fake/image.h"
+#include "driver/fake/image_internal.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 
-#include "base/hashmap.h"
 #include "base/memory.h"
 #include "base/sha.h"
 
-#define DEFAULT_SIZE         ((uint64_t)1 << 20)
-#define DEFAULT_VIRTUAL_SIZE ((uint64_t)1 << 30)
-#define DEFAULT_MAX_SIZE     ((uint64_t)1 << 40)
-#define BACKOFF_MIN          USEC_PER_SEC
-#define BACKOFF_MAX          (5 * USEC_PER_MIN)
-#define REVALIDATE_AFTER     (5 * USEC_PER_MIN)
-
-typedef struct Source {
-	char *content, *sums, *etag;
-	uint64_t size, virtual_size;
-	ErrorCode failure;
-} Source;
-
-/* One content in the cache. */
-typedef struct Content {
-	char digest[IMAGE_DIGEST_MAX];
-	char *source_key;
-	ImageState state; /* as READY reports it */
-	usec_t used, checked;
-	int pins;
-} Content;
-
-/* One transfer and what became of it, shared by all Images of the same source. */
-typedef struct Fetch {
-	char *key, *url, *checksum, *checksum_url;
-	char *old_digest; /* of what is revalidated; NULL = a first fetch */
-	uint64_t max_size;
-	ImageState state;
-	unsigned failures;
-	bool running;
-} Fetch;
-
-typedef struct FakeCache {
-	ImageCache cache;
-	pthread_mutex_t lock;
-	Clock *clock;
-	Hashmap *sources;  /* url -> Source */
-	Hashmap *fetches;  /* source key -> Fetch */
-	Hashmap *jobs;     /* uid -> char *source key */
-	Hashmap *contents; /* digest -> Content */
-	bool manual;
-	uint64_t limit;
-	unsigned started;
-	ImageEventFn event;
-	void *event_arg;
-} FakeCache;
-
-static FakeCache *fake_of(ImageCache *c)
-{
-	return CONTAINER_OF(c, FakeCache, cache);
-}
+#define DEFAULT_MAX_SIZE ((uint64_t)1 << 40)
+#define BACKOFF_MIN      USEC_PER_SEC
+#define BACKOFF_MAX      (5 * USEC_PER_MIN)
+#define REVALIDATE_AFTER (5 * USEC_PER_MIN)
 
 static void source_release(void *p)
 {
@@ -77,7 +28,7 @@ static void source_release(void *p)
 	free(s);
 }
 
-static void fetch_release(void *p)
+void fake_fetch_release(void *p)
 {
 	Fetch *f = p;
 
@@ -99,7 +50,7 @@ static void content_release(void *p)
 	free(c);
 }
 
-static void fake_emit(FakeCache *f, const char *uid)
+void fake_image_emit(FakeCache *f, const char *uid)
 {
 	ImageEventFn fn;
 	void *arg;
@@ -244,8 +195,7 @@ static void fetch_ready(FakeCache *c, Fetch *f, const Source *s)
 	f->failures = 0;
 }
 
-/* Gives a running fetch some bytes; true if its state changed. */
-static bool fetch_step(FakeCache *c, Fetch *f, uint64_t bytes)
+bool fake_fetch_step(FakeCache *c, Fetch *f, uint64_t bytes)
 {
 	_cleanup_(error_done) Error err = ERROR_INIT;
 	const Source *s = NULL;
@@ -340,7 +290,7 @@ static bool ensure_locked(FakeCache *c, const ImageRequest *r, ImageState *ret)
 	state_copy(ret, &f->state);
 	if (began && !c->manual)
 		while (f->running)
-			fetch_step(c, f, UINT64_MAX / 2);
+			fake_fetch_step(c, f, UINT64_MAX / 2);
 	return began && !c->manual;
 }
 
@@ -361,7 +311,7 @@ static int fake_ensure(ImageCache *self, Context *ctx, const ImageRequest *r, Im
 	changed = ensure_locked(c, r, ret);
 	pthread_mutex_unlock(&c->lock);
 	if (changed)
-		fake_emit(c, r->uid);
+		fake_image_emit(c, r->uid);
 	return 0;
 }
 
@@ -503,138 +453,8 @@ ImageCache *fake_image_cache_new(Clock *clock)
 	c->clock = clock;
 	pthread_mutex_init(&c->lock, NULL);
 	c->sources = hashmap_new(source_release);
-	c->fetches = hashmap_new(fetch_release);
+	c->fetches = hashmap_new(fake_fetch_release);
 	c->jobs = hashmap_new(free);
 	c->contents = hashmap_new(content_release);
 	return &c->cache;
-}
-
-/* ---- hooks ---- */
-
-void fake_image_source_set(ImageCache *self, const char *url, const FakeSource *source)
-{
-	FakeCache *c = fake_of(self);
-	Source *s = xnew0(Source, 1);
-
-	s->content = xstrdup(source->content ? source->content : "");
-	s->sums = xstrdup(source->sums);
-	s->etag = xstrdup(source->etag);
-	s->size = source->size ? source->size : DEFAULT_SIZE;
-	s->virtual_size = source->virtual_size ? source->virtual_size : DEFAULT_VIRTUAL_SIZE;
-	s->failure = source->failure;
-	pthread_mutex_lock(&c->lock);
-	hashmap_put(c->sources, url, s);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void fake_image_source_remove(ImageCache *self, const char *url)
-{
-	FakeCache *c = fake_of(self);
-
-	pthread_mutex_lock(&c->lock);
-	hashmap_remove(c->sources, url);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void fake_image_set_manual(ImageCache *self, bool manual)
-{
-	FakeCache *c = fake_of(self);
-
-	pthread_mutex_lock(&c->lock);
-	c->manual = manual;
-	pthread_mutex_unlock(&c->lock);
-}
-
-void fake_image_advance(ImageCache *self, uint64_t bytes)
-{
-	FakeCache *c = fake_of(self);
-	char **changed = NULL;
-
-	pthread_mutex_lock(&c->lock);
-	hashmap_foreach (it, c->fetches) {
-		if (!fetch_step(c, it.value, bytes))
-			continue;
-		hashmap_foreach (job, c->jobs)
-			if (streq(job.value, it.key))
-				changed = strv_append(changed, job.key);
-	}
-	pthread_mutex_unlock(&c->lock);
-	strv_foreach (uid, changed)
-		fake_emit(c, *uid);
-	strv_free(changed);
-}
-
-void fake_image_set_limit(ImageCache *self, uint64_t bytes)
-{
-	FakeCache *c = fake_of(self);
-
-	pthread_mutex_lock(&c->lock);
-	c->limit = bytes;
-	pthread_mutex_unlock(&c->lock);
-}
-
-void fake_image_restart(ImageCache *self)
-{
-	FakeCache *c = fake_of(self);
-
-	pthread_mutex_lock(&c->lock);
-	hashmap_free(c->fetches);
-	hashmap_free(c->jobs);
-	c->fetches = hashmap_new(fetch_release);
-	c->jobs = hashmap_new(free);
-	pthread_mutex_unlock(&c->lock);
-	fake_emit(c, NULL);
-}
-
-void fake_image_lose(ImageCache *self, const char *digest)
-{
-	FakeCache *c = fake_of(self);
-
-	pthread_mutex_lock(&c->lock);
-	hashmap_remove(c->contents, digest);
-	pthread_mutex_unlock(&c->lock);
-	fake_emit(c, NULL);
-}
-
-void fake_image_pin(ImageCache *self, const char *digest, int by)
-{
-	FakeCache *c = fake_of(self);
-	Content *content;
-
-	pthread_mutex_lock(&c->lock);
-	content = hashmap_get(c->contents, digest);
-	if (content)
-		content->pins += by;
-	pthread_mutex_unlock(&c->lock);
-}
-
-unsigned fake_image_fetches(ImageCache *self)
-{
-	FakeCache *c = fake_of(self);
-	unsigned n;
-
-	pthread_mutex_lock(&c->lock);
-	n = c->started;
-	pthread_mutex_unlock(&c->lock);
-	return n;
-}
-
-static size_t count_of(FakeCache *c, Hashmap *const *map)
-{
-	size_t n;
-
-	pthread_mutex_lock(&c->lock);
-	n = hashmap_size(*map);
-	pthread_mutex_unlock(&c->lock);
-	return n;
-}
-
-size_t fake_image_jobs(ImageCache *self)
-{
-	return count_of(fake_of(self), &fake_of(self)->jobs);
-}
-
-size_t fake_image_cached(ImageCache *self)
-{
-	return count_of(fake_of(self), &fake_of(self)->contents);
 }
