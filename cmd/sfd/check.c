@@ -186,6 +186,9 @@ static void check_tls(const Options *o)
 		    listens_by_tls(o) ? "the CA will be made at the first start"
 				      : "no TLS listener: only this host reaches the API "
 					"(--listen tls:ADDRESS:PORT opens it)");
+	else if (rc == -ERR_FORBIDDEN && geteuid() != 0)
+		say(CHECK_WARN, "TLS", "only root can tell: %s; run sudo sfd --check",
+		    error_message(&err));
 	else if (rc < 0)
 		say(CHECK_FAIL, "TLS", "%s", error_message(&err));
 	else if (!key_is_private(dir))

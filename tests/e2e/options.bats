@@ -53,6 +53,17 @@ refuses() {
 	refuses 78 "^sfd: $file:2: virt-type: there is no \"kvmm\"" --config "$file"
 }
 
+@test "the doctor does not fail what only root can tell" {
+	state=$BATS_TEST_TMPDIR/state
+	mkdir -p "$state/pki"
+	: >"$state/pki/ca.crt"
+	chmod 700 "$state/pki"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v sfd)" --check --state-dir "$state"
+	has "$output" '^warn +TLS +only root can tell: open .*/pki/ca.crt: Permission denied; run sudo sfd --check$'
+	run sfd --check --state-dir "$state"
+	has "$output" '^FAIL +TLS '
+}
+
 @test "a host without libvirt: sfd runs, says so at once, and goes on when it is there" {
 	mv /run/libvirt /run/libvirt.away
 	sfd_start
