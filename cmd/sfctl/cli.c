@@ -198,6 +198,13 @@ static void print_hint(Cli *cli, int os_errno)
 		      cli->err);
 		break;
 	case ECONNREFUSED:
+		if (cli->endpoint.server && str_has_prefix(cli->endpoint.server, "https:")) {
+			fputs("  Nobody listens there: is \"listen = tls:…\" in sfd.conf there, "
+			      "and "
+			      "is the port right?\n",
+			      cli->err);
+			break;
+		}
 		fputs("  Nobody listens there: sfd has ended.\n"
 		      "  Start it:     sudo systemctl restart sfd\n"
 		      "  Why it ended: journalctl -u sfd -e\n",

@@ -196,9 +196,16 @@ int client_explain_tls(Client *c, const char *text, Error *err)
 	_cleanup_(error_done) Error why = ERROR_INIT;
 	_cleanup_(xfreep) char *chain = fetch_chain(c);
 
-	if (chain && pki_server_explain(chain, c->ca, c->tls_name ? c->tls_name : c->host,
-					clock_wall(clock_system()), &why) < 0)
+	int rc = 0;
+
+	if (chain)
+		rc = pki_server_explain(chain, c->ca, c->tls_name ? c->tls_name : c->host,
+					clock_wall(clock_system()), &why);
+	if (rc < 0)
 		text = error_message(&why);
-	return error_set(err, ERR_UNAVAILABLE, "sfd at %s is not to be trusted: %s", c->server,
-			 text);
+	return error_set(
+		err, ERR_UNAVAILABLE, "sfd at %s is not to be trusted: %s%s", c->server, text,
+		rc != -ERR_NOT_FOUND ? ""
+				     : "\nOn its host:  sudo sfctl certificates ca >ca.crt\n"
+				       "Here:         sfctl --certificate-authority ca.crt …");
 }

@@ -61,6 +61,13 @@ static ErrorCode code_by_http(long http)
 	}
 }
 
+/* Of what and how it is asked sfd speaks in a Status; these without one are another server's. */
+static bool is_foreign(long http)
+{
+	return http == 404 || http == 405 || http == 409 || http == 410 || http == 415 ||
+	       http == 501;
+}
+
 int client_fail_status(Client *c, json_t *status, long http_code, Error *err)
 {
 	const char *reason = json_string_value(json_object_get(status, "reason"));
@@ -92,6 +99,9 @@ int client_fail(Client *c, long http_code, const char *body, size_t len, Error *
 
 	if (kind && streq(kind, "Status"))
 		rc = client_fail_status(c, status, http_code, err);
+	else if (is_foreign(http_code))
+		rc = error_set(err, ERR_UNAVAILABLE, "%s is not sfd: it answered %ld", c->server,
+			       http_code);
 	else if (line > 0)
 		rc = error_set(err, code_by_http(http_code), "the server answered %ld: %.*s",
 			       http_code, line, body);

@@ -265,7 +265,7 @@ int pki_server_explain(const char *chain_pem, const char *ca_pem, const char *ho
 		_cleanup_(xfreep) char *issuer =
 			distinguished_name(gnutls_x509_crt_get_issuer_dn3, chain.list[0]);
 
-		return error_set(err, ERR_FORBIDDEN,
+		return error_set(err, ERR_NOT_FOUND,
 				 "its certificate is signed by a CA that is not trusted here: %s",
 				 issuer);
 	}

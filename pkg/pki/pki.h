@@ -63,7 +63,8 @@ int pki_certificate_read(const char *pem, PkiCertificate *ret, Error *err);
 int pki_pair_check(const char *certificate_pem, const char *key_pem, Error *err);
 /*
  * Why a server's certificate is not good for a client that knows `ca_pem` (NULL = the system's) and
- * wants to reach `host`: an error that says it; 0 if nothing is wrong. chain_pem: leaf first.
+ * wants to reach `host`: an error that says it, -ERR_NOT_FOUND if it is the CA that is missing; 0
+ * if nothing is wrong. chain_pem: leaf first.
  */
 int pki_server_explain(const char *chain_pem, const char *ca_pem, const char *host, usec_t wall,
 		       Error *err);

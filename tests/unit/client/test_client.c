@@ -146,6 +146,10 @@ static void test_error_without_status(void **state _unused_)
 	HttpRule rules[] = { HTTP_RULE(.path = "/html", .code = 502, .type = "text/html",
 				       .body = "Bad gateway\nmore"),
 			     HTTP_RULE(.path = "/empty", .code = 500),
+			     HTTP_RULE(.path = "/page", .code = 404, .type = "text/html",
+				       .body = "<html>not here</html>"),
+			     HTTP_RULE(.path = "/other", .code = 404, .body = "{\"kind\":\"X\"}"),
+			     HTTP_RULE(.path = "/method", .code = 501, .body = "no such method"),
 			     HTTP_RULE(.path = "/notjson", .body = "hello"),
 			     HTTP_RULE(.path = "/drop", .drop = true),
 			     HTTP_RULE(.path = "/raw", .raw = "gibberish\r\n\r\n") };
@@ -156,6 +160,9 @@ static void test_error_without_status(void **state _unused_)
 	} cases[] = {
 		{"/html",     ERR_UNAVAILABLE, "the server answered 502: Bad gateway"},
 		{ "/empty",   ERR_INTERNAL,    "the server answered 500"             },
+		{ "/page",    ERR_UNAVAILABLE, "is not sfd: it answered 404"         },
+		{ "/other",   ERR_UNAVAILABLE, "is not sfd: it answered 404"         },
+		{ "/method",  ERR_UNAVAILABLE, "is not sfd: it answered 501"         },
 		{ "/notjson", ERR_INTERNAL,    "the answer is not JSON"              },
 		{ "/drop",    ERR_UNAVAILABLE, "connection to sfd at"                },
 		{ "/raw",     ERR_UNAVAILABLE, "connection to sfd at"                },

@@ -133,6 +133,10 @@ static void a_server_is_believed_or_it_is_said_why(void **state _unused_)
 		    "not JSON");
 	asking_says(&(ClientOptions){ .server = w->server, .ca = authority_ca(other->ca) },
 		    ERR_UNAVAILABLE, "signed by a CA that is not trusted here: CN=sfd CA");
+	asking_says(&(ClientOptions){ .server = w->server, .ca = authority_ca(other->ca) },
+		    ERR_UNAVAILABLE,
+		    "\nOn its host:  sudo sfctl certificates ca >ca.crt\n"
+		    "Here:         sfctl --certificate-authority ca.crt …");
 	asking_says(&(ClientOptions){ .server = w->server }, ERR_UNAVAILABLE,
 		    "signed by a CA that is not trusted here");
 	asking_says(&(ClientOptions){ .server = w->server, .ca = ca, .server_name = "example.com" },

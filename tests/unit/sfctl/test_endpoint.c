@@ -215,6 +215,36 @@ static void what_is_wrong_is_named(void **state)
 	fails(&(EndpointOptions){ .kubeconfig = "/nonexistent" }, ERR_NOT_FOUND, "/nonexistent");
 }
 
+/* A web server that has never heard of the object has not said that there is none. */
+static void another_server_is_no_answer(void **state _unused_)
+{
+	HttpRule rule = { .path = "*", .code = 404, .type = "text/html", .body = "<html>\n" };
+	HttpFake *f = http_fake_start(&rule, 1);
+	_cleanup_(xfreep) char *says =
+		xasprintf("error: %s is not sfd: it answered 404\n", http_fake_address(f));
+	_cleanup_(run_done) Run get = sfctl(f, "get vm hello --ignore-not-found");
+	_cleanup_(run_done) Run gone = sfctl(f, "delete vm hello --ignore-not-found");
+	_cleanup_(run_done) Run wait = sfctl(f, "wait vm hello --for=delete");
+
+	run_expect(&get, EXIT_UNREACHABLE, "", says);
+	run_expect(&gone, EXIT_UNREACHABLE, "", says);
+	run_expect(&wait, EXIT_UNREACHABLE, "", says);
+	http_fake_stop(f);
+}
+
+/* Nothing of this host helps where another one was meant. */
+static void nobody_listens_for_tls(void **state _unused_)
+{
+	_cleanup_(run_done) Run r = { 0 };
+
+	setenv("no_proxy", "*", 1);
+	r = sfctl(NULL, "--server=https://127.0.0.1:1 get vm");
+	run_expect(&r, EXIT_UNREACHABLE, "",
+		   "error: cannot reach sfd at https://127.0.0.1:1: Connection refused\n"
+		   "  Nobody listens there: is \"listen = tls:…\" in sfd.conf there, and is the "
+		   "port right?\n");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -222,7 +252,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_nearest_word_counts),          TEST(a_context_says_all),
 		TEST(options_replace_what_a_file_says), TEST(several_files_are_one),
-		TEST(what_is_wrong_is_named),
+		TEST(what_is_wrong_is_named),           TEST(another_server_is_no_answer),
+		TEST(nobody_listens_for_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
