@@ -4,6 +4,7 @@
  */
 #include "progress.h"
 
+#include <strings.h>
 #include <sys/ioctl.h>
 
 #include "table.h"
@@ -47,22 +48,36 @@ const char *bytes_format(uint64_t bytes, char buf[static BYTES_TEXT_MAX])
 	return buf;
 }
 
-static const json_t *ready_condition(const json_t *object)
+static const json_t *condition_of(const json_t *object, const char *type)
 {
 	const json_t *condition;
 	size_t i;
 
-	json_array_foreach (json_at(object, "status.conditions"), i, condition)
-		if (streq_ptr(json_string_at(condition, "type"), "Ready"))
+	json_array_foreach (json_at(object, "status.conditions"), i, condition) {
+		const char *name = json_string_at(condition, "type");
+
+		if (name && strcasecmp(name, type) == 0)
 			return condition;
+	}
 	return NULL;
 }
 
-char *object_state(const json_t *object)
+/* What the condition says while it has not that status. */
+static const char *message_of(const json_t *condition, const char *wanted)
 {
-	const json_t *ready = ready_condition(object);
+	const char *status = json_string_at(condition, "status");
+	const char *message = json_string_at(condition, "message");
+
+	if (str_is_empty(message) || (status && strcasecmp(status, wanted) == 0))
+		return NULL;
+	return message;
+}
+
+char *object_state_awaiting(const json_t *object, const char *type, const char *status)
+{
+	const json_t *ready = condition_of(object, "Ready");
 	const char *word = json_string_at(object, "status.printableStatus");
-	const char *message = json_string_at(ready, "message");
+	const char *message = message_of(condition_of(object, type), status);
 
 	if (!object)
 		return xstrdup("does not exist");
@@ -74,9 +89,14 @@ char *object_state(const json_t *object)
 		word = json_string_at(ready, "reason");
 	if (!word)
 		word = json_at(object, "status") ? "Unknown" : "no status yet";
-	if (str_is_empty(message) || streq_ptr(json_string_at(ready, "status"), "True"))
-		return xstrdup(word);
-	return xasprintf("%s: %s", word, message);
+	if (!message)
+		message = message_of(ready, "True");
+	return message ? xasprintf("%s: %s", word, message) : xstrdup(word);
+}
+
+char *object_state(const json_t *object)
+{
+	return object_state_awaiting(object, "Ready", "True");
 }
 
 static int percent_of(const json_t *object)
@@ -148,9 +168,9 @@ static void draw(Progress *p, const char *line)
 	p->drawn = true;
 }
 
-void progress_show(Progress *p, const char *name, const json_t *object)
+void progress_show(Progress *p, const char *name, const char *state, const json_t *object)
 {
-	_cleanup_(xfreep) char *state = object_state(object), *bar = NULL, *line = NULL;
+	_cleanup_(xfreep) char *bar = NULL, *line = NULL;
 	_cleanup_(xfreep) char *plain = xasprintf("%s: %s", name, state);
 	int percent = percent_of(object);
 	bool moved = percent >= 0 && (p->last_percent < 0 || percent < p->last_percent ||

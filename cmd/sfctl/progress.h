@@ -16,8 +16,8 @@ typedef struct Progress {
 } Progress;
 
 void progress_init(Progress *p, Cli *cli);
-/* name: what it is about. object: its tree, or NULL if it is not there. */
-void progress_show(Progress *p, const char *name, const json_t *object);
+/* name: what it is about. state: how it is. object: its tree, or NULL if it is not there. */
+void progress_show(Progress *p, const char *name, const char *state, const json_t *object);
 /* Takes the line away again: before results or errors are printed. */
 void progress_clear(Progress *p);
 void progress_done(Progress *p);
@@ -27,6 +27,8 @@ void progress_done(Progress *p);
  * frees. Never escaped: do that when printing.
  */
 char *object_state(const json_t *object);
+/* The same for who waits until that condition has that status: why it has not. */
+char *object_state_awaiting(const json_t *object, const char *type, const char *status);
 /* "1.5 GiB" */
 #define BYTES_TEXT_MAX 32
 const char *bytes_format(uint64_t bytes, char buf[static BYTES_TEXT_MAX]);

@@ -220,8 +220,10 @@ static int look(Waiter *w, const json_t *object)
 
 	if (rc == 0) {
 		free(w->state);
-		w->state = object_state(object);
-		progress_show(w->progress, w->name, object);
+		w->state = w->what->kind == WAIT_CONDITION
+				   ? object_state_awaiting(object, w->what->type, w->what->value)
+				   : object_state(object);
+		progress_show(w->progress, w->name, w->state, object);
 	}
 	w->seen |= object != NULL;
 	w->done = rc > 0;
