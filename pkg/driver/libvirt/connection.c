@@ -109,9 +109,15 @@ void libvirt_emit(Libvirt *lv, const char *domain)
 	pthread_mutex_lock(&lv->lock);
 	fn = lv->stopping ? NULL : lv->event;
 	arg = lv->event_arg;
+	lv->emitting += fn != NULL;
 	pthread_mutex_unlock(&lv->lock);
-	if (fn)
-		fn(arg, domain);
+	if (!fn)
+		return;
+	fn(arg, domain);
+	pthread_mutex_lock(&lv->lock);
+	if (--lv->emitting == 0)
+		pthread_cond_broadcast(&lv->changed);
+	pthread_mutex_unlock(&lv->lock);
 }
 
 DomainEnd libvirt_domain_end(Libvirt *lv, const char *domain)
@@ -346,7 +352,8 @@ void libvirt_stop(Libvirt *lv)
 	lv->stopping = true;
 	lv->event = NULL;
 	pthread_cond_broadcast(&lv->changed);
-	while (!lv->connector_ended && clock_now(lv->clock) < deadline)
+	/* Who listened may be freed after this. */
+	while ((!lv->connector_ended || lv->emitting > 0) && clock_now(lv->clock) < deadline)
 		clock_wait(lv->clock, &lv->changed, &lv->lock, deadline);
 	c = TAKE_PTR(lv->current);
 	pthread_mutex_unlock(&lv->lock);

@@ -67,6 +67,7 @@ struct Libvirt {
 	Hashmap *ends; /* domain name -> DomainEnd + 1 of its last end */
 	DomainEventFn event;
 	void *event_arg;
+	unsigned emitting; /* calls of event that have not returned */
 };
 
 Libvirt *libvirt_new(const LibvirtOptions *o);
