@@ -5,11 +5,10 @@
  * Only what is named is removed, by its own node, which looks again before it does; the request is
  * an annotation of the Node, the answer is in its status.
  */
+#include "api/wellknown.h"
 #include "base/random.h"
 #include "table.h"
 #include "waiter.h"
-
-#define ANNOTATION_COLLECT "shakenfist.io/collect-request"
 
 typedef struct GcOptions {
 	bool enforce, all, no_headers;

@@ -10,3 +10,5 @@
 #define FINALIZER_TEARDOWN "shakenfist.io/teardown"
 /* The last power request, as the subresource wrote it and the status answers it: JSON. */
 #define ANNOTATION_POWER "shakenfist.io/power-request"
+/* Of the node: what a person asks to be collected, {"id": "...", "uids": ["...", ...]}. */
+#define ANNOTATION_COLLECT "shakenfist.io/collect-request"

@@ -149,17 +149,16 @@ static bool guest_uses(Reconcilers *r, Context *ctx, const Object *instance,
 {
 	_cleanup_(xfreep) DomainInfo *d = xnew0(DomainInfo, 1);
 	Hypervisor *h = r->env.hypervisor;
-	const Key *key = object_key(instance);
 	char name[DOMAIN_NAME_MAX], tap[16];
 
-	snprintf(name, sizeof(name), "%s.%.63s", key->namespace, key->name);
+	instance_domain_name(object_key(instance), name);
 	if (FAIL_POINT_AROUND("orphan.inspect-guest", h->ops->inspect(h, ctx, name, d, NULL)) < 0 ||
 	    d->foreign)
 		return true;
 	/* One of an older instance of that name has ports of its own: guests_are_needed(). */
 	if (!streq(d->uid, object_head(instance)->uid))
 		return false;
-	if (d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF)
+	if (domain_is_off(d))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		network_tap_name(ports[i].id, tap);

@@ -7,9 +7,6 @@
 
 #include "reconcile/internal.h"
 
-/* What a person asks for: {"id": "...", "uids": ["...", ...]}. */
-#define ANNOTATION_COLLECT "shakenfist.io/collect-request"
-
 /* One look around: removes networks, gives back what was allocated, stops fetches, evicts images
  * that nothing needs, and forgets what was remembered. One that cannot go is told and holds up no
  * other. */
