@@ -74,7 +74,7 @@ refused() {
 @test "everybody may connect; who is nobody here is told what to do" {
 	same "mode of the socket" 666 "$(stat -c %a /run/sfd/sfd.sock)"
 	refused stranger 'User "stranger" cannot list resource "instances" in API group "shakenfist.io" in the namespace "default"' get vm
-	refused stranger 'usermod -aG sfd stranger.*kubectl create rolebinding stranger --clusterrole=edit --user=stranger --namespace=default' get vm
+	refused stranger 'kubectl create rolebinding stranger --clusterrole=view --user=stranger --namespace=default.*usermod -aG sfd stranger' get vm
 	refused stranger 'clusterrolebinding' get nodes
 	may stranger version
 	may stranger api-resources
