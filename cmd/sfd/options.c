@@ -345,7 +345,14 @@ static int config_read(Options *o, const char *path, bool must_exist, Error *err
 
 /* ---- the command line ---- */
 
-/* Walks argv; `apply` false: only finds --config. */
+/* What is looked for before the file is read: which one, or that it does not matter. */
+static bool comes_first(const Option *opt)
+{
+	return streq(opt->name, "config") || streq(opt->name, "help") ||
+	       streq(opt->name, "version");
+}
+
+/* Walks argv: first for what comes first, then to `apply` the rest. */
 static int command_line(Options *o, int argc, char **argv, bool apply, Error *err)
 {
 	struct option longs[ARRAY_SIZE(table) + 1] = { { 0 } };
@@ -368,7 +375,7 @@ static int command_line(Options *o, int argc, char **argv, bool apply, Error *er
 		if (c != 0)
 			return error_set(err, ERR_INVALID, "there is no option %s: see sfd --help",
 					 argv[optind - 1]);
-		if (apply != streq(table[index].name, "config")) {
+		if (apply != comes_first(&table[index])) {
 			rc = option_set(o, &table[index], optarg, err);
 			if (rc < 0)
 				return error_wrap_rc(err, rc, "--%s", table[index].name);
@@ -384,7 +391,8 @@ int options_parse(Options *o, int argc, char **argv, Error *err)
 {
 	int rc = command_line(o, argc, argv, false, err);
 
-	if (rc == 0) {
+	/* Who is told to see sfd --help sees it, whatever stands in the file. */
+	if (rc == 0 && !o->help && !o->version) {
 		rc = config_read(o, o->config ? o->config : DEFAULT_CONFIG, o->config != NULL, err);
 		o->file_is_wrong = rc < 0;
 	}

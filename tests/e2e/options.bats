@@ -46,6 +46,8 @@ refuses() {
 	refuses 78 "^sfd: $file:3: there is no option \"virt-typ\": did you mean \"virt-type\"[?]$" --config "$file"
 	printf 'quite-another = 1\n' >"$file"
 	refuses 78 "^sfd: $file:1: there is no option \"quite-another\": see sfd --help$" --config "$file"
+	has "$(sfd --config "$file" --help)" '^  --virt-type auto'
+	has "$(sfd --config "$file" --version)" '^sfd [0-9]'
 	refuses 2 '^sfd: there is no option --x: see sfd --help' --config "$file" --x
 	printf '[sfd]\n' >"$file"
 	refuses 78 "^sfd: $file:1: expected \"option = value\"" --config "$file"
