@@ -25,6 +25,8 @@ typedef struct Search {
 	json_t *found;   /* as it will be */
 	json_t *wanted;  /* uids to collect; NULL = no request; borrowed from request */
 	json_t *request; /* owned */
+	Hashmap *disks;  /* that are there after the store was asked; NULL = unknown */
+	bool looked;     /* for them */
 	unsigned collected;
 	bool unknown;
 	Error failure; /* the first thing that could not be removed */
@@ -65,22 +67,30 @@ static bool guest_went(const Search *s, const char *name, const char *uid)
 	       (d->state == DOMAIN_ABSENT || !streq(d->uid, uid));
 }
 
-static bool disks_went(const Search *s, const char *uid)
+/* One look for all of them. */
+static void look_again(Search *s)
 {
 	_cleanup_(xfreep) char(*uids)[UUID_MAX] = NULL;
 	DiskStore *d = s->r->env.disks;
 	size_t n = 0;
 
+	s->looked = true;
 	if (d->ops->list(d, s->ctx, &uids, &n, NULL) < 0)
-		return false;
+		return;
+	s->disks = hashmap_new(NULL);
 	for (size_t i = 0; i < n; i++)
-		if (streq(uids[i], uid))
-			return false;
-	return true;
+		hashmap_put(s->disks, uids[i], NULL);
+}
+
+static bool disks_went(Search *s, const char *uid)
+{
+	if (!s->looked)
+		look_again(s);
+	return s->disks && !hashmap_contains(s->disks, uid);
 }
 
 /* It was listed, then its instance went, in order and with all it had, and the store was asked. */
-static bool went_meanwhile(const Search *s, const char *type, const char *name, const char *uid)
+static bool went_meanwhile(Search *s, const char *type, const char *name, const char *uid)
 {
 	return !was_told(s, type, uid) && (name ? guest_went(s, name, uid) : disks_went(s, uid));
 }
@@ -268,6 +278,7 @@ usec_t unmanaged_observe(Reconcilers *r, Context *ctx, const Object *node, const
 		report_request(&s, status, id, refused);
 	json_decref(s.found);
 	json_decref(s.request);
+	hashmap_free(s.disks);
 	error_done(&s.failure);
 	return id && s.unknown && !refused ? RETRY : 0;
 }

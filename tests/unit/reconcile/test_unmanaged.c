@@ -232,6 +232,30 @@ static void what_just_goes_is_not_told(void **state)
 	assert_false(disks_exist(w, LOST));
 }
 
+static void count_lists(void *arg, const char *call)
+{
+	*(unsigned *)arg += streq(call, "disk list");
+}
+
+/* After a lost store there may be thousands. */
+static void many_are_looked_at_together(void **state)
+{
+	char uid[UUID_MAX] = LOST;
+	World *w = *state;
+	unsigned lists = 0;
+
+	for (char c = '1'; c <= '9'; c++) {
+		uid[strlen(uid) - 1] = c;
+		make_disks(w, uid);
+	}
+	w->fault.visit_arg = &lists;
+	atomic_store(&w->fault.visit, count_lists);
+	world_pass(w, RESYNC);
+	atomic_store(&w->fault.visit, NULL);
+	assert_int_equal(told(w), 9);
+	assert_in_range(lists, 2, 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +268,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(nothing_else_is_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_just_goes_is_not_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_are_looked_at_together, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
