@@ -172,18 +172,23 @@ static void try_all(Apply *a, const Manifests *m)
 			break;
 }
 
-/* Waits for one of the documents; --timeout is for all of them together. */
+/* Of the first wait: --timeout is for all of them together. */
+static usec_t deadline_of(Apply *a)
+{
+	if (!a->deadline)
+		a->deadline = wait_deadline(a->o->timeout);
+	return a->deadline;
+}
+
+/* Waits for one of the documents. */
 static int wait_one(Apply *a, const Document *d, const WaitFor *what, Progress *progress)
 {
 	Target t = { .resource = d->resource,
 		     .namespace = (char *)d->namespace,
 		     .name = (char *)d->name };
 	_cleanup_(error_done) Error err = ERROR_INIT;
-	int rc;
+	int rc = wait_object(a->cli, &t, what, deadline_of(a), progress, &err);
 
-	if (!a->deadline)
-		a->deadline = wait_deadline(a->o->timeout);
-	rc = wait_object(a->cli, &t, what, a->deadline, progress, &err);
 	return rc < 0 ? (int)cli_report(a->cli, rc, &err) : EXIT_OK;
 }
 
@@ -393,7 +398,7 @@ static void prune_all(Apply *a, const Manifests *m)
 	FILE *to = a->format == OUTPUT_TABLE ? a->cli->out : a->cli->err;
 	int rc;
 
-	a->code = prune_run(&a->set, to, a->dry_run, a->o->wait, wait_deadline(a->o->timeout));
+	a->code = prune_run(&a->set, to, a->dry_run, a->o->wait, deadline_of(a));
 	rc = a->code == EXIT_OK && !a->dry_run ? applyset_narrow(&a->set, m, &err) : 0;
 	if (rc < 0)
 		a->code = (int)cli_report(a->cli, rc, &err);
