@@ -199,9 +199,7 @@ static void wait_gone(Apply *a, const Manifests *m)
 
 	progress_init(&progress, a->cli);
 	for (size_t i = 0; i < m->n && a->code == EXIT_OK; i++) {
-		WaitFor gone = { .kind = WAIT_DELETE,
-				 .uid = a->before[i].uid,
-				 .text = (char *)"deletion" };
+		WaitFor gone = wait_for_gone(a->before[i].uid);
 
 		if (a->before[i].deleting)
 			a->code = wait_one(a, &m->items[i], &gone, &progress);

@@ -103,9 +103,7 @@ static void wait_gone(Delete *d, const Targets *targets)
 
 	progress_init(&progress, d->cli);
 	for (size_t i = 0; i < targets->n; i++) {
-		WaitFor gone = { .kind = WAIT_DELETE,
-				 .uid = d->uids[i],
-				 .text = (char *)"deletion" };
+		WaitFor gone = wait_for_gone(d->uids[i]);
 		_cleanup_(error_done) Error err = ERROR_INIT;
 		int rc;
 

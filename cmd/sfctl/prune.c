@@ -246,9 +246,7 @@ static int wait_gone(const ApplySet *s, usec_t deadline)
 	for (size_t i = 0; i < s->n && code == EXIT_OK; i++) {
 		const Member *m = &s->members[i];
 		Target t = { .resource = m->resource, .namespace = m->namespace, .name = m->name };
-		WaitFor gone = { .kind = WAIT_DELETE,
-				 .uid = (char *)json_string_at(m->object, "metadata.uid"),
-				 .text = (char *)"deletion" };
+		WaitFor gone = wait_for_gone(json_string_at(m->object, "metadata.uid"));
 		_cleanup_(error_done) Error err = ERROR_INIT;
 		int rc;
 

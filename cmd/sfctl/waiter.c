@@ -41,6 +41,11 @@ void wait_for_done(WaitFor *w)
 	*w = (WaitFor){ 0 };
 }
 
+WaitFor wait_for_gone(const char *uid)
+{
+	return (WaitFor){ .kind = WAIT_DELETE, .uid = (char *)uid, .text = (char *)"deletion" };
+}
+
 static int parse_jsonpath(const char *text, WaitFor *w, Error *err)
 {
 	/* The value stands behind the = after the closing brace: filters hold == themselves. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Waiter: blocks until an object is as wanted, by list and watch, never by polling. Shared by wait,
- * delete, apply --wait and the power verbs. One thread.
+ * delete, apply --wait, gc and the power verbs. One thread.
  */
 #pragma once
 
@@ -29,6 +29,8 @@ typedef struct WaitFor {
 /* "condition=Ready", "condition=Ready=False", "delete", "create", "jsonpath={.status.x}=value" */
 int wait_for_parse(const char *text, WaitFor *ret, Error *err);
 void wait_for_done(WaitFor *w);
+/* The end of that very object; NULL = of whichever is there first. Borrows uid, owns nothing. */
+WaitFor wait_for_gone(const char *uid);
 
 /*
  * 0 when it is so. -ERR_TIMEOUT says how the object is instead; -ERR_NOT_FOUND if there is none to
