@@ -105,7 +105,7 @@ static void print_head(Cli *cli, const Resource *r, const json_t *object)
 	print_line(cli, "Name:", json_string_at(object, "metadata.name"));
 	print_line(cli, "Namespace:", json_string_at(object, "metadata.namespace"));
 	print_line(cli, "Kind:", kind);
-	if (json_at(object, "status"))
+	if (object_word(object))
 		print_line(cli, "State:", state);
 	print_map(cli, "Labels:", json_at(object, "metadata.labels"), NULL);
 	print_map(cli, "Annotations:", json_at(object, "metadata.annotations"), ANNOTATION_POWER);

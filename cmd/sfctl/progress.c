@@ -73,24 +73,47 @@ static const char *message_of(const json_t *condition, const char *wanted)
 	return message;
 }
 
+bool condition_is_stale(const json_t *object, const json_t *condition)
+{
+	int64_t generation = json_integer_at(object, "metadata.generation", 0);
+	int64_t seen =
+		json_integer_at(condition, "observedGeneration",
+				json_integer_at(object, "status.observedGeneration", generation));
+
+	return seen < generation;
+}
+
+static bool is_leaving(const json_t *object)
+{
+	return json_string_at(object, "metadata.deletionTimestamp") != NULL;
+}
+
+const char *object_word(const json_t *object)
+{
+	const char *word = json_string_at(object, "status.printableStatus");
+
+	if (is_leaving(object))
+		return "Terminating";
+	if (!word)
+		word = json_string_at(object, "status.phase");
+	return word ? word : json_string_at(condition_of(object, "Ready"), "reason");
+}
+
 char *object_state_awaiting(const json_t *object, const char *type, const char *status)
 {
 	const json_t *ready = condition_of(object, "Ready");
-	const char *word = json_string_at(object, "status.printableStatus");
+	const char *word = object_word(object);
 	const char *message = message_of(condition_of(object, type), status);
 
 	if (!object)
 		return xstrdup("does not exist");
-	if (json_string_at(object, "metadata.deletionTimestamp"))
-		word = "Terminating";
-	if (!word)
-		word = json_string_at(object, "status.phase");
-	if (!word)
-		word = json_string_at(ready, "reason");
 	if (!word)
 		word = json_at(object, "status") ? "Unknown" : "no status yet";
 	if (!message)
 		message = message_of(ready, "True");
+	/* What was in the way of running is not what is in the way of going. */
+	if (is_leaving(object) && condition_is_stale(object, ready))
+		message = NULL;
 	return message ? xasprintf("%s: %s", word, message) : xstrdup(word);
 }
 

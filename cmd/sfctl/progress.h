@@ -22,6 +22,10 @@ void progress_show(Progress *p, const char *name, const char *state, const json_
 void progress_clear(Progress *p);
 void progress_done(Progress *p);
 
+/* How an object is in one word; NULL if nothing in it says so. */
+const char *object_word(const json_t *object);
+/* What was observed of an older generation says nothing about what is asked for now. */
+bool condition_is_stale(const json_t *object, const json_t *condition);
 /*
  * How an object is, in a few words: "WaitingForImage: image debian-12 is being fetched". Caller
  * frees. Never escaped: do that when printing.

@@ -108,17 +108,6 @@ int wait_for_parse(const char *text, WaitFor *ret, Error *err)
 
 /* ---- is it so? ---------------------------------------------------------------------------- */
 
-/* What was observed of an older generation says nothing about what is asked for now. */
-static bool is_stale(const json_t *object, const json_t *condition)
-{
-	int64_t generation = json_integer_at(object, "metadata.generation", 0);
-	int64_t seen =
-		json_integer_at(condition, "observedGeneration",
-				json_integer_at(object, "status.observedGeneration", generation));
-
-	return seen < generation;
-}
-
 static bool condition_met(const WaitFor *w, const json_t *object)
 {
 	const json_t *condition;
@@ -129,7 +118,8 @@ static bool condition_met(const WaitFor *w, const json_t *object)
 		const char *status = json_string_at(condition, "status");
 
 		if (type && status && strcasecmp(type, w->type) == 0)
-			return !is_stale(object, condition) && strcasecmp(status, w->value) == 0;
+			return !condition_is_stale(object, condition) &&
+			       strcasecmp(status, w->value) == 0;
 	}
 	return false;
 }
