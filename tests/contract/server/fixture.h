@@ -130,6 +130,33 @@ static inline void call_fails(Fixture *f, int expect, const char *reason, const 
 	assert_int_equal(json_integer_at(status, "code", 0), expect);
 }
 
+/* The cell of that column in the first row of the Table, as JSON. */
+static inline void expect_cell(Fixture *f, const char *target, const char *name, const char *want)
+{
+	HttpClient *c = http_connect(f->path);
+	_cleanup_(xfreep) char *text = NULL;
+	const json_t *column, *rows;
+	HttpAnswer a;
+	size_t i;
+
+	http_request(c, "GET", target, "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n",
+		     NULL);
+	a = http_read_answer(c);
+	assert_int_equal(a.code, 200);
+	rows = json_object_get(a.json, "rows");
+	json_array_foreach (json_object_get(a.json, "columnDefinitions"), i, column)
+		if (streq_ptr(json_string_at(column, "name"), name))
+			text = json_dumps(
+				json_array_get(json_object_get(json_array_get(rows, 0), "cells"),
+					       i),
+				JSON_ENCODE_ANY);
+	if (!streq_ptr(text, want))
+		fail_msg("%s: %s is %s, expected %s: %s", target, name, text ? text : "no column",
+			 want, a.body);
+	http_answer_done(&a);
+	http_close(c);
+}
+
 static inline json_t *make_secret(Fixture *f, const char *name, const char *labels)
 {
 	_cleanup_(xfreep) char *body =

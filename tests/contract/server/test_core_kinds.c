@@ -180,39 +180,6 @@ static void test_secret_is_not_shown(void **state)
 
 /* ---- tables ---- */
 
-/* The one row's cell of that column. */
-static json_t *table_cell(Fixture *f, const char *target, const char *name)
-{
-	HttpClient *c = http_connect(f->path);
-	json_t *column, *cell = NULL;
-	HttpAnswer a;
-	size_t i;
-
-	http_request(c, "GET", target, "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n",
-		     NULL);
-	a = http_read_answer(c);
-	assert_int_equal(a.code, 200);
-	json_array_foreach (json_object_get(a.json, "columnDefinitions"), i, column)
-		if (streq_ptr(json_string_at(column, "name"), name))
-			cell = json_incref(json_array_get(
-				json_object_get(json_array_get(json_object_get(a.json, "rows"), 0),
-						"cells"),
-				i));
-	if (!cell)
-		fail_msg("no column %s in %s", name, a.body);
-	http_answer_done(&a);
-	http_close(c);
-	return cell;
-}
-
-static void expect_cell(Fixture *f, const char *target, const char *name, const char *want)
-{
-	_cleanup_(json_decrefp) json_t *cell = table_cell(f, target, name);
-	_cleanup_(xfreep) char *text = json_dumps(cell, JSON_ENCODE_ANY);
-
-	assert_string_equal(text, want);
-}
-
 static void test_data_column(void **state)
 {
 	call_done(*state, 201, "POST", CONFIGMAPS, NULL,
