@@ -436,6 +436,21 @@ static void warn_of_definition(Request *r, const json_t *tree, const json_t *old
 		reply_warning(r, *w);
 }
 
+/* It is no reason to refuse one: after the host was renamed, what was exported before still counts.
+ */
+static void warn_of_node(Request *r, const json_t *tree, const Object *old)
+{
+	const char *here = r->server->node_name, *node = json_string_at(tree, "spec.nodeName");
+	_cleanup_(xfreep) char *warning = NULL;
+
+	if (old || r->attempts || !is_kind(r, "shakenfist.io", "Instance") || !*here ||
+	    streq_ptr(node, here))
+		return;
+	warning = xasprintf("spec.nodeName: there is no node %s here: the instance runs on %s",
+			    node, here);
+	reply_warning(r, warning);
+}
+
 int admission_complete(Request *r, json_t *tree, const Object *old, const json_t *old_tree)
 {
 	FieldErrors errors = FIELD_ERRORS_INIT;
@@ -454,8 +469,10 @@ int admission_complete(Request *r, json_t *tree, const Object *old, const json_t
 	}
 	if (rc == 0)
 		rc = admission_rbac(r, tree, old_tree);
-	if (rc == 0)
+	if (rc == 0) {
 		warn_of_definition(r, tree, old_tree);
+		warn_of_node(r, tree, old);
+	}
 	field_errors_done(&errors);
 	if (rc == 0 && old_tree && !r->attempts && is_kind(r, "shakenfist.io", "Instance") &&
 	    !request_is_status(r))
