@@ -54,6 +54,18 @@ untouched() {
 	ping_unbroken
 }
 
+# Both look at the machine from outside, when it is off. The guest was asked, once, and went.
+was_shut_down() {
+	same boots 1 "$(tr -d '\r' <"$1" | grep -c '^SF-FACT boot ')" &&
+		has "$(tail -n 3 "$1" | tr -d '\r')" 'SF-EVENT power-button'
+}
+shutdown_story() {
+	local journal=$MACHINE_ROOT/var/log/journal
+	command journalctl -D "$journal" -o short-monotonic --grep 'default/|libvirt-guests|Stopp|qemu' | tail -n 30 >&2
+	grep -aE 'SF-FACT (boot|ready|seed)|SF-EVENT|[Pp]anic|Power' "$1" >&2
+	return 1
+}
+
 # The guest pings a neighbour outside, by NAT, all the time; unbroken = it has had an answer to every single one since
 # it began, and goes on.
 outside_make() {
@@ -284,8 +296,7 @@ cap_setuid cap_sys_admin cap_sys_ptrace" "$(capabilities "$net" $set)"
 	guests_up rerun manual once
 	machine_poweroff
 	for log in "$MACHINE_ROOT"/var/lib/sfd/instances/*/console.log; do
-		has "$(tr -d '\r' <"$log")" 'SF-EVENT power-button'
-		same boots 1 "$(tr -d '\r' <"$log" | grep -c '^SF-FACT boot ')"
+		was_shut_down "$log" || shutdown_story "$log"
 	done
 }
 
