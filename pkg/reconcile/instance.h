@@ -65,11 +65,6 @@ typedef struct InstanceWork {
 
 /* Of the guest of that instance, whose name is a label (63 bytes), as its namespace is. */
 void instance_domain_name(const Key *instance, char buf[static DOMAIN_NAME_MAX]);
-/* Nothing runs; there may be a definition. */
-static inline bool domain_is_off(const DomainInfo *d)
-{
-	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
-}
 
 /* Reads the object. INSTANCE_GONE (1): there is none. */
 #define INSTANCE_GONE 1

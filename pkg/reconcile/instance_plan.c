@@ -52,12 +52,6 @@ usec_t instance_backoff(unsigned failures)
 	return MIN(delay, BACKOFF_MAX);
 }
 
-static bool domain_is_on(const DomainInfo *d)
-{
-	return d->state == DOMAIN_RUNNING || d->state == DOMAIN_PAUSED ||
-	       d->state == DOMAIN_STOPPING;
-}
-
 /* A request to run that nobody has carried out yet. */
 static bool start_is_pending(const InstanceView *v)
 {
@@ -67,7 +61,7 @@ static bool start_is_pending(const InstanceView *v)
 
 bool instance_wants_running(const InstanceView *v)
 {
-	bool on = domain_is_on(v->domain);
+	bool on = !domain_is_off(v->domain);
 
 	if (v->strategy == RUN_STRATEGY_HALTED || v->request == POWER_REQUEST_STOP)
 		return false;
@@ -117,7 +111,7 @@ static InstancePlan plan_delete(const InstanceView *v)
 {
 	if (v->domain->foreign || v->domain->state == DOMAIN_ABSENT)
 		return step(STEP_RELEASE, "Terminating");
-	if (domain_is_on(v->domain))
+	if (!domain_is_off(v->domain))
 		return plan_off(v);
 	return step(STEP_REMOVE, "Terminating");
 }
@@ -190,7 +184,7 @@ InstancePlan instance_plan(const InstanceView *v)
 	if (v->domain->foreign)
 		return step(STEP_FOREIGN, "ForeignDomain");
 	if (!instance_wants_running(v)) {
-		if (domain_is_on(v->domain))
+		if (!domain_is_off(v->domain))
 			return plan_off(v);
 		/* Off, and to stay so: the definition follows spec all the same once there is one.
 		 */
@@ -199,5 +193,5 @@ InstancePlan instance_plan(const InstanceView *v)
 			return step(STEP_DEFINE, "Stopped");
 		return step(STEP_SETTLED, "Stopped");
 	}
-	return domain_is_on(v->domain) ? plan_running(v) : plan_start(v);
+	return domain_is_off(v->domain) ? plan_start(v) : plan_running(v);
 }

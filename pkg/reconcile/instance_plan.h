@@ -54,6 +54,12 @@ typedef enum InstanceStep {
 
 const char *instance_step_to_string(InstanceStep s);
 
+/* Nothing runs; there may be a definition. */
+static inline bool domain_is_off(const DomainInfo *d)
+{
+	return d->state == DOMAIN_ABSENT || d->state == DOMAIN_SHUTOFF;
+}
+
 /* Everything the decision depends on; times are microseconds of the wall clock, as the status keeps
  * them. */
 typedef struct InstanceView {

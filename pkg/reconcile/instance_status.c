@@ -203,8 +203,7 @@ static void report_ready(InstanceWork *w, const char *word)
 				 w->wait_message);
 	} else if (w->domain.state == DOMAIN_PAUSED) {
 		report_paused(w);
-	} else if (w->view.deleting && w->view.stop_asked && w->domain.state != DOMAIN_ABSENT &&
-		   w->domain.state != DOMAIN_SHUTOFF) {
+	} else if (w->view.deleting && w->view.stop_asked && !domain_is_off(&w->domain)) {
 		snprintf(text, sizeof(text),
 			 "the guest was asked to shut down, and is forced off %llu s later; then "
 			 "its disks and its addresses are removed",
