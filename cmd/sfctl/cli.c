@@ -200,8 +200,7 @@ static void print_hint(Cli *cli, int os_errno)
 	case ECONNREFUSED:
 		if (cli->endpoint.server && str_has_prefix(cli->endpoint.server, "https:")) {
 			fputs("  Nobody listens there: is \"listen = tls:…\" in sfd.conf there, "
-			      "and "
-			      "is the port right?\n",
+			      "and is the port right?\n",
 			      cli->err);
 			break;
 		}

@@ -195,7 +195,6 @@ int client_explain_tls(Client *c, const char *text, Error *err)
 {
 	_cleanup_(error_done) Error why = ERROR_INIT;
 	_cleanup_(xfreep) char *chain = fetch_chain(c);
-
 	int rc = 0;
 
 	if (chain)
