@@ -59,6 +59,14 @@ static char *without_folder(const Folder *d, const char *text)
 	return strbuf_take(&b);
 }
 
+/* Of the whole folder; options: with a blank before each. */
+static Run apply(const Folder *d, HttpFake *f, const char *options)
+{
+	_cleanup_(xfreep) char *line = xasprintf("apply -f %s%s", d->path, options);
+
+	return sfctl(f, line);
+}
+
 #define APPLY_QUERY "?fieldManager=sfctl&fieldValidation=Strict"
 static const char object_7[] =
 	"{\"kind\":\"X\",\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"7\"}}";
@@ -97,12 +105,10 @@ static void test_apply(void **state)
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = { 0 };
-	_cleanup_(xfreep) char *line = NULL;
 	const char *first_write, *last_try;
 
 	put(*state, "all.yaml", three_documents);
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, "");
 	run_expect(&r, EXIT_OK,
 		   "namespace/lab unchanged\n"
 		   "network.shakenfist.io/front configured\n"
@@ -125,7 +131,6 @@ static void test_apply(void **state)
 	"  let them be; write the values that they have to own them together; or take them over\n" \
 	"  with --force-conflicts.\n"
 
-/* A conflict is told where the field stands, also in a list that the server knows by keys. */
 /* An address that a manifest asks for is not given away to another instance of the same set. */
 static void test_apply_addresses_first(void **state)
 {
@@ -134,7 +139,6 @@ static void test_apply_addresses_first(void **state)
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = { 0 };
-	_cleanup_(xfreep) char *line = NULL;
 
 	put(*state, "all.yaml",
 	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: any-1},\n"
@@ -144,8 +148,7 @@ static void test_apply_addresses_first(void **state)
 	    "---\n"
 	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: fixed},\n"
 	    " spec: {interfaces: [{name: eth0, network: front, addresses: [10.20.0.2]}]}}\n");
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, "");
 	run_expect(&r, EXIT_OK,
 		   "instance.shakenfist.io/fixed unchanged\n"
 		   "instance.shakenfist.io/any-1 unchanged\n"
@@ -166,14 +169,13 @@ static void test_apply_no_namespace(void **state)
 				  "{\"name\":\"nowhere\",\"kind\":\"namespaces\"}}"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL, *errors = NULL;
+	_cleanup_(xfreep) char *errors = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
 	put(*state, "a.yaml",
 	    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: nowhere\n");
 	put(*state, "b.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n");
-	line = xasprintf("apply -n nowhere -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, " -n nowhere");
 	errors = without_folder(*state, r.err);
 	assert_int_equal(r.code, EXIT_NOT_FOUND);
 	assert_string_equal(errors,
@@ -205,19 +207,15 @@ static void test_apply_onto_what_is_being_deleted(void **state)
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = { 0 }, dry = { 0 }, names = { 0 };
-	_cleanup_(xfreep) char *line = NULL, *dry_line = NULL, *names_line = NULL;
 	const char *warning = "warning: instance.shakenfist.io/web-1 is being deleted: apply again "
 			      "when it is gone\n";
 
 	put(*state, "a.yaml", web_1);
+	dry = apply(*state, f, " --dry-run=server");
 	put(*state, "b.yaml",
 	    "{apiVersion: shakenfist.io/v1alpha1, kind: Network, metadata: {name: front}}\n");
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	dry_line = xasprintf("%s/a.yaml --dry-run=server", line);
-	names_line = xasprintf("%s -o name", line);
-	r = sfctl(f, line);
-	dry = sfctl(f, dry_line);
-	names = sfctl(f, names_line);
+	r = apply(*state, f, "");
+	names = apply(*state, f, " -o name");
 	run_expect(&r, EXIT_CONFLICT, "network.shakenfist.io/front unchanged\n", warning);
 	run_expect(&dry, EXIT_CONFLICT, "", warning);
 	run_expect(&names, EXIT_CONFLICT,
@@ -247,12 +245,10 @@ static void test_apply_waits_for_the_end(void **state)
 				  "\"Ready\",\"status\":\"True\"}]}}]}"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
 	put(*state, "a.yaml", web_1);
-	line = xasprintf("apply --wait -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, " --wait");
 	run_expect(&r, EXIT_OK,
 		   "instance.shakenfist.io/web-1 created\n"
 		   "instance.shakenfist.io/web-1 ready\n",
@@ -271,12 +267,10 @@ static void test_apply_waits_for_the_end_in_vain(void **state)
 						    "\"resourceVersion\":\"7\"}}"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
 	put(*state, "a.yaml", web_1);
-	line = xasprintf("apply --wait --timeout=100ms -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, " --wait --timeout=100ms");
 	run_expect(&r, EXIT_TIMEOUT, "",
 		   "instance.shakenfist.io/web-1: Terminating\n"
 		   "error: timed out waiting for deletion of instance.shakenfist.io/web-1, which "
@@ -301,13 +295,10 @@ static void test_apply_beside_status(void **state)
 			  .body = object_8),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
-	put(*state, "a.yaml",
-	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: web-1}}\n");
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	put(*state, "a.yaml", web_1);
+	r = apply(*state, f, "");
 	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 unchanged\n", "");
 	assert_non_null(strstr(r.log, "\"resourceVersion\":\"7\""));
 	assert_non_null(strstr(r.log, "\"resourceVersion\":\"8\""));
@@ -330,23 +321,22 @@ static void test_apply_beside_much(void **state)
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
 	_cleanup_(run_done) Run r = { 0 }, own = { 0 };
-	_cleanup_(xfreep) char *line = NULL, *errors = NULL;
+	_cleanup_(xfreep) char *errors = NULL;
 
-	put(*state, "a.yaml",
-	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance, metadata: {name: web-1}}\n");
-	line = xasprintf("apply -f %s", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	put(*state, "a.yaml", web_1);
+	r = apply(*state, f, "");
 	run_expect(&r, EXIT_OK, "instance.shakenfist.io/web-1 configured\n", "");
 	put(*state, "a.yaml",
 	    "{apiVersion: shakenfist.io/v1alpha1, kind: Instance,\n"
 	    " metadata: {name: web-1, resourceVersion: \"3\"}}\n");
-	own = sfctl(f, line);
+	own = apply(*state, f, "");
 	errors = without_folder(*state, own.err);
 	assert_int_equal(own.code, EXIT_CONFLICT);
 	assert_string_equal(errors, "a.yaml:1:1: the object has been modified\n");
 	http_fake_stop(f);
 }
 
+/* A conflict is told where the field stands, also in a list that the server knows by keys. */
 static void test_apply_conflict(void **state)
 {
 	HttpRule rules[] = {
@@ -365,7 +355,7 @@ static void test_apply_conflict(void **state)
 				  "\"conflict with \\\"team\\\"\"}]}}"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL, *err = NULL;
+	_cleanup_(xfreep) char *err = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
 	put(*state, "keyed.yaml",
@@ -376,8 +366,7 @@ static void test_apply_conflict(void **state)
 	    "  disks:\n"
 	    "  - {name: root, size: 1Gi}\n"
 	    "  - {name: \"a]\", size: 2Gi}\n");
-	line = xasprintf("apply --field-manager ci -f %s/keyed.yaml", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, " --field-manager ci");
 	err = without_folder(*state, r.err);
 	assert_string_equal(
 		err, "keyed.yaml:5:3: spec.disks[name=\"gone\"].size: conflict with \"team\"\n"
@@ -416,7 +405,7 @@ static void test_apply_errors(void **state)
 				  "\"conflict with \\\"other\\\"\"}]}}"),
 	};
 	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
-	_cleanup_(xfreep) char *line = NULL, *err = NULL;
+	_cleanup_(xfreep) char *err = NULL;
 	_cleanup_(run_done) Run r = { 0 };
 
 	put(*state, "bad.yaml",
@@ -438,8 +427,7 @@ static void test_apply_errors(void **state)
 	    "kind: Image\n"
 	    "metadata: {name: debian}\n"
 	    "spec: {pullPolicy: Always}\n");
-	line = xasprintf("apply -f %s/bad.yaml", ((Folder *)*state)->path);
-	r = sfctl(f, line);
+	r = apply(*state, f, "");
 	err = without_folder(*state, r.err);
 	assert_string_equal(err,
 			    "bad.yaml:12:3: spec.dhpc: unknown field (did you mean \"dhcp\"?)\n"
@@ -477,12 +465,11 @@ static void test_apply_syntax(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(xfreep) char *line = NULL, *err = NULL, *wanted = NULL;
+		_cleanup_(xfreep) char *err = NULL, *wanted = NULL;
 		_cleanup_(run_done) Run r = { 0 };
 
 		put(*state, "x.yaml", cases[i].text);
-		line = xasprintf("apply -f %s/x.yaml", ((Folder *)*state)->path);
-		r = sfctl(NULL, line);
+		r = apply(*state, NULL, "");
 		err = without_folder(*state, r.err);
 		wanted = xasprintf("%serror: nothing was applied\n", cases[i].err);
 		assert_string_equal(err, wanted);
@@ -497,20 +484,20 @@ static void test_no_such_file(void **state _unused_)
 	"/nonexistent: there is no such file or folder: name one that is there, or - for " \
 	"standard " \
 	"input\n"
-	_cleanup_(run_done) Run apply = sfctl(NULL, "apply -f /nonexistent");
-	_cleanup_(run_done) Run delete = sfctl(NULL, "delete -f /nonexistent");
+	_cleanup_(run_done) Run applied = sfctl(NULL, "apply -f /nonexistent");
+	_cleanup_(run_done) Run deleted = sfctl(NULL, "delete -f /nonexistent");
 
-	assert_string_equal(apply.err, NO_SUCH_FILE "error: nothing was applied\n");
-	assert_int_equal(apply.code, EXIT_FAILED);
-	assert_string_equal(delete.err, NO_SUCH_FILE);
-	assert_int_equal(delete.code, EXIT_FAILED);
+	assert_string_equal(applied.err, NO_SUCH_FILE "error: nothing was applied\n");
+	assert_int_equal(applied.code, EXIT_FAILED);
+	assert_string_equal(deleted.err, NO_SUCH_FILE);
+	assert_int_equal(deleted.code, EXIT_FAILED);
 }
 
 static void test_folders(void **state)
 {
 	Folder *d = *state;
 	_cleanup_(xfreep) char *sub = xasprintf("%s/sub", d->path), *fifo = NULL, *loop = NULL;
-	_cleanup_(xfreep) char *line = xasprintf("apply -f %s", d->path), *err = NULL;
+	_cleanup_(xfreep) char *err = NULL;
 	_cleanup_(run_done) Run first = { 0 }, second = { 0 };
 
 	assert_int_equal(mkdir(sub, 0755), 0);
@@ -522,7 +509,7 @@ static void test_folders(void **state)
 	put(d, "c.yaml~", "{");
 	put(d, "#c.yaml#", "{");
 	put(d, "notes.txt", "{");
-	first = sfctl(NULL, line);
+	first = apply(d, NULL, "");
 	err = without_folder(d, first.err);
 	assert_string_equal(err, "b.json:1:1: apiVersion: Required value\n"
 				 "b.json:1:1: metadata.name: Required value\n"
@@ -531,7 +518,7 @@ static void test_folders(void **state)
 				 "error: nothing was applied\n");
 	fifo = xasprintf("%s/z.yaml", d->path);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	second = sfctl(NULL, line); /* must not hang */
+	second = apply(d, NULL, ""); /* must not hang */
 	assert_non_null(strstr(second.err, "z.yaml: not a regular file\n"));
 	assert_int_equal(second.code, EXIT_INVALID);
 }
