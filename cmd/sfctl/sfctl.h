@@ -141,6 +141,14 @@ void path_add_query(StrBuf *path, const char *key, const char *value);
 /* The schema of a kind: compiled in, or from the definition on the server. A new reference. */
 int cli_kind_schema(Cli *cli, const Resource *r, Kind **ret, Error *err);
 
+/* Refuses names that cannot be one path segment: "", ".", "..", with "/" or control characters. */
+int name_check(const char *name, Error *err);
+
+/* Reads a list page by page; *ret is one list with all items. `accept` may be NULL. */
+int cli_list(Cli *cli, const char *path, const char *accept, json_t **ret, Error *err);
+
+/* ---- targets.c ---- */
+
 /* One thing that the command line names. */
 typedef struct Target {
 	const Resource *resource;
@@ -170,11 +178,6 @@ int targets_select(Cli *cli, char *const *args, bool all, bool all_namespaces, c
 int cli_instance(Cli *cli, const char *arg, const Resource **ret, char **ret_name, Error *err);
 /* -ERR_CONFLICT, saying what it is instead, for a guest that cannot answer. */
 int instance_check_running(const json_t *object, const char *name, Error *err);
-/* Refuses names that cannot be one path segment: "", ".", "..", with "/" or control characters. */
-int name_check(const char *name, Error *err);
-
-/* Reads a list page by page; *ret is one list with all items. `query` may be NULL. */
-int cli_list(Cli *cli, const char *path, const char *accept, json_t **ret, Error *err);
 
 /* ---- output.c ---- */
 
