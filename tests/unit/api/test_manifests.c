@@ -219,6 +219,39 @@ static void examples_survive_yaml_and_defaults(void **state _unused_)
 	globfree(&g);
 }
 
+/* ---- our own kinds ------------------------------------------------------------------------ */
+
+/* A comma in a YAML flow mapping ends a description that is not quoted: the rest becomes a key. */
+static void check_described(const char *kind, const char *name, const json_t *v)
+{
+	const char *text = json_string_at(v, "description");
+	const json_t *member;
+	const char *key;
+	size_t i;
+
+	if (json_is_null(v) || (text && !str_has_suffix(text, ".") && !str_has_suffix(text, ".)")))
+		fail_msg("%s: %s: \"%s\" is not a whole sentence", kind, name, text ? text : "");
+	json_array_foreach (v, i, member)
+		check_described(kind, name, member);
+	json_object_foreach ((json_t *)v, key, member)
+		check_described(kind, key, member);
+}
+
+static void descriptions_of_our_kinds_are_whole(void **state _unused_)
+{
+	_cleanup_(kind_registry_freep) KindRegistry *kinds = kind_registry_new();
+	Kind **list;
+	size_t n;
+
+	list = kind_registry_list(kinds, &n);
+	assert_true(n > 10);
+	for (size_t i = 0; i < n; i++) {
+		check_described(list[i]->kind, "", list[i]->openapi);
+		kind_unref(list[i]);
+	}
+	free(list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +260,7 @@ int main(void)
 		cmocka_unit_test(hostile_manifests_do_no_harm),
 		cmocka_unit_test(good_manifests_have_no_errors),
 		cmocka_unit_test(examples_survive_yaml_and_defaults),
+		cmocka_unit_test(descriptions_of_our_kinds_are_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
