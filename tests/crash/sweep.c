@@ -81,16 +81,6 @@ static void settle(World *w, const Ill *ill)
 	untouched(w);
 }
 
-static void power(World *w, const char *id, const char *action)
-{
-	_cleanup_(xfreep) char *patch =
-		xasprintf("{\"metadata\": {\"annotations\": {\"shakenfist.io/power-request\": "
-			  "\"{\\\"id\\\":\\\"%s\\\",\\\"action\\\":\\\"%s\\\"}\"}}}",
-			  id, action);
-
-	world_patch(w, "instance", "web", patch);
-}
-
 static void lose_guest(World *w)
 {
 	DomainConfig c = { .name = "default.lost",
@@ -194,7 +184,7 @@ static void live(const Ill *ill, unsigned *ret_calls)
 	fake_hypervisor_virsh(w->hypervisor, WEB, POWER_DESTROY);
 	settle(w, ill);
 	runs(w, starts + 2);
-	power(w, "r1", "restart");
+	world_power(w, "web", "r1", "restart");
 	settle(w, ill);
 	runs(w, starts + 3);
 	world_restart(w);

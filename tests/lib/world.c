@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "api/condition.h"
 #include "api/schema.h"
+#include "api/wellknown.h"
 #include "base/memory.h"
 #include "json/json.h"
 
@@ -335,6 +337,16 @@ void world_patch(World *w, const char *resource, const char *name, const char *t
 	modify(w, resource, name, patch);
 }
 
+void world_power(World *w, const char *instance, const char *id, const char *action)
+{
+	_cleanup_(xfreep) char *patch =
+		xasprintf("{\"metadata\": {\"annotations\": {\"" ANNOTATION_POWER "\": "
+			  "\"{\\\"id\\\":\\\"%s\\\",\\\"action\\\":\\\"%s\\\"}\"}}}",
+			  id, action);
+
+	world_patch(w, "instance", instance, patch);
+}
+
 void world_delete(World *w, const char *resource, const char *name)
 {
 	modify(w, resource, name, NULL);
@@ -376,6 +388,17 @@ const char *world_string(World *w, const char *resource, const char *name, const
 {
 	_cleanup_(json_decrefp) json_t *tree = world_get(w, resource, name);
 	const char *value = tree ? json_string_at(tree, path) : NULL;
+	static char text[1024];
+
+	snprintf(text, sizeof(text), "%s", value ? value : "");
+	return text;
+}
+
+const char *world_ready(World *w, const char *instance, const char *member)
+{
+	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", instance);
+	const json_t *ready = condition_find(json_object_get(tree, "status"), "Ready");
+	const char *value = json_string_at(ready, member);
 	static char text[1024];
 
 	snprintf(text, sizeof(text), "%s", value ? value : "");

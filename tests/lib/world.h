@@ -82,6 +82,8 @@ void world_delete(World *w, const char *resource, const char *name);
  * was faster: then it tries again). Patch NULL = delete. */
 int world_try_create(World *w, const char *json);
 int world_try_modify(World *w, const char *resource, const char *name, const char *patch);
+/* The annotation that the subresources start, stop, restart, pause and resume write. */
+void world_power(World *w, const char *instance, const char *id, const char *action);
 /* Until every queue is idle; fails the test after 20 s. */
 void world_settle(World *w);
 /* Advances the fake clock in steps of a second and settles after each. */
@@ -92,6 +94,8 @@ json_t *world_get(World *w, const char *resource, const char *name);
 bool world_exists(World *w, const char *resource, const char *name);
 /* A string of it by path; "" if absent. Valid until the next call. */
 const char *world_string(World *w, const char *resource, const char *name, const char *path);
+/* The same of a member of an instance's condition Ready. */
+const char *world_ready(World *w, const char *instance, const char *member);
 /* How many allocation records there are. */
 size_t world_allocations(World *w);
 

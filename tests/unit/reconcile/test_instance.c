@@ -21,29 +21,11 @@ static void assert_status(World *w, const char *word)
 	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"), word);
 }
 
-static char *ready(World *w, const char *member)
-{
-	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", "web");
-	const char *text =
-		json_string_at(condition_find(json_object_get(tree, "status"), "Ready"), member);
-
-	return xstrdup(text ? text : "");
-}
-
-#define assert_ready(w, member, wanted) \
-	do { \
-		_cleanup_(xfreep) char *_text = ready(w, member); \
-		assert_string_equal(_text, wanted); \
-	} while (0)
+#define assert_ready(w, member, wanted) assert_string_equal(world_ready(w, "web", member), wanted)
 
 static void power(World *w, const char *id, const char *action)
 {
-	_cleanup_(xfreep) char *patch =
-		xasprintf("{\"metadata\": {\"annotations\": {\"shakenfist.io/power-request\": "
-			  "\"{\\\"id\\\":\\\"%s\\\",\\\"action\\\":\\\"%s\\\"}\"}}}",
-			  id, action);
-
-	world_patch(w, "instance", "web", patch);
+	world_power(w, "web", id, action);
 	world_settle(w);
 }
 

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "api/condition.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "tests/lib/world.h"
@@ -45,20 +44,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static char *ready(World *w, const char *instance, const char *member)
-{
-	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", instance);
-	const char *text =
-		json_string_at(condition_find(json_object_get(tree, "status"), "Ready"), member);
-
-	return xstrdup(text ? text : "");
-}
-
 #define assert_ready(w, instance, member, wanted) \
-	do { \
-		_cleanup_(xfreep) char *_text = ready(w, instance, member); \
-		assert_string_equal(_text, wanted); \
-	} while (0)
+	assert_string_equal(world_ready(w, instance, member), wanted)
 
 static void create_second(World *w)
 {
@@ -71,12 +58,7 @@ static void create_second(World *w)
 
 static void restart(World *w, const char *id)
 {
-	_cleanup_(xfreep) char *patch =
-		xasprintf("{\"metadata\": {\"annotations\": {\"shakenfist.io/power-request\": "
-			  "\"{\\\"id\\\":\\\"%s\\\",\\\"action\\\":\\\"restart\\\"}\"}}}",
-			  id);
-
-	world_patch(w, "instance", "web", patch);
+	world_power(w, "web", id, "restart");
 	world_settle(w);
 }
 

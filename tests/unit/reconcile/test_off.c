@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include "api/condition.h"
 #include "base/memory.h"
 #include "tests/lib/world.h"
 #include "json/json.h"
@@ -77,13 +76,12 @@ static void create_guests(World *w, unsigned n, unsigned grace)
 
 static void assert_ready(World *w, unsigned i, const char *status, const char *text)
 {
-	_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", guest(i));
-	const json_t *c = condition_find(json_object_get(tree, "status"), "Ready");
-	const char *message = json_string_at(c, "message");
+	const char *message;
 
-	assert_string_equal(json_string_at(c, "status"), status);
-	if (!message || !strstr(message, text))
-		fail_msg("\"%s\" is not in \"%s\"", text, message ? message : "");
+	assert_string_equal(world_ready(w, guest(i), "status"), status);
+	message = world_ready(w, guest(i), "message");
+	if (!strstr(message, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, message);
 }
 
 /* All of those that are under way come to their end, until there are none; nobody waits. */
@@ -116,12 +114,11 @@ static void what_is_under_way_is_no_failure(void **state)
 		world_delete(w, "instance", guest(i));
 	world_pass(w, 20);
 	for (unsigned i = 0; i < GUESTS; i++) {
-		_cleanup_(json_decrefp) json_t *tree = world_get(w, "instance", guest(i));
-		const json_t *c = condition_find(json_object_get(tree, "status"), "Ready");
-
-		assert_string_equal(json_string_at(tree, "status.printableStatus"), "Terminating");
+		assert_string_equal(world_string(w, "instance", guest(i), "status.printableStatus"),
+				    "Terminating");
 		assert_ready(w, i, "False", "the guest is being forced off: ");
-		behind += strstr(json_string_at(c, "message"), "others are under way") != NULL;
+		behind +=
+			strstr(world_ready(w, guest(i), "message"), "others are under way") != NULL;
 	}
 	assert_int_equal(behind, GUESTS - 4);
 	let_all_end(w, GUESTS);

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "api/condition.h"
 #include "base/memory.h"
 #include "reconcile/network_config.h"
 #include "tests/lib/world.h"
@@ -41,14 +40,7 @@ static void create_instance(World *w, const char *name, const char *interfaces)
 
 #define assert_state(w, word) \
 	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"), word)
-#define assert_ready(w, name, word) \
-	do { \
-		_cleanup_(json_decrefp) json_t *_tree = world_get(w, "instance", name); \
-		assert_string_equal( \
-			json_string_at(condition_find(json_object_get(_tree, "status"), "Ready"), \
-				       "reason"), \
-			word); \
-	} while (0)
+#define assert_ready(w, name, word) assert_string_equal(world_ready(w, name, "reason"), word)
 #define assert_text(w, path, text) \
 	assert_string_equal(world_string(w, "instance", "web", path), text)
 
