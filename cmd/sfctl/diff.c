@@ -36,7 +36,7 @@ typedef struct Diff {
 	const DiffOptions *o;
 	json_t *list; /* for -o json; else NULL */
 	size_t actions[_ACTION_MAX];
-	size_t kept;
+	size_t kept, leaving;
 	size_t costs[_COST_MAX]; /* objects by their worst change */
 	ApplySet set;
 	bool conflict;
@@ -145,8 +145,9 @@ static void print_texts(Diff *d, const char *from, const json_t *a, const char *
 	print_diff(d->cli, strbuf_str(&out));
 }
 
-static void add_to_list(Diff *d, const char *name, const char *namespace, const char *action,
-			const FieldChanges *changes)
+/* The new one: its entry in the list. */
+static json_t *add_to_list(Diff *d, const char *name, const char *namespace, const char *action,
+			   const FieldChanges *changes)
 {
 	json_t *o = json_pack("{s:s, s:s}", "object", name, "action", action);
 
@@ -158,6 +159,18 @@ static void add_to_list(Diff *d, const char *name, const char *namespace, const 
 		json_object_set_new(o, "changes", changes_to_json(changes));
 	}
 	json_array_append_new(d->list, o);
+	return o;
+}
+
+/* It goes whatever is stored over it, as apply says too: nothing of it costs a guest anything. */
+static void show_leaving(Diff *d, const char *name, json_t *entry)
+{
+	d->leaving++;
+	merge(d, EXIT_FAILED);
+	if (entry)
+		json_object_set_new(entry, "deleting", json_true());
+	else
+		fprintf(d->cli->out, "# %s: is being deleted\n", name);
 }
 
 /* x NULL: it would be new. Both without the server's book-keeping. */
@@ -168,24 +181,29 @@ static void show_pair(Diff *d, const Document *doc, const json_t *x, const json_
 	_cleanup_(xfreep) char *from = NULL, *to = xasprintf("manifest/%s", name);
 	FieldChanges changes = { 0 };
 	ChangeObserved seen;
+	bool leaving = live && json_string_at(live, "metadata.deletionTimestamp");
+	json_t *entry = NULL;
 	Action action = !x ? ACTION_CREATE : json_same(x, y) ? ACTION_NONE : ACTION_UPDATE;
 	static const char *const words[] = { "none", "create", "update" };
 
-	d->actions[action]++;
+	if (!leaving)
+		d->actions[action]++;
 	if (action != ACTION_NONE)
 		merge(d, EXIT_FAILED);
-	if (action == ACTION_UPDATE) {
+	if (action == ACTION_UPDATE && !leaving) {
 		change_observe(live, &seen);
 		changes_find(doc->resource->compiled, x, y, &seen, &changes);
 		d->costs[changes_worst(&changes)]++;
 	}
 	if (d->list) {
-		add_to_list(d, name, doc->namespace, words[action], x ? &changes : NULL);
+		entry = add_to_list(d, name, doc->namespace, words[action], x ? &changes : NULL);
 	} else if (action != ACTION_NONE) {
 		from = x ? xasprintf("live/%s", name) : xstrdup("/dev/null");
 		print_texts(d, from, x, to, y);
 		print_costs(d, &changes);
 	}
+	if (leaving)
+		show_leaving(d, name, entry);
 	changes_done(&changes);
 }
 
@@ -284,6 +302,8 @@ static void print_summary(Diff *d)
 				    a == ACTION_UPDATE && costs.len ? ")" : "");
 	if (d->kept)
 		strbuf_addf(&b, "%s%zu kept", b.len ? ", " : "", d->kept);
+	if (d->leaving)
+		strbuf_addf(&b, "%s%zu being deleted", b.len ? ", " : "", d->leaving);
 	if (d->actions[ACTION_NONE] && b.len)
 		strbuf_addf(&b, ", %zu unchanged", d->actions[ACTION_NONE]);
 	if (b.len)

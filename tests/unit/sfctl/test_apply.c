@@ -223,6 +223,40 @@ static void test_apply_onto_what_is_being_deleted(void **state)
 	http_fake_stop(f);
 }
 
+/* Nothing differs, and yet there is something to do. */
+static void test_diff_of_what_is_being_deleted(void **state)
+{
+#define SAME "{\"metadata\":{\"name\":\"front\"}}"
+	HttpRule rules[] = {
+		HTTP_RULE(.path = NS "/networks/*", .body = SAME),
+		HTTP_RULE(.method = "PATCH", .path = NS "/networks/*", .body = SAME),
+		HTTP_RULE(.path = INSTANCES "/web-1", .body = LEAVING("7")),
+		HTTP_RULE(.method = "PATCH", .path = INSTANCES "/web-1*", .body = LEAVING("7")),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	_cleanup_(run_done) Run r = { 0 }, json = { 0 };
+	_cleanup_(xfreep) char *line = NULL, *json_line = NULL;
+	_cleanup_(json_decrefp) json_t *list = NULL;
+
+	put(*state, "a.yaml", web_1);
+	put(*state, "b.yaml",
+	    "{apiVersion: shakenfist.io/v1alpha1, kind: Network, metadata: {name: front}}\n");
+	line = xasprintf("diff -f %s", ((Folder *)*state)->path);
+	json_line = xasprintf("%s -o json", line);
+	r = sfctl(f, line);
+	json = sfctl(f, json_line);
+	run_expect(&r, EXIT_FAILED,
+		   "# instance.shakenfist.io/web-1: is being deleted\n"
+		   "# 1 being deleted, 1 unchanged\n",
+		   "");
+	assert_int_equal(json_decode(json.out, strlen(json.out), &list, NULL), 0);
+	assert_int_equal(json.code, EXIT_FAILED);
+	assert_null(json_object_get(json_array_get(list, 0), "deleting"));
+	assert_string_equal(json_string_at(json_array_get(list, 1), "action"), "none");
+	assert_true(json_is_true(json_object_get(json_array_get(list, 1), "deleting")));
+	http_fake_stop(f);
+}
+
 /* With --wait its end is waited for, and then it is made anew. */
 static void test_apply_waits_for_the_end(void **state)
 {
@@ -532,6 +566,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_apply_no_namespace, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_onto_what_is_being_deleted, folder_setup,
+						folder_teardown),
+		cmocka_unit_test_setup_teardown(test_diff_of_what_is_being_deleted, folder_setup,
 						folder_teardown),
 		cmocka_unit_test_setup_teardown(test_apply_waits_for_the_end, folder_setup,
 						folder_teardown),
