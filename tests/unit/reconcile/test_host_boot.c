@@ -3,18 +3,9 @@
  * reconcile: the host goes down and comes back. libvirt then knows no reason why its guests are
  * off, and neither do we: that is what is told, and no guest waits as if it had crashed.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/memory.h"
-#include "tests/lib/world.h"
+#include "tests/unit/reconcile/web.h"
 #include "json/json.h"
-
-#define DOMAIN_WEB "default.web"
 
 static int setup(void **state)
 {
@@ -40,8 +31,7 @@ static void guests_start_again_at_once(void **state)
 	/* As often as it pleases: an end that nobody saw is no crash of the guest. */
 	for (unsigned i = 0; i < 3; i++) {
 		world_reboot(w);
-		assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
-				    "Running");
+		assert_status(w, "Running");
 		assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), i + 2);
 	}
 }
@@ -64,8 +54,7 @@ static void a_boot_does_not_forgive_crashes(void **state)
 	world_reboot(w);
 	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
 	world_settle(w);
-	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"),
-			    "CrashLoopBackOff");
+	assert_status(w, "CrashLoopBackOff");
 }
 
 #define story(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)

@@ -2,32 +2,10 @@
 /*
  * reconcile: whole stories of an instance, over the memory store and fakes that keep real state.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "api/condition.h"
 #include "base/memory.h"
-#include "tests/lib/world.h"
+#include "tests/unit/reconcile/web.h"
 #include "json/json.h"
-
-#define DOMAIN_WEB "default.web"
-
-static void assert_status(World *w, const char *word)
-{
-	assert_string_equal(world_string(w, "instance", "web", "status.printableStatus"), word);
-}
-
-#define assert_ready(w, member, wanted) assert_string_equal(world_ready(w, "web", member), wanted)
-
-static void power(World *w, const char *id, const char *action)
-{
-	world_power(w, "web", id, action);
-	world_settle(w);
-}
 
 static void hello_runs(void **state)
 {
@@ -107,99 +85,6 @@ static void destroyed_is_healed(void **state)
 			    "Destroyed");
 }
 
-static void crashes_back_off(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
-	world_settle(w);
-	assert_status(w, "Running"); /* the first time at once */
-	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_CRASHED);
-	world_settle(w);
-	assert_status(w, "CrashLoopBackOff");
-	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
-			    "GuestPanicked");
-	world_pass(w, 1);
-	assert_status(w, "CrashLoopBackOff");
-	world_pass(w, 2);
-	assert_status(w, "Running");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 3);
-}
-
-static void stop_holds_and_start_ends_it(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	power(w, "r1", "stop");
-	assert_status(w, "Stopped");
-	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
-			    "Done");
-	world_pass(w, 30);
-	assert_status(w, "Stopped");
-	power(w, "r2", "start");
-	assert_status(w, "Running");
-	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.id"), "r2");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
-}
-
-static void restart_is_done_once(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	power(w, "r1", "restart");
-	assert_status(w, "Running");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
-	world_restart(w);
-	world_pass(w, 5);
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
-}
-
-static void a_restart_waits_for_a_slow_guest(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
-	power(w, "r1", "restart");
-	world_pass(w, 5);
-	assert_status(w, "Stopping");
-	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
-			    "Pending");
-	fake_hypervisor_end(w->hypervisor, DOMAIN_WEB, DOMAIN_REASON_SHUTDOWN);
-	world_settle(w);
-	assert_status(w, "Running");
-	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
-			    "Done");
-	assert_string_equal(world_string(w, "instance", "web", "status.lastTermination.reason"),
-			    "Stopped");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
-}
-
-static void a_restart_forces_a_deaf_guest(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
-	world_patch(w, "instance", "web", "{'spec': {'terminationGracePeriodSeconds': 10}}");
-	power(w, "r1", "restart");
-	world_pass(w, 8);
-	assert_status(w, "Stopping");
-	world_pass(w, 4);
-	assert_status(w, "Running");
-	assert_string_equal(world_string(w, "instance", "web", "status.powerRequest.state"),
-			    "Done");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 2);
-}
-
 /* Who waits for a condition of the newest generation must see it, though no packet comes again. */
 static void an_address_once_seen_is_said_of_each_generation(void **state)
 {
@@ -219,81 +104,6 @@ static void an_address_once_seen_is_said_of_each_generation(void **state)
 	c = condition_find(json_object_get(tree, "status"), "AddressReady");
 	assert_string_equal(json_string_at(c, "status"), "True");
 	assert_int_equal(json_integer_at(c, "observedGeneration", 0), 2);
-}
-
-static void pause_and_resume(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	power(w, "r1", "pause");
-	assert_status(w, "Paused");
-	power(w, "r2", "resume");
-	assert_status(w, "Running");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
-}
-
-/* Looked at again and again, and resumed when there is room; never over somebody's pause. */
-static void a_full_disk_pauses_and_room_resumes(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_disk_set_full(w->disks, true);
-	fake_hypervisor_io_error(w->hypervisor, DOMAIN_WEB);
-	world_pass(w, 30);
-	assert_status(w, "Paused");
-	fake_disk_set_full(w->disks, false);
-	world_pass(w, 11);
-	assert_status(w, "Running");
-	power(w, "r1", "pause");
-	fake_hypervisor_io_error(w->hypervisor, DOMAIN_WEB);
-	world_pass(w, 30);
-	assert_status(w, "Paused");
-}
-
-static void a_deaf_guest_is_forced_off(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
-	world_patch(w, "instance", "web", "{'spec': {'terminationGracePeriodSeconds': 10}}");
-	world_settle(w);
-	power(w, "r1", "stop");
-	assert_status(w, "Stopping");
-	world_pass(w, 8);
-	assert_status(w, "Stopping");
-	world_pass(w, 4);
-	assert_status(w, "Stopped");
-	power(w, "r2", "start");
-	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
-	world_delete(w, "instance", "web");
-	world_pass(w, 1);
-	assert_ready(w, "message",
-		     "the guest was asked to shut down, and is forced off 10 s later; then its "
-		     "disks and its addresses are removed");
-	world_pass(w, 11);
-	assert_false(world_exists(w, "instance", "web"));
-}
-
-static void a_start_takes_back_a_stop(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	fake_hypervisor_set_guest(w->hypervisor, DOMAIN_WEB, FAKE_GUEST_IGNORES);
-	power(w, "r1", "stop");
-	assert_status(w, "Stopping");
-	power(w, "r2", "start");
-	assert_status(w, "Running");
-	world_pass(w, 70);
-	assert_status(w, "Running");
-	assert_int_equal(fake_hypervisor_starts(w->hypervisor, DOMAIN_WEB), 1);
 }
 
 static void delete_leaves_nothing(void **state)
@@ -359,22 +169,6 @@ static void a_restart_of_sfd_touches_no_guest(void **state)
 	world_restart(w);
 	assert_status(w, "Running");
 	assert_int_equal(fake_hypervisor_changes(w->hypervisor), changes);
-}
-
-static void nothing_starts_while_the_host_stops(void **state)
-{
-	World *w = *state;
-
-	world_create_hello(w);
-	world_settle(w);
-	w->host_stopping = true;
-	fake_hypervisor_virsh(w->hypervisor, DOMAIN_WEB, POWER_SHUTDOWN);
-	world_settle(w);
-	world_pass(w, 40);
-	assert_int_equal(fake_hypervisor_state(w->hypervisor, DOMAIN_WEB), DOMAIN_SHUTOFF);
-	w->host_stopping = false;
-	world_pass(w, 40);
-	assert_status(w, "Running");
 }
 
 static void a_taken_address_is_told(void **state)
@@ -640,21 +434,11 @@ int main(void)
 		story(a_second_look_changes_nothing),
 		story(order_does_not_matter),
 		story(destroyed_is_healed),
-		story(crashes_back_off),
-		story(stop_holds_and_start_ends_it),
-		story(restart_is_done_once),
-		story(a_restart_waits_for_a_slow_guest),
-		story(a_restart_forces_a_deaf_guest),
 		story(an_address_once_seen_is_said_of_each_generation),
-		story(pause_and_resume),
-		story(a_full_disk_pauses_and_room_resumes),
-		story(a_deaf_guest_is_forced_off),
-		story(a_start_takes_back_a_stop),
 		story(delete_leaves_nothing),
 		story(a_strangers_domain_is_left_alone),
 		story(unknown_is_not_absent),
 		story(a_restart_of_sfd_touches_no_guest),
-		story(nothing_starts_while_the_host_stops),
 		story(a_taken_address_is_told),
 		story(addresses_are_stable_and_rest),
 		story(a_change_that_needs_a_restart_is_pending),
