@@ -346,6 +346,7 @@ int libvirt_start(Libvirt *lv, Error *err)
 void libvirt_stop(Libvirt *lv)
 {
 	usec_t deadline = clock_now(lv->clock) + STOP_PATIENCE;
+	bool connector_ended;
 	Connection *c;
 
 	pthread_mutex_lock(&lv->lock);
@@ -356,12 +357,13 @@ void libvirt_stop(Libvirt *lv)
 	while ((!lv->connector_ended || lv->emitting > 0) && clock_now(lv->clock) < deadline)
 		clock_wait(lv->clock, &lv->changed, &lv->lock, deadline);
 	c = TAKE_PTR(lv->current);
+	connector_ended = lv->connector_ended;
 	pthread_mutex_unlock(&lv->lock);
 	if (c)
 		connection_unref(c);
 	spares_drop(lv, USEC_INFINITY);
 	/* A connector that hangs in virConnectOpen() may still post: then its Calls stay too. */
-	if (lv->connector_ended)
+	if (connector_ended)
 		calls_free(lv->calls, STOP_PATIENCE);
 	libvirt_unref(lv);
 }
