@@ -2,14 +2,14 @@
 /*
  * Orphans: what carries our mark, has no object, and is nobody's data: it is collected.
  *
- * A network's data plane, but only if the list that says so is whole, and after it its VNI and its
- * addresses at rest; what was allocated to an instance that is gone with its guest, which is only
- * where somebody took our finalizer away; what is fetched for an image that is gone, and cached
- * content that none names. By a store that is a restored one only these last two. A guest
- * keeps what it uses: a network stays while there is one on it. What a driver could not tell is
- * unknown and nothing follows from it. The drivers are asked before the store: what they found was
- * made for an object that the store then either has or has no more. Guests and disks: unmanaged.c.
- * Runs on the node's worker.
+ * A network's data plane, and after it its VNI and its addresses at rest: by the record of its VNI,
+ * and without one as the driver lists it; what was allocated to an instance that is gone with its
+ * guest, which is only where somebody took our finalizer away; what is fetched for an image that is
+ * gone, and cached content that none names. By a store that is a restored one only these last two.
+ * A guest keeps what it uses: a network stays while there is one on it. What a driver could not
+ * tell is unknown and nothing follows from it. The drivers are asked before the store, and records
+ * before objects: what they tell of was made for an object that the store then either has or has no
+ * more. Guests and disks: unmanaged.c. Runs on the node's worker.
  */
 #include "reconcile/orphan.h"
 
