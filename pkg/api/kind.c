@@ -4,7 +4,7 @@
  * Kubernetes' form, as annotations: shakenfist.io/power-verbs (comma-separated subresources),
  * shakenfist.io/name-format (dns-label), shakenfist.io/view-of (plural.group),
  * shakenfist.io/read-only and shakenfist.io/name-column (wide); and that the group of a core kind
- * is empty (spec.group ""). A column may say x-sf-cell: count, path, first or ratio.
+ * is empty (spec.group ""). A column may say x-sf-cell: count, path, first, ratio or bytes.
  */
 #include "api/kind.h"
 
@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "api/quantity.h"
 #include "api/quota.h"
 #include "api/schema_internal.h"
 #include "base/memory.h"
@@ -30,6 +31,7 @@ typedef enum CellForm {
 	CELL_PATH,  /* in lower case, joined with slashes: "instance/web-1" */
 	CELL_FIRST, /* the first text */
 	CELL_RATIO, /* how many of them are true: "1/1" */
+	CELL_BYTES, /* a number of bytes for people: "44Mi" */
 } CellForm;
 
 typedef struct Definition Definition;
@@ -167,7 +169,8 @@ static CellForm cell_form(const json_t *column)
 	static const char *const names[] = { [CELL_COUNT] = "count",
 					     [CELL_PATH] = "path",
 					     [CELL_FIRST] = "first",
-					     [CELL_RATIO] = "ratio" };
+					     [CELL_RATIO] = "ratio",
+					     [CELL_BYTES] = "bytes" };
 	const char *form = json_string_at(column, "x-sf-cell");
 
 	for (size_t i = CELL_COUNT; form && i < ARRAY_SIZE(names); i++)
@@ -518,6 +521,14 @@ static json_t *ratio_cell(const json_t *found)
 	return json_sprintf("%zu/%zu", n, json_array_size(found));
 }
 
+static json_t *bytes_cell(const json_t *v)
+{
+	char text[QUANTITY_TEXT_MAX];
+	json_int_t bytes = json_integer_value(v);
+
+	return bytes < 0 ? json_null() : json_string(quantity_round((uint64_t)bytes, text));
+}
+
 /* The first match; several strings are joined, so that a list of addresses is one cell. */
 static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
 {
@@ -533,6 +544,8 @@ static json_t *cell(const JsonPath *path, CellForm form, const json_t *tree)
 		v = json_array_get(found, i);
 	if (!v)
 		return json_null();
+	if (form == CELL_BYTES)
+		return bytes_cell(v);
 	if (form == CELL_FIRST)
 		return json_incref(v);
 	if (form == CELL_PATH)

@@ -153,9 +153,10 @@ int quantity_parse_json(const json_t *v, uint64_t *ret, Error *err)
 	return 0;
 }
 
+static const char *const units[] = { "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei" };
+
 const char *quantity_format(uint64_t bytes, char buf[static QUANTITY_TEXT_MAX])
 {
-	static const char *const units[] = { "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei" };
 	size_t unit = 0;
 
 	while (bytes && bytes % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
@@ -163,5 +164,28 @@ const char *quantity_format(uint64_t bytes, char buf[static QUANTITY_TEXT_MAX])
 		unit++;
 	}
 	snprintf(buf, QUANTITY_TEXT_MAX, "%llu%s", (unsigned long long)bytes, units[unit]);
+	return buf;
+}
+
+const char *quantity_round(uint64_t bytes, char buf[static QUANTITY_TEXT_MAX])
+{
+	uint64_t size = 1, tenths;
+	size_t unit = 0;
+
+	while (unit + 1 < ARRAY_SIZE(units) && bytes / size >= 1024) {
+		size *= 1024;
+		unit++;
+	}
+	tenths = bytes / size * 10 + (bytes % size * 10 + size - 1) / size;
+	if (tenths >= 10240 && unit + 1 < ARRAY_SIZE(units)) { /* only by rounding */
+		tenths = 10;
+		unit++;
+	}
+	if (tenths % 10)
+		snprintf(buf, QUANTITY_TEXT_MAX, "%llu.%llu%s", (unsigned long long)(tenths / 10),
+			 (unsigned long long)(tenths % 10), units[unit]);
+	else
+		snprintf(buf, QUANTITY_TEXT_MAX, "%llu%s", (unsigned long long)(tenths / 10),
+			 units[unit]);
 	return buf;
 }

@@ -16,3 +16,5 @@ int quantity_parse_json(const json_t *v, uint64_t *ret, Error *err);
 /* Canonical binary form: "1Gi", "1536Mi", "1000" bytes where nothing larger divides. */
 #define QUANTITY_TEXT_MAX 32
 const char *quantity_format(uint64_t bytes, char buf[static QUANTITY_TEXT_MAX]);
+/* For people: "44Mi", "2.2Gi"; rounded up, so that a disk of that size holds it. */
+const char *quantity_round(uint64_t bytes, char buf[static QUANTITY_TEXT_MAX]);

@@ -319,6 +319,49 @@ static void annotations_have_a_limit(void **state _unused_)
 	field_errors_done(&errors);
 }
 
+/* Sizes are bytes in status, and in a table what one reads, and may write as the size of a disk. */
+static void sizes_are_columns_for_people(void **state _unused_)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} cases[] = {
+		{0,                 "0"     },
+		{ 1023,             "1023"  },
+		{ 1024,             "1Ki"   },
+		{ 1025,             "1.1Ki" },
+		{ 25624576,         "24.5Mi"},
+		{ 46137344,         "44Mi"  },
+		{ (1ULL << 30) - 1, "1Gi"   },
+		{ 2361393152,       "2.2Gi" },
+		{ 128ULL << 30,     "128Gi" },
+		{ 2047ULL << 40,    "2Pi"   },
+		{ 7ULL << 60,       "7Ei"   },
+	};
+	_cleanup_(kind_registry_freep) KindRegistry *r = kind_registry_new();
+	_cleanup_(kind_unrefp) Kind *k = kind_registry_find(r, GR_IMAGE);
+	_cleanup_(json_decrefp) json_t *bare = json_object(), *none = NULL;
+	size_t size = 0;
+
+	while (size < k->n_columns && !streq(k->columns[size].name, "Virtual"))
+		size++;
+	assert_true(size < k->n_columns);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(json_decrefp) json_t *t =
+			json_pack("{s:{s:I}}", "status", "virtualSize", (json_int_t)cases[i].bytes);
+		_cleanup_(json_decrefp) json_t *cells = kind_cells(k, t);
+		const char *text = json_string_value(json_array_get(cells, size));
+		uint64_t back;
+
+		assert_non_null(text);
+		assert_string_equal(text, cases[i].text);
+		assert_int_equal(quantity_parse(text, &back, NULL), 0);
+		assert_true(back >= cases[i].bytes);
+	}
+	none = kind_cells(k, bare);
+	assert_true(json_is_null(json_array_get(none, size)));
+}
+
 static void explain_knows_every_field(void **state _unused_)
 {
 	_cleanup_(kind_registry_freep) KindRegistry *r = kind_registry_new();
@@ -347,6 +390,7 @@ int main(void)
 		cmocka_unit_test(immutable_fields_are_told),
 		cmocka_unit_test(long_unique_lists_are_checked_quickly),
 		cmocka_unit_test(annotations_have_a_limit),
+		cmocka_unit_test(sizes_are_columns_for_people),
 		cmocka_unit_test(explain_knows_every_field),
 	};
 
