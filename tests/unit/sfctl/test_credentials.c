@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_run.h"
 #include "pki/pki.h"
+#include "tests/unit/sfctl/lib_run.h"
 
 #define CREDENTIALS "/apis/shakenfist.io/v1alpha1/credentials"
 #define CREATE      CREDENTIALS "?fieldManager=sfctl&fieldValidation=Strict"

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_run.h"
+#include "tests/unit/sfctl/lib_run.h"
 
 /* A kind among the names: somebody means another object, and nothing of his line is done. */
 static void several_kinds_on_one_line(void **state _unused_)

@@ -14,7 +14,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "cmd/sfctl/sfctl.h"
-#include "lib_run.h"
+#include "tests/unit/sfctl/lib_run.h"
 
 #define CONFIG \
 	"apiVersion: v1\nkind: Config\n" \

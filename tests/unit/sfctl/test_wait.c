@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "lib_run.h"
+#include "tests/unit/sfctl/lib_run.h"
 
 /* It runs already, and has no address yet: what is waited for is what is told. */
 static void the_awaited_condition_is_told(void **state _unused_)
