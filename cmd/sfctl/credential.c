@@ -238,8 +238,8 @@ static int kubeconfig_print(Cli *cli, const Kubeconfig *k, const CredentialWish 
 		rc = fs_write_atomic(w->output, strbuf_str(&text), text.len, 0600, false, err);
 	} else {
 		protect(cli->out);
-		fputs(strbuf_str(&text), cli->out);
-		fflush(cli->out);
+		if (fputs(strbuf_str(&text), cli->out) == EOF || fflush(cli->out) != 0)
+			rc = error_set_errno(err, errno, "write");
 	}
 	explicit_bzero(text.buf, text.len);
 	return rc;

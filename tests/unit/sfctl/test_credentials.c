@@ -126,6 +126,37 @@ static void what_is_not_signed_is_taken_back(void **state _unused_)
 	http_fake_stop(f);
 }
 
+/* Where there is no room for it, nobody has its key: it is not left behind for a year. */
+static void what_cannot_be_written_is_taken_back(void **state _unused_)
+{
+	HttpRule rules[] = {
+		RULE_INFO,
+		RULE_CREATE("bob-abcde"),
+		RULE_WATCH("bob-abcde", SIGNED),
+		HTTP_RULE(.method = "DELETE", .path = CREDENTIALS "/bob-abcde", .body = "{}"),
+	};
+	HttpFake *f = http_fake_start(rules, ARRAY_SIZE(rules));
+	char *argv[] = { "sfctl", "--server", (char *)http_fake_address(f), "kubeconfig", "--user",
+			 "bob",   NULL };
+	FILE *full = fopen("/dev/full", "we"), *err;
+	_cleanup_(run_done) Run r = { 0 };
+	size_t size;
+	Cli cli;
+
+	assert_non_null(full);
+	err = open_memstream(&r.err, &size);
+	cli_init(&cli, full, err);
+	r.code = cli_main(&cli, sfctl_verbs, ARRAY_SIZE(argv) - 1, argv);
+	cli_done(&cli);
+	fclose(full);
+	fclose(err);
+	r.log = http_fake_log(f);
+	assert_string_equal(r.err, "error: write: No space left on device\n");
+	assert_int_equal(r.code, EXIT_FAILED);
+	has(r.log, "DELETE " CREDENTIALS "/bob-abcde");
+	http_fake_stop(f);
+}
+
 static void wrong_usage_asks_nobody(void **state _unused_)
 {
 	static const struct {
@@ -226,6 +257,7 @@ int main(void)
 		cmocka_unit_test(who_may_little_gets_little),
 		cmocka_unit_test(a_token_stays_here),
 		cmocka_unit_test(what_is_not_signed_is_taken_back),
+		cmocka_unit_test(what_cannot_be_written_is_taken_back),
 		cmocka_unit_test(wrong_usage_asks_nobody),
 		cmocka_unit_test(without_a_listener_the_fix_is_told),
 		cmocka_unit_test(a_list_says_until_when),
