@@ -19,8 +19,9 @@ int main(int argc, char **argv)
 	cli_init(&cli, stdout, stderr);
 	code = cli_main(&cli, sfctl_verbs, argc, argv);
 	cli_done(&cli);
-	if (fflush(stdout) != 0 && code == EXIT_OK) {
-		perror("sfctl: write");
+	/* What a verb itself has flushed and could not write is lost as well. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
+		fputs("error: standard output could not be written\n", stderr);
 		code = EXIT_FAILED;
 	}
 	return code;

@@ -75,7 +75,9 @@ static void report_ready(Reconcilers *r, const Object *obj, json_t *status, cons
 	} else if (st->phase == IMAGE_FAILED) {
 		status_condition(r, obj, status, "Ready", CONDITION_FALSE, "FetchFailed", error);
 	} else {
-		text = xasprintf("%s the image", image_phase_to_string(st->phase));
+		text = st->phase == IMAGE_PENDING
+			       ? xstrdup("the image waits to be fetched")
+			       : xasprintf("%s the image", image_phase_to_string(st->phase));
 		status_condition(r, obj, status, "Ready", CONDITION_FALSE,
 				 image_phase_to_string(st->phase), text);
 	}

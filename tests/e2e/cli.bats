@@ -442,6 +442,11 @@ completed() { # completed WORD...: what bash offers for the last one
 	code 1 sfctl apply -f /nonexistent.yaml
 	code 7 sfctl get vm --server=unix:/nonexistent
 	has "$output" 'cannot reach sfd at unix:/nonexistent'
+	# Whoever flushes it, the verb or its end.
+	for verb in version events; do
+		code 1 sh -c "sfctl $verb >/dev/full"
+		same text 'error: standard output could not be written' "$output"
+	done
 	code 0 sfctl help
 	for verb in apply diff get describe delete wait explain events logs console ssh port-forward start stop restart pause \
 		resume label annotate edit api-resources version completion; do
