@@ -328,6 +328,21 @@ int client_curl_error(Client *c, CURL *h, CURLcode code, Error *err)
 	}
 }
 
+/*
+ * Once more, if it was connected and cut off before anything was sent (no connection, but no error
+ * of the system either): that sfd was on its way out, and the next one listens on the same socket.
+ */
+static CURLcode transfer_perform(CURL *h)
+{
+	CURLcode code = curl_easy_perform(h);
+	long os_errno = 0;
+
+	if (code != CURLE_COULDNT_CONNECT)
+		return code;
+	curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_errno);
+	return os_errno ? code : curl_easy_perform(h);
+}
+
 /* Sends it and reads the answer to its end. 0 below 400, else the negative code. */
 static int transfer_run(Transfer *t, const ClientRequest *r, usec_t timeout, Error *err)
 {
@@ -358,7 +373,7 @@ static int transfer_run(Transfer *t, const ClientRequest *r, usec_t timeout, Err
 					       : "application/json");
 	t->err = err;
 	transfer_setup(t, r, url, body, headers, timeout);
-	code = curl_easy_perform(c->curl);
+	code = transfer_perform(c->curl);
 	curl_slist_free_all(headers);
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &c->http_code);
 	log_debug("%s %s: %ld in %.1f ms", r->method, r->path, c->http_code,
